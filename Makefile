@@ -1,0 +1,46 @@
+# Everything sets itself up in .venv; nothing needs root or a running server.
+PYTHON ?= python3
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check format bench soak clean
+
+help:  ## what there is to make
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
+
+.venv/core: pyproject.toml constraints.txt
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check "pip>=25.1"
+	@$(PIP) -e .
+	@touch $@
+
+.venv/dev: .venv/core
+	@$(PIP) --group dev
+	@touch $@
+
+demo: .venv/core  ## one customer, three channels, one conversation
+	@$(BIN)/ctxbridge demo $(ARGS)
+
+test: .venv/dev  ## all tests that fit into minutes
+	$(BIN)/python -m pytest -q $(ARGS)
+
+check: .venv/dev  ## format, lint, types, import rules, docs
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m pytest -q tests/docs
+
+format: .venv/dev  ## bring the code into form
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: .venv/dev  ## the figures of README and docs, measured here
+	$(BIN)/python -m bench $(ARGS)
+
+soak: .venv/dev  ## the long fault tests
+	CTXBRIDGE_FUZZ_SCALE=50 CTXBRIDGE_KILLS=5000 $(BIN)/python -m pytest -q -m slow $(ARGS)
+
+clean:  ## remove what was set up
+	rm -rf .venv .mypy_cache .ruff_cache .import_linter_cache .hypothesis

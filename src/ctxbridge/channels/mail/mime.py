@@ -1,0 +1,210 @@
+"""The structure of a mail, and what of it is to be read (RFC 2045, 2046, 2183).
+
+The standard library's parser with `compat32` does the splitting: the only one that stands hostile
+mail, once the limits here hold. They are checked while it works, so that what is over one costs
+nothing more.
+"""
+
+import binascii
+from collections.abc import Iterator
+from email.message import Message
+from email.parser import BytesParser
+from email.policy import compat32
+from typing import NoReturn
+
+from msgspec import Struct
+
+from ctxbridge.channels.mail import headers
+from ctxbridge.channels.mail.charset import decode
+from ctxbridge.channels.mail.html import render
+from ctxbridge.errors import Malformed
+from ctxbridge.model import Attachment
+from ctxbridge.rules.text import clean
+
+MAX_LINES = 300_000
+MAX_PARTS = 200
+MAX_DEPTH = 20
+MAX_HEADERS = 1000
+MAX_HEADER_CHARACTERS = 16 * 1024
+MAX_REFERENCES_CHARACTERS = 2 * 1024 * 1024
+MAX_ATTACHMENTS = 100
+MAX_NAME_CHARACTERS = 255
+MAX_TEXT_BYTES = 256 * 1024
+MAX_HTML_CHARACTERS = 512 * 1024
+
+# A reply in a long thread may name thousands of ids; all but the newest are dropped later.
+_LONG = frozenset({"references", "in-reply-to"})
+_TEXT = frozenset({"text/plain", "text/html", "text"})
+_FORBIDDEN = '<>:"|?*'
+
+
+class Body(Struct):
+    """What a mail says: its text, its attachments, and facts for guards.
+
+    `hidden` says that words were left out that no reader would see, `cut` that `text` ends early,
+    `html_left` how many characters of HTML may still be rendered.
+    """
+
+    text: str = ""
+    attachments: tuple[Attachment, ...] = ()
+    hidden: bool = False
+    cut: bool = False
+    html_left: int = MAX_HTML_CHARACTERS
+
+
+class Part(Message):
+    """A part that counts itself in while the mail is being parsed, and raises when over a limit."""
+
+    def __init__(self) -> None:
+        super().__init__(compat32)
+        self.depth = 0
+        self.parts = [1]
+
+    def attach(self, payload: object) -> None:
+        """Take in a part below this one."""
+        if isinstance(payload, Part):
+            payload.depth = self.depth + 1
+            payload.parts = self.parts
+            self.parts[0] += 1
+            if self.parts[0] > MAX_PARTS or payload.depth > MAX_DEPTH:
+                _refuse("the mail has too many parts, or too deep")
+        super().attach(payload)  # type: ignore[arg-type]
+
+    def set_raw(self, name: str, value: str) -> None:
+        """Take in a header."""
+        long = name.lower() in _LONG
+        limit = MAX_REFERENCES_CHARACTERS if long else MAX_HEADER_CHARACTERS
+        if len(value) > limit or len(self) >= MAX_HEADERS:
+            _refuse("the mail has too many headers, or too long")
+        super().set_raw(name, value)
+
+    def values(self, name: str) -> list[str]:  # type: ignore[override]
+        """All values of the header `name`, as they came, top first."""
+        wanted = name.lower()
+        return [value for key, value in self.raw_items() if key.lower() == wanted]
+
+    def first(self, name: str) -> str:
+        """The topmost value of the header `name`, empty if there is none."""
+        return next(iter(self.values(name)), "")
+
+
+def parse(raw: bytes, max_bytes: int) -> Part:
+    """The mail in `raw`. Raises `Malformed` if it is over a limit."""
+    if len(raw) > max_bytes:
+        _refuse("the mail is too large")
+    # The parser looks at every line once for every open multipart.
+    if raw.count(b"\n") + raw.count(b"\r") - raw.count(b"\r\n") > MAX_LINES:
+        _refuse("the mail has too many lines")
+    try:
+        return BytesParser(_class=_new, policy=compat32).parsebytes(raw)
+    except RecursionError:
+        _refuse("the mail is nested too deep")
+
+
+def _new(policy: object = None) -> Part:  # noqa: ARG001 - the parser gives the policy it has
+    return Part()
+
+
+def _refuse(reason: str) -> NoReturn:
+    raise Malformed(reason)
+
+
+def read(mail: Part) -> Body:
+    """The text that is to be read, and the attachments, in the order of the mail."""
+    body = Body()
+    attachments: list[Attachment] = []
+    text = clean(_read(mail, body, attachments)).strip("\n")
+    data = text.encode()
+    if len(data) > MAX_TEXT_BYTES:
+        text = data[:MAX_TEXT_BYTES].decode("utf-8", "ignore")
+        body.cut = True
+    body.text = text
+    body.attachments = tuple(attachments[:MAX_ATTACHMENTS])
+    return body
+
+
+def _read(part: Part, body: Body, attachments: list[Attachment]) -> str:
+    """The text of `part` and those below it; at most `MAX_DEPTH` calls deep."""
+    kind, named = headers.parameters(part.first("content-type"))
+    below = list(_below(part))
+    if kind.startswith("message/"):
+        attachments.append(_attachment(part, kind, named))
+        return ""
+    if below:
+        texts = [(child, _read(child, body, attachments)) for child in below]
+        spoken = [(child, text) for child, text in texts if text.strip()]
+        if kind == "multipart/alternative":
+            return _preferred(spoken)
+        return "\n".join([text for _, text in spoken])
+    disposition, given = headers.parameters(part.first("content-disposition"))
+    kind = _kind(part, kind)
+    named_file = disposition and (given.get("filename") or named.get("name"))
+    if disposition == "attachment" or named_file or kind not in _TEXT:
+        attachments.append(_attachment(part, kind, named | given))
+        return ""
+    words = decode(_payload(part), named.get("charset", ""))
+    if kind != "text/html":
+        return words.replace("\r\n", "\n").replace("\r", "\n")
+    shown = render(words[: body.html_left])
+    body.hidden |= shown.hidden
+    body.cut |= len(words) > body.html_left
+    body.html_left = max(0, body.html_left - len(words))
+    return shown.text
+
+
+def _kind(part: Part, said: str) -> str:
+    """The media type of a leaf. Without one it is text (RFC 2045, 5.2), and so is a broken multipart.
+
+    What is no type at all is kept as a file, if it has the encoding of one.
+    """
+    if not said or said.startswith("multipart/"):
+        return "text/plain"
+    if "/" not in said and said != "text":
+        encoded = part.first("content-transfer-encoding").strip().lower() == "base64"
+        return "application/octet-stream" if encoded else "text/plain"
+    return said
+
+
+def _below(part: Part) -> Iterator[Part]:
+    payload = part.get_payload() if part.is_multipart() else ()
+    return (child for child in payload if isinstance(child, Part))
+
+
+def _preferred(spoken: list[tuple[Part, str]]) -> str:
+    """Of several forms of the same: plain text if there is one, else the last, which is the best."""
+    for child, text in spoken:
+        if headers.parameters(child.first("content-type"))[0] in ("text/plain", "text", ""):
+            return text
+    return spoken[-1][1] if spoken else ""
+
+
+def _payload(part: Part) -> bytes:
+    """The bytes of a leaf, with its transfer encoding undone; never raises."""
+    payload = part.get_payload()
+    if not isinstance(payload, str):
+        return b""
+    data = payload.encode("utf-8", "surrogateescape")
+    encoding = part.first("content-transfer-encoding").strip().lower()
+    if encoding == "base64":
+        return headers.unbase64(data)
+    return binascii.a2b_qp(data) if encoding == "quoted-printable" else data
+
+
+def _attachment(part: Part, kind: str, named: dict[str, str]) -> Attachment:
+    size = -1 if part.is_multipart() else len(_payload(part))
+    name = named.get("filename") or named.get("name") or ""
+    known = kind.isascii() and kind.isprintable() and 0 < len(kind) <= MAX_NAME_CHARACTERS
+    return Attachment(kind if known else "application/octet-stream", safe_name(name), size)
+
+
+def safe_name(name: str) -> str:
+    """A file's name that may be shown and stored: no path, no control characters, 255 at most."""
+    shown = headers.text(name).replace("\\", "/").rpartition("/")[2]
+    kept = "".join([c for c in shown if c.isprintable() and c not in _FORBIDDEN])
+    kept = kept.strip().lstrip(".")
+    if len(kept) <= MAX_NAME_CHARACTERS:
+        return kept
+    stem, dot, ending = kept.rpartition(".")
+    if not dot or len(ending) > 16:  # noqa: PLR2004 - no file ending is as long
+        return kept[:MAX_NAME_CHARACTERS]
+    return stem[: MAX_NAME_CHARACTERS - len(ending) - 1] + dot + ending

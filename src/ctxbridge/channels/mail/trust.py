@@ -1,0 +1,100 @@
+"""Who wrote a mail, as far as headers can tell: is it a person, and does anybody vouch for them."""
+
+import re
+
+from ctxbridge.channels.mail import headers
+from ctxbridge.channels.mail.mime import Part
+
+MAX_RESULTS_CHARACTERS = 8 * 1024
+
+_MAILERS = re.compile(
+    r"(?:mailer-daemon|postmaster|(?:no|do-?not|donot)[-_.]?reply|bounces?)(?:[-_.+=].*)?",
+)
+_PRESENT = ("list-id", "list-unsubscribe", "feedback-id", "x-autoreply", "x-autorespond")
+_PRECEDENCE = frozenset({"bulk", "list", "junk", "auto_reply"})
+
+
+def is_automatic(mail: Part, address: str) -> bool:
+    """Whether a program wrote this mail, so that answering it helps nobody and may loop (RFC 3834)."""
+    if any(mail.values(name) for name in _PRESENT):
+        return True
+    if any(_word(value) != "no" for value in mail.values("auto-submitted")):
+        return True
+    if any(_word(value) in _PRECEDENCE for value in mail.values("precedence")):
+        return True
+    if any(_suppresses(value) for value in mail.values("x-auto-response-suppress")):
+        return True
+    if any(key.lower().startswith("x-auto-reply") for key in mail.keys()):  # noqa: SIM118 - no dict
+        return True
+    kind, _ = headers.parameters(mail.first("content-type"))
+    if kind in ("multipart/report", "message/disposition-notification"):
+        return True
+    if any(value.strip() == "<>" for value in mail.values("return-path")):
+        return True
+    return bool(_MAILERS.fullmatch(address.partition("@")[0]))
+
+
+def _word(value: str) -> str:
+    return value.partition(";")[0].partition("(")[0].strip().lower()
+
+
+def _suppresses(value: str) -> bool:
+    return any(word.strip() not in ("", "none") for word in value.lower().split(","))
+
+
+def is_aligned(mail: Part, authserv_id: str, domain: str) -> bool:
+    """Whether our own server says that DMARC passed for `domain` (RFC 8601, RFC 7489).
+
+    Only the topmost Authentication-Results counts, and only if it is of exactly `authserv_id`: those
+    below may have come with the mail. The server must remove forgeries of its own id (RFC 8601, 5).
+    """
+    results = mail.values("authentication-results")
+    if not results or len(results[0]) > MAX_RESULTS_CHARACTERS:
+        return False
+    server, *statements = _statements(results[0])
+    name, _, version = server.partition(" ")
+    if name.lower() != authserv_id.lower() or version.strip() not in ("", "1"):
+        return False
+    judged = [s for s in map(_properties, statements) if "dmarc" in s]
+    return len(judged) == 1 and judged[0]["dmarc"] == "pass" and judged[0].get("header.from") == domain
+
+
+def _statements(raw: str) -> list[str]:
+    """The statements between semicolons, comments left out, quotes opened. One pass, no recursion.
+
+    A character that a quote protects is kept only if it cannot end a statement or a word.
+    """
+    pieces: list[str] = [""]
+    kept: list[str] = []
+    depth, quoted, skip = 0, False, False
+    for char in headers.eight_bit(raw):
+        if skip:
+            skip = False
+        elif char == "\\":
+            skip = True
+        elif char == '"' and not depth:
+            quoted = not quoted
+        elif char == "(" and not quoted:
+            depth += 1
+        elif char == ")" and depth and not quoted:
+            depth -= 1
+        elif char == ";" and not quoted and not depth:
+            pieces[-1] = "".join(kept)
+            pieces.append("")
+            kept = []
+        elif not depth:
+            kept.append("_" if quoted and char in "; =" else char)
+    # What is left open was cut or forged: nothing in it counts.
+    pieces[-1] = "" if depth or quoted else "".join(kept)
+    return [" ".join(piece.split()) for piece in pieces]
+
+
+def _properties(statement: str) -> dict[str, str]:
+    """``dmarc=pass header.from=example.org`` as a dict; what is given twice counts as neither."""
+    found: dict[str, str] = {}
+    for word in statement.replace(" =", "=").replace("= ", "=").lower().split():
+        name, equals, value = word.partition("=")
+        if equals:
+            name = name.partition("/")[0]
+            found[name] = "" if name in found else value
+    return found

@@ -1,0 +1,146 @@
+"""Every error this library raises, as one tree.
+
+::
+
+    CtxBridgeError
+    ├── UsageError                the caller asked for something that cannot be
+    │   ├── ConfigurationError    a setting is missing or wrong; nothing was started
+    │   ├── TooLarge              a value is over its limit
+    │   ├── AddressTaken          the address already belongs to another contact
+    │   └── UnknownContact        nobody is stored under this address or id
+    ├── PayloadError              what a provider or a customer sent cannot be used
+    │   ├── Malformed             it does not parse, or is over the adapter's limits
+    │   └── SignatureInvalid      it is not from whom it says it is
+    ├── TurnError                 the turn did not run, or its result was not stored
+    │   ├── Busy                  another turn of this conversation holds the lease
+    │   ├── Fenced                the lease was lost to a later worker
+    │   ├── Conflict              the state changed since it was read
+    │   └── IdempotencyMismatch   a known message id came with another body
+    └── StoreError                the store could not do it
+        ├── Unavailable           surely not applied
+        │   ├── StoreFull         no room left on the disk
+        │   ├── StoreReadOnly     the file or its folder cannot be written
+        │   └── StoreClosed       the store was closed, or never entered
+        ├── OutcomeUnknown        it may or may not have been applied
+        ├── UnknownFormat         the file or record is no ctxbridge data, or of a newer release
+        └── CorruptRecord         stored bytes are damaged; what is intact stays readable
+
+Each class says whose ``fault`` it is (``caller``, ``peer`` or ``store``) and whether doing the same
+again with the same message id is safe and may help (``retry_safe``). No message of an error ever
+holds the text of a customer, an address or a driver's own wording of a failed command.
+"""
+
+from typing import ClassVar, Literal
+
+Fault = Literal["caller", "peer", "store"]
+
+
+class CtxBridgeError(Exception):
+    """The root: catch this to catch everything that this library raises."""
+
+    fault: ClassVar[Fault] = "caller"
+    retry_safe: ClassVar[bool] = False
+
+
+class UsageError(CtxBridgeError):
+    """The caller asked for something that cannot be; the same call will fail again."""
+
+
+class ConfigurationError(UsageError):
+    """A setting is missing or wrong; the message says which one and what it may be."""
+
+
+class TooLarge(UsageError):
+    """A value is over its limit. `what` names it; `size` and `limit` are in the limit's unit."""
+
+    def __init__(self, what: str, size: int, limit: int) -> None:
+        super().__init__(f"{what} is {size}, the limit is {limit}")
+        self.what = what
+        self.size = size
+        self.limit = limit
+
+
+class AddressTaken(UsageError):
+    """The address belongs to another contact who has written from it: that is a merge, not a link."""
+
+
+class UnknownContact(UsageError):
+    """Nobody is stored under this address or id."""
+
+
+class PayloadError(CtxBridgeError):
+    """What a provider or a customer sent cannot be used; sending it again will not help."""
+
+    fault = "peer"
+
+
+class Malformed(PayloadError):
+    """The payload does not parse, or is over the adapter's limits."""
+
+
+class SignatureInvalid(PayloadError):
+    """The payload is not from whom it says it is; answer as the provider's page says (401 or 403)."""
+
+
+class TurnError(CtxBridgeError):
+    """The turn did not run, or its result was not stored."""
+
+
+class Busy(TurnError):
+    """Another turn holds the conversation; the message is stored and waits. A retry is safe."""
+
+    retry_safe = True
+
+
+class Fenced(TurnError):
+    """The lease ran out and a later worker took the turn; nothing of this one was stored."""
+
+
+class Conflict(TurnError):
+    """The state changed since it was read; read again, then decide."""
+
+
+class IdempotencyMismatch(TurnError):
+    """A message id that is already known came with another body; the stored one stays."""
+
+    fault = "peer"
+
+
+class StoreError(CtxBridgeError):
+    """The store could not do it."""
+
+    fault = "store"
+
+
+class Unavailable(StoreError):
+    """Surely not applied; the same call with the same message id is safe."""
+
+    retry_safe = True
+
+
+class StoreFull(Unavailable):
+    """There is no room left; what was stored stays readable."""
+
+
+class StoreReadOnly(Unavailable):
+    """The file or its folder cannot be written; what was stored stays readable."""
+
+
+class StoreClosed(Unavailable):
+    """The store was closed, or its `async with` was never entered."""
+
+    fault = "caller"
+
+
+class OutcomeUnknown(StoreError):
+    """It may or may not have been applied: do the same again with the same message id to find out."""
+
+    retry_safe = True
+
+
+class UnknownFormat(StoreError):
+    """The file or record is no data of ctxbridge, or was written by a newer release."""
+
+
+class CorruptRecord(StoreError):
+    """Stored bytes are damaged. They are reported, never returned as good."""

@@ -1,0 +1,99 @@
+"""The frozen values that people read and write.
+
+Conventions: an id is 16 raw bytes (UUIDv7), shown with `.hex()`; a point in time is an `int` of Unix
+milliseconds; a duration is a `float` of seconds and its name ends in `_seconds`. Values are immutable
+and may be shared between tasks.
+"""
+
+from ctxbridge.model.address import Address, Assurance, Endpoint
+from ctxbridge.model.contact import Consent, Contact, Link, Purpose
+from ctxbridge.model.context import Context, Window
+from ctxbridge.model.decision import Action, Decision, Finding, GuardResult, Stage, Verdict
+from ctxbridge.model.exchange import (
+    Change,
+    Claim,
+    Committed,
+    Identified,
+    LinkClaim,
+    Opened,
+    Query,
+    RecordRead,
+    RecordWrite,
+    Refused,
+    StoreReport,
+)
+from ctxbridge.model.head import Floor, Head, Status
+from ctxbridge.model.inbound import (
+    HttpReply,
+    Inbound,
+    Parsed,
+    RawRequest,
+    Receipt,
+    Verification,
+)
+from ctxbridge.model.message import (
+    Attachment,
+    Author,
+    Disposition,
+    Entry,
+    Event,
+    Message,
+    Opaque,
+    Part,
+    Quote,
+    Text,
+    ToolCall,
+    ToolResult,
+)
+from ctxbridge.model.record import Record
+
+__all__ = [
+    "Action",
+    "Address",
+    "Assurance",
+    "Attachment",
+    "Author",
+    "Change",
+    "Claim",
+    "Committed",
+    "Consent",
+    "Contact",
+    "Context",
+    "Decision",
+    "Disposition",
+    "Endpoint",
+    "Entry",
+    "Event",
+    "Finding",
+    "Floor",
+    "GuardResult",
+    "Head",
+    "HttpReply",
+    "Identified",
+    "Inbound",
+    "Link",
+    "LinkClaim",
+    "Message",
+    "Opaque",
+    "Opened",
+    "Parsed",
+    "Part",
+    "Purpose",
+    "Query",
+    "Quote",
+    "RawRequest",
+    "Receipt",
+    "Record",
+    "RecordRead",
+    "RecordWrite",
+    "Refused",
+    "Stage",
+    "Status",
+    "StoreReport",
+    "Text",
+    "ToolCall",
+    "ToolResult",
+    "Verdict",
+    "Verification",
+    "Window",
+]

@@ -1,0 +1,54 @@
+"""The person outside: addresses, links, consent."""
+
+from typing import Literal
+
+from msgspec import Struct
+
+from ctxbridge.model.address import Address, Assurance
+
+Purpose = Literal["service", "marketing", "otp", "all"]
+
+
+class Link(Struct, frozen=True, array_like=True, gc=False):
+    """The claim that an address belongs to a contact. It can be taken back, so it is never a merge.
+
+    `since` and `until` are Unix milliseconds; `until=0` means the link holds.
+    """
+
+    address: Address
+    assurance: Assurance
+    evidence: str
+    source: str
+    since: int
+    until: int = 0
+
+
+class Consent(Struct, frozen=True, array_like=True, gc=False):
+    """The latest word on whether we may write to `channel` for `purpose`; `all` covers every one.
+
+    `evidence` is the provider id of the message that said so, `at` its Unix milliseconds.
+    """
+
+    channel: str
+    purpose: Purpose
+    granted: bool
+    at: int
+    evidence: str
+    source: str = "contact"
+
+
+class Contact(Struct, frozen=True, array_like=True, gc=False):
+    """A person outside, with an id of their own: home is placement, not identity."""
+
+    id: bytes
+    links: tuple[Link, ...] = ()
+    consents: tuple[Consent, ...] = ()
+
+    @property
+    def addresses(self) -> tuple[Address, ...]:
+        """The addresses whose links hold."""
+        return tuple(link.address for link in self.links if not link.until)
+
+    def link_to(self, address: Address) -> Link | None:
+        """The link that holds for `address`, if there is one."""
+        return next((k for k in self.links if k.address == address and not k.until), None)

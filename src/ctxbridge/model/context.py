@@ -1,0 +1,138 @@
+"""What a look-up returns."""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, overload
+
+from msgspec import Struct
+
+from ctxbridge.model.address import Assurance
+from ctxbridge.model.contact import Contact
+from ctxbridge.model.head import NO_RELEASE, NO_TRACE, Floor, Status
+from ctxbridge.model.message import Entry, Message
+
+ROLES = {"contact": "user", "agent": "assistant", "human_agent": "assistant", "system": "system"}
+
+
+def estimate_tokens(text: str) -> int:
+    """A cheap upper guess of a text's tokens: one per three UTF-8 bytes, and four for the frame."""
+    return len(text.encode("utf-8", "replace")) // 3 + 4
+
+
+class Window(Sequence[Entry]):
+    """The latest entries of a log, oldest first, decoded when touched.
+
+    `seqs` are their places in the log. A window is immutable; decoded entries are kept.
+    """
+
+    __slots__ = ("_decode", "_entries", "seqs")
+
+    def __init__(
+        self,
+        entries: Sequence[Any] = (),
+        seqs: Sequence[int] = (),
+        decode: Callable[[bytes], Entry] | None = None,
+    ) -> None:
+        self._entries = list(entries) if decode else entries
+        self._decode = decode
+        self.seqs = seqs
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    @overload
+    def __getitem__(self, index: int, /) -> Entry: ...
+    @overload
+    def __getitem__(self, index: slice, /) -> "Window": ...
+    def __getitem__(self, index: int | slice, /) -> "Entry | Window":
+        if isinstance(index, slice):
+            return Window(self._entries[index], self.seqs[index], self._decode)
+        entry = self._entries[index]
+        if type(entry) is bytes and self._decode:
+            entry = self._entries[index] = self._decode(entry)  # type: ignore[index]
+        return entry  # type: ignore[no-any-return]
+
+    def __iter__(self) -> Iterator[Entry]:
+        return (self[i] for i in range(len(self._entries)))
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Window):
+            return NotImplemented
+        return list(self.seqs) == list(other.seqs) and list(self) == list(other)
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return f"Window({len(self)} entries, seq {list(self.seqs)[:1]}..{list(self.seqs)[-1:]})"
+
+    def numbered(self) -> Iterator[tuple[int, Entry]]:
+        """Each entry with its place in the log."""
+        return zip(self.seqs, self, strict=True)
+
+    @property
+    def messages(self) -> list[Message]:
+        """The messages among the entries, whatever became of them."""
+        return [entry for entry in self if type(entry) is Message]
+
+    def fit(self, budget: int, count: Callable[[str], int] = estimate_tokens) -> list[Message]:
+        """The newest messages that a model may see and that fit into `budget` tokens.
+
+        Whole turns only: a turn of which a part does not fit is left out with all before it. The
+        newest turn always stays.
+        """
+        kept: list[Message] = []
+        turn: list[Message] = []
+        left = budget
+        for message in reversed([m for m in self.messages if m.visible]):
+            if turn and turn[-1].turn != message.turn:
+                kept, turn = kept + turn, []
+            left -= count(message.text)
+            if left < 0 and kept:
+                return kept[::-1]
+            turn.append(message)
+        return (kept + turn)[::-1]
+
+
+class Context(Struct, frozen=True, gc=False):
+    """All that is known of a contact and the conversation with them, as one reader may see it.
+
+    `contact` is `None` for somebody not seen before. `state` is the stored envelope (a turn gives it
+    typed). `withheld` is how many entries of the window this reader's assurance keeps back. `trace` is
+    the handle of the turn before (25 bytes). `seq` and `revision` are those of the moment of reading.
+    """
+
+    contact: Contact | None
+    conversation: bytes
+    window: Window
+    state: bytes | None = None
+    seq: int = 0
+    revision: int = 0
+    gate_epoch: int = 0
+    consent: int = 0
+    floor: Floor = Floor.AGENT
+    status: Status = Status.ACTIVE
+    release: bytes = NO_RELEASE
+    trace: bytes = NO_TRACE
+    reader: Assurance = Assurance.AUTHENTICATED
+    withheld: int = 0
+
+    @property
+    def messages(self) -> list[Message]:
+        """The messages of the window, whatever became of them, oldest first."""
+        return self.window.messages
+
+    def as_chat(
+        self, budget: int = 4_000, count: Callable[[str], int] = estimate_tokens
+    ) -> list[dict[str, str]]:
+        """The window as role and content for a bare chat model, cut at turn borders to `budget` tokens.
+
+        Only what a model may see is in it; a message without words (an image alone) is named as such.
+        What was written by somebody whom nobody vouches for is marked where the reader is vouched for.
+        """
+        return [
+            {"role": ROLES[m.author], "content": self._mark(m) + (m.text or "[attachment]")}
+            for m in self.window.fit(budget, count)
+        ]
+
+    def _mark(self, message: Message) -> str:
+        doubtful = message.author == "contact" and message.assurance < Assurance.CHANNEL
+        return "[unverified sender] " if doubtful and self.reader >= Assurance.CHANNEL else ""

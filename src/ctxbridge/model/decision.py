@@ -1,0 +1,71 @@
+"""What guards say, and what was enforced."""
+
+from typing import Literal
+
+from msgspec import Struct
+
+Stage = Literal["inbound", "context", "tool_call", "tool_result", "reply", "send"]
+Action = Literal["allow", "warn", "modify", "defer", "escalate", "block"]
+Mode = Literal["enforce", "observe", "off"]
+GuardStatus = Literal["ok", "error", "timeout", "skipped", "cached"]
+
+
+class Finding(Struct, frozen=True, array_like=True, gc=False):
+    """What a guard found, by place and category; never the text itself."""
+
+    category: str
+    start: int
+    end: int
+    score: float = 1.0
+
+
+class ConsentWord(Struct, frozen=True, array_like=True, gc=False):
+    """A wish about consent that a guard read in a message; `open` applies it atomically."""
+
+    granted: bool
+    channel: str
+
+
+class Verdict(Struct, frozen=True, gc=False):
+    """What one guard says of one text.
+
+    `code` is short, content-free and of few values (``consent.opted_out``): it goes into traces.
+    `say` is what the customer may be told when the action is `block`; `None` is silence. `text` is
+    the replacement when the action is `modify`.
+    """
+
+    action: Action = "allow"
+    code: str = ""
+    say: str | None = None
+    text: str | None = None
+    labels: tuple[str, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    consent: ConsentWord | None = None
+
+
+class GuardResult(Struct, frozen=True, array_like=True, gc=False):
+    """How one guard ended: `action` is its verdict, `status` whether it came to one."""
+
+    guard: str
+    version: str
+    action: Action
+    code: str = ""
+    status: GuardStatus = "ok"
+    mode: Mode = "enforce"
+    microseconds: int = 0
+
+
+class Decision(Struct, frozen=True, array_like=True, gc=False):
+    """What the guards of one stage said together, and what was enforced. Kept for allow too.
+
+    `judged` is the digest of the text the guards were given, `enforced_digest` that of the text that
+    was let through (empty when none was). Neither the text nor its parts are ever in here.
+    """
+
+    stage: Stage
+    action: Action
+    enforced: Action
+    code: str
+    results: tuple[GuardResult, ...]
+    judged: bytes = b""
+    enforced_digest: bytes = b""

@@ -1,0 +1,161 @@
+"""The frozen values that ask a store to do something, and its answers."""
+
+from typing import Literal
+
+from msgspec import Struct
+
+from ctxbridge.model.address import Address, Assurance, Endpoint
+from ctxbridge.model.contact import Consent, Contact, Link
+from ctxbridge.model.context import Context
+from ctxbridge.model.message import Entry, Message
+
+
+class Query(Struct, frozen=True, gc=False, cache_hash=True):
+    """Look up the context of an address, as a reader of this assurance may see it.
+
+    `window` is the number of entries, 0 for the whole conversation.
+    """
+
+    tenant: str
+    address: Address
+    assurance: Assurance = Assurance.AUTHENTICATED
+    window: int = 20
+
+
+class Claim(Struct, frozen=True, gc=False):
+    """Open a turn for a message: dedupe, append, apply consent, take the lease, read the context.
+
+    `message` is stored as `pending` under the id `turn`. `digest` is of the content as it came, so
+    that the same id with another body is noticed. `contact` and `conversation` are the ids to give to
+    somebody not seen before. `now` is Unix milliseconds; `lease_seconds` how long the turn may take.
+    """
+
+    tenant: str
+    endpoint: Endpoint
+    address: Address
+    message: Message
+    digest: bytes
+    turn: bytes
+    contact: bytes
+    conversation: bytes
+    now: int
+    assurance: Assurance
+    consents: tuple[Consent, ...] = ()
+    lease_seconds: float = 60.0
+    remember_seconds: float = 7 * 86_400.0
+    window: int = 20
+
+
+class Opened(Struct, frozen=True, gc=False):
+    """The answer to a `Claim`.
+
+    ``new``: the lease is ours under `fence`. ``duplicate``: the turn was finished before, `answer` is
+    what it replied. ``busy``: stored, but another turn holds the lease until `lease_end`.
+    ``mismatch``: the id is known with another body, nothing was changed. `resumed` says that the
+    message had been stored before by a worker that did not finish. `seq` is the message's place.
+    """
+
+    status: Literal["new", "duplicate", "busy", "mismatch"]
+    turn: bytes
+    seq: int
+    fence: int
+    context: Context
+    answer: tuple[Message, ...] = ()
+    resumed: bool = False
+    lease_end: int = 0
+
+
+class Change(Struct, frozen=True, gc=False):
+    """Commit what a turn produced, all or none; idempotent by `turn`.
+
+    With `fence` set it is the end of a leased turn: checked against fence and gate epoch. With
+    `fence=None` it stands alone (a note, a framework's item) and is checked against `revision` where
+    one is given. `amend` replaces the pending message at the given seq. `finished=False` only gives
+    the lease back: the message stays pending, and the next to open it takes it up.
+    """
+
+    tenant: str
+    contact: bytes
+    turn: bytes
+    now: int
+    fence: int | None = None
+    gate_epoch: int = 0
+    revision: int | None = None
+    amend: tuple[tuple[int, Message], ...] = ()
+    append: tuple[Entry, ...] = ()
+    state: bytes | None = None
+    trace: bytes = b""
+    finished: bool = True
+    remember_seconds: float = 7 * 86_400.0
+
+
+class Committed(Struct, frozen=True, gc=False):
+    """Stored. `seq` is that of the last entry; `replayed` says that it had been stored before."""
+
+    seq: int
+    revision: int
+    replayed: bool = False
+
+
+class Refused(Struct, frozen=True, gc=False):
+    """Not stored. ``fenced``: a later lease exists. ``gated``: the gate epoch was raised meanwhile.
+    ``conflict``: the revision is another. ``unknown``: no such contact."""
+
+    reason: Literal["fenced", "gated", "conflict", "unknown"]
+    revision: int = 0
+    gate_epoch: int = 0
+
+
+class LinkClaim(Struct, frozen=True, gc=False):
+    """Link an address to the contact that `contact` names (an id, or one of its addresses).
+
+    `fresh` and `conversation` are the ids to use when neither side is known yet.
+    """
+
+    tenant: str
+    contact: bytes | Address
+    link: Link
+    fresh: bytes
+    conversation: bytes
+    now: int
+
+
+class Identified(Struct, frozen=True, gc=False):
+    """The answer to a `LinkClaim`. ``taken``: the address has a history under another contact."""
+
+    status: Literal["linked", "unchanged", "taken", "unknown"]
+    contact: Contact | None = None
+
+
+class RecordRead(Struct, frozen=True, gc=False):
+    """Read a record; one whose lifetime has ended at `now` is not there."""
+
+    tenant: str
+    scope: str
+    name: str
+    now: int
+
+
+class RecordWrite(Struct, frozen=True, gc=False):
+    """Write a record, or delete it (`value=None`).
+
+    `revision` is the one expected: 0 for "must not exist", `None` for "whatever is there".
+    """
+
+    tenant: str
+    scope: str
+    name: str
+    now: int
+    value: bytes | None
+    revision: int | None = None
+    lifetime_seconds: float = 0.0
+
+
+class StoreReport(Struct, frozen=True, gc=False):
+    """What a store can give, read from the store itself when it was opened."""
+
+    kind: str
+    durable: bool
+    writable: bool
+    version: str
+    notes: tuple[str, ...] = ()

@@ -1,0 +1,107 @@
+"""The log of a conversation: messages, their parts, and events."""
+
+from typing import Literal
+
+from msgspec import Struct
+
+from ctxbridge.model.address import Address, Assurance, Endpoint
+from ctxbridge.model.decision import Decision
+
+Author = Literal["contact", "agent", "human_agent", "system"]
+Disposition = Literal["pending", "accepted", "modified", "withheld", "quarantined"]
+"""``pending``: stored, no turn has judged it yet. ``withheld``: of ours, must not leave.
+``quarantined``: of the contact's, no model sees it."""
+
+
+class Text(Struct, frozen=True, array_like=True, gc=False, tag=0):
+    """Words that were written in this message."""
+
+    text: str
+
+
+class Quote(Struct, frozen=True, array_like=True, gc=False, tag=1):
+    """Words that the message repeats or forwards: kept, and never taken for the writer's own."""
+
+    text: str
+
+
+class Attachment(Struct, frozen=True, array_like=True, gc=False, tag=2):
+    """A file that came along. `handle` says where its bytes are; nothing here fetches it."""
+
+    media_type: str
+    name: str = ""
+    size: int = -1
+    handle: str = ""
+
+
+class ToolCall(Struct, frozen=True, array_like=True, gc=False, tag=3):
+    """The agent called a tool; `arguments` is JSON."""
+
+    id: str
+    name: str
+    arguments: str
+
+
+class ToolResult(Struct, frozen=True, array_like=True, gc=False, tag=4):
+    """What the tool answered to the call of the same id."""
+
+    id: str
+    content: str
+
+
+class Opaque(Struct, frozen=True, array_like=True, gc=False, tag=5):
+    """An item of an agent framework, kept byte for byte."""
+
+    kind: str
+    data: bytes
+
+
+Part = Text | Quote | Attachment | ToolCall | ToolResult | Opaque
+
+
+class Message(Struct, frozen=True, array_like=True, gc=False, tag=0):
+    """One entry of the log that somebody wrote.
+
+    Its place in the log (`seq`) is not a field: the store gives it, and a `Window` tells it.
+    `address` is the contact's side (from whom, or to whom) and `endpoint` ours. `occurred_at` is the
+    provider's time and only data; `accepted_at` is ours. Both are Unix milliseconds, 0 if unknown.
+    """
+
+    turn: bytes
+    author: Author
+    channel: str
+    parts: tuple[Part, ...]
+    accepted_at: int
+    disposition: Disposition = "accepted"
+    address: Address | None = None
+    endpoint: Endpoint | None = None
+    message_id: str = ""
+    occurred_at: int = 0
+    thread: str = ""
+    subject: str = ""
+    assurance: Assurance = Assurance.ANONYMOUS
+    decision: Decision | None = None
+    labels: tuple[str, ...] = ()
+    flags: tuple[str, ...] = ()
+
+    @property
+    def text(self) -> str:
+        """What was written in this message, without quotes and attachments."""
+        return "\n".join([part.text for part in self.parts if type(part) is Text])
+
+    @property
+    def visible(self) -> bool:
+        """Whether a model may see it: accepted or modified, and nothing else."""
+        return self.disposition == "accepted" or self.disposition == "modified"
+
+
+class Event(Struct, frozen=True, array_like=True, gc=False, tag=1):
+    """An entry that is no message: link, consent, handoff, release change. `data` is small."""
+
+    kind: str
+    at: int
+    turn: bytes = b""
+    data: dict[str, str] = {}
+
+
+Entry = Message | Event

@@ -1,0 +1,205 @@
+"""The ports: what a store, a channel, a guard, a clock and a source of ids must do.
+
+Protocols only, each with at most eight verbs, each verb with one frozen value in. A port grows by
+fields of its values, never by arguments, so what was written against it keeps working. The first
+argument is positional, so an implementer may name it freely.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Protocol, runtime_checkable
+
+from ctxbridge.model import (
+    Action,
+    Assurance,
+    Change,
+    Claim,
+    Committed,
+    Contact,
+    Context,
+    HttpReply,
+    Identified,
+    LinkClaim,
+    Message,
+    Opened,
+    Parsed,
+    Query,
+    RawRequest,
+    Record,
+    RecordRead,
+    RecordWrite,
+    Refused,
+    Stage,
+    StoreReport,
+    Verdict,
+    Verification,
+)
+
+
+@runtime_checkable
+class Store(Protocol):
+    """Where conversations live. `ctxbridge.testing.StoreContract` says what each verb promises.
+
+    Every verb is atomic. An error is one of `ctxbridge.errors`: `Unavailable` if surely nothing was
+    applied, `OutcomeUnknown` if it may have been.
+    """
+
+    async def open(self, claim: Claim, /) -> Opened:
+        """Dedupe, append the message as pending, apply consent, take the lease, read the context."""
+        ...
+
+    async def read(self, query: Query, /) -> Context:
+        """The context of an address; an empty one where nobody is known under it. Takes no lock."""
+        ...
+
+    async def commit(self, change: Change, /) -> Committed | Refused:
+        """Store all that a turn produced, or nothing; a repetition by turn id is answered as before."""
+        ...
+
+    async def identify(self, claim: LinkClaim, /) -> Identified:
+        """Link an address to a contact."""
+        ...
+
+    async def records(self, operation: RecordRead | RecordWrite, /) -> Record | None:
+        """Read or write scoped bytes; a write at another revision than expected raises `Conflict`."""
+        ...
+
+    async def check(self) -> StoreReport:
+        """What this store can give; raises if it cannot be used at all."""
+        ...
+
+    async def aclose(self) -> None:
+        """Finish what is under way and let go of everything; a second call does nothing."""
+        ...
+
+
+class Channel(Protocol):
+    """One provider's adapter: bytes in, values out. No network, no clock, and nothing raises.
+
+    `name` is the provider's, `channel` the word in addresses. `horizon_seconds` is how long the
+    provider may repeat a request.
+    """
+
+    name: str
+    channel: str
+    horizon_seconds: float
+
+    def verify(self, request: RawRequest, /) -> Verification:
+        """Whether the request is from whom it says it is. Never raises, for any bytes."""
+        ...
+
+    def parse(self, request: RawRequest, verification: Verification, /) -> Parsed:
+        """The events in the request and the errors of what could not be read. Never raises."""
+        ...
+
+    def reply(self, outcome: Parsed, answer: Sequence[Message] = (), /) -> HttpReply:
+        """What to answer the provider once `outcome` is stored, with `answer` where it goes in band."""
+        ...
+
+
+class Check(Protocol):
+    """What a guard is shown: a read-only view of one text. No I/O is needed to use it."""
+
+    @property
+    def stage(self) -> Stage:
+        """At which gate the text stands."""
+        ...
+
+    @property
+    def text(self) -> str:
+        """The text to judge, as earlier guards left it."""
+        ...
+
+    @property
+    def channel(self) -> str:
+        """The channel that the text came by, or is to leave by."""
+        ...
+
+    @property
+    def assurance(self) -> Assurance:
+        """How sure we are of who is on the other side."""
+        ...
+
+    @property
+    def flags(self) -> tuple[str, ...]:
+        """Facts that the channel's adapter stated (`Inbound.flags`)."""
+        ...
+
+    @property
+    def contact(self) -> Contact | None:
+        """Who is on the other side, if known already; early guards see `None`."""
+        ...
+
+    @property
+    def context(self) -> Context | None:
+        """The context of the turn; early guards see `None`."""
+        ...
+
+    @property
+    def now(self) -> int:
+        """The moment of judging, in Unix milliseconds."""
+        ...
+
+
+class Guard(Protocol):
+    """Judges one text at one or more stages.
+
+    An `early` guard judges what comes in before anything is stored, and sees the message alone.
+    `modifies` must be set for a guard that may answer `modify`. `deadline_seconds` bounds an async
+    `check`; `on_error` is what is enforced where there is no verdict.
+    """
+
+    @property
+    def name(self) -> str:
+        """Short and unique; it stands in decisions and traces."""
+        ...
+
+    @property
+    def version(self) -> str:
+        """Changes when the guard may judge otherwise."""
+        ...
+
+    @property
+    def stages(self) -> frozenset[Stage]:
+        """Where it stands."""
+        ...
+
+    @property
+    def early(self) -> bool:
+        """Whether it judges what comes in before that is stored."""
+        ...
+
+    @property
+    def modifies(self) -> bool:
+        """Whether it may answer `modify`."""
+        ...
+
+    @property
+    def deadline_seconds(self) -> float:
+        """How long an async `check` may take."""
+        ...
+
+    @property
+    def on_error(self) -> Action:
+        """``block`` or ``allow``."""
+        ...
+
+    @property
+    def check(self) -> Callable[[Any], Verdict | Awaitable[Verdict]]:
+        """Takes a `Check` and gives a verdict; anything else, and any exception, is a failure."""
+        ...
+
+
+class Clock(Protocol):
+    """Tells the time, so that tests own it."""
+
+    def now(self) -> int:
+        """Unix milliseconds."""
+        ...
+
+
+class Ids(Protocol):
+    """Makes ids."""
+
+    def new(self) -> bytes:
+        """16 bytes that were never given before and sort by time (UUIDv7)."""
+        ...

@@ -1,0 +1,136 @@
+"""The file: its tables, its versions, and how a connection is opened."""
+
+import os
+import sqlite3
+from collections.abc import Sequence
+from typing import Literal
+from urllib.parse import quote
+
+from ctxbridge.errors import StoreReadOnly, UnknownFormat
+
+APPLICATION_ID = 0x63747862  # "ctxb": a file of another program is refused, not written into
+
+_CREATE = """
+CREATE TABLE home (
+    home    INTEGER PRIMARY KEY,
+    owner   BLOB NOT NULL UNIQUE,     -- hash of tenant and contact id
+    head    BLOB NOT NULL,
+    contact BLOB NOT NULL,
+    state   BLOB
+);
+CREATE TABLE address (
+    address BLOB PRIMARY KEY,         -- hash of tenant and address
+    home    INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE entry (
+    home    INTEGER NOT NULL,
+    seq     INTEGER NOT NULL,
+    body    BLOB NOT NULL,
+    PRIMARY KEY (home, seq)
+) WITHOUT ROWID;
+CREATE TABLE seen (
+    message BLOB PRIMARY KEY,         -- hash of tenant, endpoint and message id
+    home    INTEGER NOT NULL,
+    turn    BLOB NOT NULL,
+    digest  BLOB NOT NULL,
+    seq     INTEGER NOT NULL,
+    until   INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE answer (
+    home     INTEGER NOT NULL,
+    turn     BLOB NOT NULL,
+    first    INTEGER NOT NULL,
+    count    INTEGER NOT NULL,
+    revision INTEGER NOT NULL,
+    until    INTEGER NOT NULL,
+    PRIMARY KEY (home, turn)
+) WITHOUT ROWID;
+CREATE TABLE record (
+    record  BLOB PRIMARY KEY,         -- hash of tenant, scope and name
+    body    BLOB NOT NULL,
+    until   INTEGER NOT NULL          -- 0: for ever
+) WITHOUT ROWID;
+"""
+
+MIGRATIONS: tuple[str, ...] = (_CREATE,)
+"""The script that leads from version n to n + 1 stands at place n. Append, never edit."""
+
+# A page of WAL is written for every touched page, so SQLite's own limit of 1,000 pages would stop
+# for a checkpoint every 200 appends; the writer checkpoints when it is idle instead.
+_WAL_PAGES = 16_000
+_BUSY_SECONDS = 5.0
+
+
+def connect(path: str, mode: Literal["rw", "ro", "frozen"], synchronous: str) -> sqlite3.Connection:
+    """A connection for the writer (``rw``) or a reader (``ro``).
+
+    ``frozen`` reads a file whose folder cannot be written, where SQLite could not put the index of
+    its log; it is right only while nobody writes.
+    """
+    how = {"rw": "mode=rwc", "ro": "mode=ro", "frozen": "mode=ro&immutable=1"}[mode]
+    connection = sqlite3.connect(
+        f"file:{quote(os.path.abspath(path))}?{how}",
+        uri=True,
+        timeout=_BUSY_SECONDS,
+        isolation_level=None,
+        check_same_thread=False,
+        cached_statements=64,
+    )
+    try:
+        connection.execute("PRAGMA mmap_size=268435456")
+        if mode == "rw":
+            connection.execute(f"PRAGMA wal_autocheckpoint={_WAL_PAGES}")
+            connection.execute(f"PRAGMA synchronous={synchronous}")
+        else:
+            connection.execute("PRAGMA query_only=1")
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def migrate(connection: sqlite3.Connection, migrations: Sequence[str] = MIGRATIONS) -> int:
+    """Bring the file to the newest version, in one transaction; two processes may both try.
+
+    Raises `UnknownFormat` for a file of another program or of a newer release.
+    """
+    if _version(connection, len(migrations)) == len(migrations):
+        return len(migrations)
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        for number in range(_version(connection, len(migrations)), len(migrations)):
+            for statement in migrations[number].split(";"):
+                connection.execute(statement)
+            connection.execute(f"PRAGMA user_version={number + 1}")
+        connection.execute(f"PRAGMA application_id={APPLICATION_ID}")
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+    return len(migrations)
+
+
+def require_readable(connection: sqlite3.Connection) -> int:
+    """The version of a file that is only to be read; `StoreReadOnly` where it would need migrating."""
+    version = _version(connection, len(MIGRATIONS))
+    if version < len(MIGRATIONS):
+        raise StoreReadOnly(
+            f"the store has version {version} and must be brought to {len(MIGRATIONS)} first: "
+            "open it once where it can be written"
+        )
+    return version
+
+
+def _version(connection: sqlite3.Connection, known: int) -> int:
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    (program,) = connection.execute("PRAGMA application_id").fetchone()
+    (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    if program != APPLICATION_ID and (program or version or tables):
+        raise UnknownFormat("the file is a database of another program; choose another path")
+    if version > known:
+        raise UnknownFormat(
+            f"the store has version {version}, this release reads up to {known}: upgrade ctxbridge"
+        )
+    return int(version)

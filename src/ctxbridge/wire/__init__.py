@@ -1,0 +1,78 @@
+"""Values to bytes and back. The first byte of every record is the number of its format.
+
+A format's file is never edited after a release: a new one is added beside it, and reading upcasts.
+"""
+
+from ctxbridge.errors import CorruptRecord, UnknownFormat
+from ctxbridge.model import Contact, Entry, Head, Record
+from ctxbridge.wire import format1
+from ctxbridge.wire.format1 import StateBytes
+
+FORMAT = 1
+
+encode_entry = format1.encode_entry
+encode_contact = format1.encode_contact
+encode_head = format1.encode_head
+encode_state = format1.encode_state
+encode_record = format1.encode_record
+
+
+def _refuse(data: bytes, what: str) -> Exception:
+    if not data:
+        return CorruptRecord(f"a stored {what} is empty")
+    if data[0] > FORMAT:
+        return UnknownFormat(
+            f"a stored {what} has format {data[0]}, this release reads up to {FORMAT}: upgrade"
+        )
+    return CorruptRecord(f"a stored {what} starts with a format number that was never given")
+
+
+def decode_entry(data: bytes, /) -> Entry:
+    """The entry in `data`; raises `CorruptRecord` or `UnknownFormat`."""
+    if data[:1] == b"\x01":
+        return format1.decode_entry(data)
+    raise _refuse(data, "entry")
+
+
+def decode_contact(data: bytes, /) -> Contact:
+    """The contact in `data`; raises `CorruptRecord` or `UnknownFormat`."""
+    if data[:1] == b"\x01":
+        return format1.decode_contact(data)
+    raise _refuse(data, "contact")
+
+
+def decode_head(data: bytes, /) -> Head:
+    """The head in `data`; raises `CorruptRecord` or `UnknownFormat`."""
+    if data[:1] == b"\x01":
+        return format1.decode_head(data)
+    raise _refuse(data, "head")
+
+
+def decode_state(data: bytes, /) -> StateBytes:
+    """The state envelope in `data`; raises `CorruptRecord` or `UnknownFormat`."""
+    if data[:1] == b"\x01":
+        return format1.decode_state(data)
+    raise _refuse(data, "state")
+
+
+def decode_record(data: bytes, /) -> Record:
+    """The record in `data`; raises `CorruptRecord` or `UnknownFormat`."""
+    if data[:1] == b"\x01":
+        return format1.decode_record(data)
+    raise _refuse(data, "record")
+
+
+__all__ = [
+    "FORMAT",
+    "StateBytes",
+    "decode_contact",
+    "decode_entry",
+    "decode_head",
+    "decode_record",
+    "decode_state",
+    "encode_contact",
+    "encode_entry",
+    "encode_head",
+    "encode_record",
+    "encode_state",
+]

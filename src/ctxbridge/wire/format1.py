@@ -1,0 +1,126 @@
+"""Format 1, in use since 0.1. Entries, contacts and states are a byte 1 and a MessagePack array.
+
+Structs are arrays, so they may grow by fields at the end. The head has a fixed layout, big-endian,
+that a script inside a server can read: see `_HEAD`.
+"""
+
+import struct
+from typing import Any, NamedTuple
+
+import msgspec
+
+from ctxbridge.errors import CorruptRecord
+from ctxbridge.model import Contact, Entry, Floor, Head, Record, Status
+
+_MARK = b"\x01"
+
+# msgspec raises these three for bytes that are not what they should be.
+_DAMAGE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+
+_encoder = msgspec.msgpack.Encoder()
+_entry = msgspec.msgpack.Decoder(Entry)
+_contact = msgspec.msgpack.Decoder(Contact)
+
+# format, floor, status, assurance, flags · seq, revision, fence, lease end, gate epoch, consent ·
+# conversation, turn, release, members, trace · length of the ring of recent message ids, the ring
+_HEAD = struct.Struct(">BBBBB QQQQQQ 16s 16s 8s 16s 25s H")
+
+
+def encode_entry(entry: Entry, /) -> bytes:
+    """A message or an event, without its place."""
+    return _MARK + _encoder.encode(entry)
+
+
+def decode_entry(data: bytes) -> Entry:
+    """The entry behind the format byte."""
+    return _decode(_entry, data, "entry")  # type: ignore[no-any-return]
+
+
+def encode_contact(contact: Contact, /) -> bytes:
+    """A contact with links and consents."""
+    return _MARK + _encoder.encode(contact)
+
+
+def decode_contact(data: bytes) -> Contact:
+    """The contact behind the format byte."""
+    return _decode(_contact, data, "contact")  # type: ignore[no-any-return]
+
+
+def _decode(decoder: "msgspec.msgpack.Decoder[Any]", data: bytes, what: str) -> Any:
+    try:
+        return decoder.decode(memoryview(data)[1:])
+    except _DAMAGE:
+        raise CorruptRecord(f"a stored {what} is damaged") from None
+
+
+def encode_head(head: Head, /) -> bytes:
+    """The head in its fixed layout."""
+    return (
+        _HEAD.pack(
+            1, head.floor, head.status, head.assurance, head.flags,
+            head.seq, head.revision, head.fence, head.lease_end, head.gate_epoch, head.consent,
+            head.conversation, head.turn, head.release, head.members, head.trace, len(head.ring),
+        )
+        + head.ring
+    )  # fmt: skip
+
+
+def decode_head(data: bytes) -> Head:
+    """The head from its fixed layout."""
+    try:
+        (
+            _, floor, status, assurance, flags,
+            seq, revision, fence, lease_end, gate_epoch, consent,
+            conversation, turn, release, members, trace, ring,
+        ) = _HEAD.unpack_from(data)  # fmt: skip
+        if len(data) != _HEAD.size + ring:
+            raise CorruptRecord("a stored head is cut off or too long")
+        return Head(
+            conversation, seq, revision, fence, lease_end, gate_epoch, consent, turn, trace,
+            Floor(floor), Status(status), assurance, flags, release, members, data[_HEAD.size :],
+        )  # fmt: skip
+    except (struct.error, ValueError):
+        raise CorruptRecord("a stored head is damaged") from None
+
+
+class StateBytes(NamedTuple):
+    """A team's state as stored: the version of its schema, how it is written, and the bytes."""
+
+    schema: int
+    codec: int
+    payload: bytes
+
+
+MSGPACK, JSON = 1, 2
+_STATE = struct.Struct(">BHB")
+
+
+def encode_state(state: StateBytes, /) -> bytes:
+    """A state envelope: format, schema version, codec (1 MessagePack, 2 JSON), payload."""
+    return _STATE.pack(1, state.schema, state.codec) + state.payload
+
+
+def decode_state(data: bytes) -> StateBytes:
+    """The state envelope."""
+    try:
+        _, schema, codec = _STATE.unpack_from(data)
+    except struct.error:
+        raise CorruptRecord("a stored state is damaged") from None
+    return StateBytes(schema, codec, data[_STATE.size :])
+
+
+_RECORD = struct.Struct(">BQQ")
+
+
+def encode_record(record: Record, /) -> bytes:
+    """A record: format, revision, expiry in Unix milliseconds, value."""
+    return _RECORD.pack(1, record.revision, record.expires_at) + record.value
+
+
+def decode_record(data: bytes) -> Record:
+    """The record."""
+    try:
+        _, revision, expires_at = _RECORD.unpack_from(data)
+    except struct.error:
+        raise CorruptRecord("a stored record is damaged") from None
+    return Record(data[_RECORD.size :], revision, expires_at)

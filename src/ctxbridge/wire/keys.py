@@ -1,0 +1,59 @@
+"""Keys of what is stored: fixed-width hashes, so that no identifier of a person ever is a key.
+
+Every part is hashed with its length before it, so no two lists of parts give the same bytes
+(``("a", "bc")`` and ``("ab", "c")`` differ), and each kind of key has its own space.
+"""
+
+from hashlib import blake2b
+
+import msgspec
+
+from ctxbridge.model import Address, Endpoint, Inbound
+
+_parts = msgspec.msgpack.Encoder()
+
+
+def _key(kind: bytes, *parts: bytes) -> bytes:
+    framed = b"".join([len(part).to_bytes(4, "big") + part for part in parts])
+    return blake2b(framed, digest_size=16, person=kind).digest()
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "surrogatepass")
+
+
+def address_key(tenant: str, address: Address) -> bytes:
+    """Where an address leads to, 16 bytes."""
+    return _key(
+        b"ctxb:address",
+        _bytes(tenant), _bytes(address.channel), _bytes(address.value), _bytes(address.scope),
+    )  # fmt: skip
+
+
+def contact_key(tenant: str, contact: bytes) -> bytes:
+    """Where a contact lives, 16 bytes."""
+    return _key(b"ctxb:contact", _bytes(tenant), contact)
+
+
+def message_key(tenant: str, endpoint: Endpoint, message_id: str) -> bytes:
+    """Under which a message id is remembered, 16 bytes."""
+    return _key(
+        b"ctxb:message",
+        _bytes(tenant), _bytes(endpoint.channel), _bytes(endpoint.value), _bytes(message_id),
+    )  # fmt: skip
+
+
+def record_key(tenant: str, scope: str, name: str) -> bytes:
+    """Where a record lives, 16 bytes."""
+    return _key(b"ctxb:record", _bytes(tenant), _bytes(scope), _bytes(name))
+
+
+def content_digest(tenant: str, inbound: Inbound) -> bytes:
+    """What tells one body from another under the same message id, 16 bytes."""
+    words = _bytes(str(inbound.sender)), _bytes(inbound.subject)
+    return _key(b"ctxb:content", _bytes(tenant), *words, _parts.encode(inbound.parts))
+
+
+def text_digest(tenant: str, text: str) -> bytes:
+    """The digest that a decision names its text by, 16 bytes."""
+    return _key(b"ctxb:text", _bytes(tenant), _bytes(text))
