@@ -61,7 +61,7 @@ class TooLarge(UsageError):
 
 
 class AddressTaken(UsageError):
-    """The address belongs to another contact who has written from it: that is a merge, not a link."""
+    """The address has a history under another contact: that is a merge, not a link."""
 
 
 class UnknownContact(UsageError):
@@ -79,7 +79,7 @@ class Malformed(PayloadError):
 
 
 class SignatureInvalid(PayloadError):
-    """The payload is not from whom it says it is; answer as the provider's page says (401 or 403)."""
+    """The payload is not from whom it says it is; answer with 401 or 403."""
 
 
 class TurnError(CtxBridgeError):
@@ -133,7 +133,7 @@ class StoreClosed(Unavailable):
 
 
 class OutcomeUnknown(StoreError):
-    """It may or may not have been applied: do the same again with the same message id to find out."""
+    """It may or may not have been applied: repeat with the same message id to find out."""
 
     retry_safe = True
 

@@ -44,7 +44,7 @@ class Store(Protocol):
     """
 
     async def open(self, claim: Claim, /) -> Opened:
-        """Dedupe, append the message as pending, apply consent, take the lease, read the context."""
+        """Dedupe, append as pending, apply consent, take the lease, read the context."""
         ...
 
     async def read(self, query: Query, /) -> Context:
@@ -52,7 +52,7 @@ class Store(Protocol):
         ...
 
     async def commit(self, change: Change, /) -> Committed | Refused:
-        """Store all that a turn produced, or nothing; a repetition by turn id is answered as before."""
+        """Store all that a turn produced, or nothing; repeated by turn id, answer as before."""
         ...
 
     async def identify(self, claim: LinkClaim, /) -> Identified:
@@ -60,7 +60,7 @@ class Store(Protocol):
         ...
 
     async def records(self, operation: RecordRead | RecordWrite, /) -> Record | None:
-        """Read or write scoped bytes; a write at another revision than expected raises `Conflict`."""
+        """Read or write scoped bytes; `Conflict` where another revision was expected."""
         ...
 
     async def check(self) -> StoreReport:
@@ -92,7 +92,7 @@ class Channel(Protocol):
         ...
 
     def reply(self, outcome: Parsed, answer: Sequence[Message] = (), /) -> HttpReply:
-        """What to answer the provider once `outcome` is stored, with `answer` where it goes in band."""
+        """What to answer the provider once `outcome` is stored; `answer` may go in band."""
         ...
 
 

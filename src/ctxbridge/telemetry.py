@@ -30,9 +30,10 @@ _tracer = trace.get_tracer("ctxbridge", "0.1.0")
 
 
 def handle_of(span: Span) -> bytes:
-    """What to store of a span so that a later turn can link to it: 25 bytes, or none if not recorded.
+    """What to store of a span so that a later turn can link to it: 25 bytes, or none.
 
-    16 bytes of trace id, 8 of span id, 1 of flags. Trace state and baggage from outside are not kept.
+    16 bytes of trace id, 8 of span id, 1 of flags. Trace state and baggage from outside are not
+    kept.
     """
     spoken = span.get_span_context()
     if not spoken.is_valid:
@@ -45,7 +46,7 @@ def handle_of(span: Span) -> bytes:
 
 
 def link_to(handle: bytes, kind: str) -> tuple[Link, ...]:
-    """The link to the span that `handle` names, with the reason for it; none for an empty handle."""
+    """The link to the span that `handle` names, with its reason; none for no handle."""
     if len(handle) != len(NO_TRACE) or handle == NO_TRACE:
         return ()
     spoken = SpanContext(
@@ -58,12 +59,12 @@ def link_to(handle: bytes, kind: str) -> tuple[Link, ...]:
 
 
 class TurnSpan:
-    """The one span of a turn. It is the current one while the turn's block runs, if it is recorded."""
+    """The one span of a turn; while the turn's block runs, the current one if recorded."""
 
     __slots__ = ("_token", "span")
 
     def __init__(self, channel: str, conversation: bytes, previous: bytes, started: int) -> None:
-        """Start the span `process {channel}`; `started` is in nanoseconds, before the store was asked."""
+        """Start the span `process {channel}`, in retrospect: `started` is in nanoseconds."""
         self.span = _tracer.start_span(
             f"process {channel}",
             kind=SpanKind.CONSUMER,

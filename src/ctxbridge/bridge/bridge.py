@@ -22,9 +22,9 @@ class Bridge(Generic[StateT]):
 
     `store` is a store or its address (``"sqlite:///support.db"``, ``"memory://"``). `tenant` says
     whose customers these are; contexts of two tenants never meet, whatever the ids. `state` is the
-    type of the conversation's state: a pydantic or msgspec model whose fields have defaults. `guards`
-    replace the built-in ones (`opt_out`, `automatic`, `pii`); that nothing leaves against a
-    contact's consent holds with any of them. `window` is how many entries a turn's context shows.
+    type of the conversation's state: a pydantic or msgspec model whose fields have defaults.
+    `guards` replace the built-in ones (`opt_out`, `automatic`, `pii`); that nothing leaves against
+    a contact's consent holds with any of them. `window` is how many entries a turn's context shows.
 
     A turn may take `lease_seconds`; a message that comes while another turn is running waits for it
     up to `wait_seconds`. Message ids are remembered for `remember_seconds`, and never for less than

@@ -71,14 +71,16 @@ class Inquiry:
 
     async def judge_early(self, now: int) -> None:
         """Ask the guards that need no context, before anything is stored."""
-        judged = await judge(self._early, self._check("inbound", self.inbound.text, now), self._digest)
+        judged = await judge(
+            self._early, self._check("inbound", self.inbound.text, now), self._digest
+        )
         self._take(judged)
         masking = [g for g in self._early if g.modifies]
         if masking:
             await self._mask_the_rest(masking, now)
 
     async def _mask_the_rest(self, guards: Sequence[Guard], now: int) -> None:
-        """Quotes and the subject are stored too, so what must not be written down is masked there."""
+        """Mask quotes and the subject as well: they are stored too."""
         parts: list[Part] = []
         for part in self.parts:
             if type(part) is Quote and part.text:
@@ -92,13 +94,11 @@ class Inquiry:
             self.subject = (await judge(guards, check, self._digest)).text
 
     async def judge_inbound(self, context: Context, now: int) -> None:
-        """Ask the guards that want the context; a message that is blocked already is not asked of."""
+        """Ask the guards that want the context, unless the message is blocked already."""
         if self.blocked or not self._inbound:
             return
         text = "\n".join(part.text for part in self.parts if type(part) is Text)
-        check = replace(
-            self._check("inbound", text, now), context=context, contact=context.contact
-        )
+        check = replace(self._check("inbound", text, now), context=context, contact=context.contact)
         self._take(await judge(self._inbound, check, self._digest))
 
     def _take(self, judged: Judged) -> None:
@@ -151,7 +151,7 @@ class Inquiry:
     async def _system(
         self, turn: bytes, text: str, code: str, context: Context, now: int
     ) -> Message:
-        """A word of the guards themselves: bound by consent like any other, but for confirmations."""
+        """A word of the guards themselves: bound by consent too, but for confirmations."""
         policy: list[Guard] = [] if code in CONFIRMATIONS else [CONSENT]
         judged = await self._judge_reply(policy, text, context, now)
         return self._outgoing(turn, "system", judged, now)

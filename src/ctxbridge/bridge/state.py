@@ -1,7 +1,8 @@
 """A team's typed state: how an instance becomes the stored envelope, and comes back.
 
 pydantic models are written as JSON by pydantic itself; msgspec structs, dataclasses and everything
-else that msgspec knows as MessagePack. pydantic is never imported here: who declares a model has it.
+else that msgspec knows as MessagePack. pydantic is never imported here: who declares a model has
+it.
 """
 
 from typing import Any, Generic, TypeVar

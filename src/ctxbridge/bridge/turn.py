@@ -1,6 +1,7 @@
 """The life of a turn: judge, open, think, judge, commit."""
 
 import time
+from contextlib import suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Generic, TypeVar
 
@@ -8,7 +9,14 @@ import anyio
 from msgspec.structs import replace
 
 from ctxbridge.bridge.judging import Inquiry
-from ctxbridge.errors import Busy, Fenced, IdempotencyMismatch, TooLarge, UsageError
+from ctxbridge.errors import (
+    Busy,
+    Fenced,
+    IdempotencyMismatch,
+    Malformed,
+    TooLarge,
+    UsageError,
+)
 from ctxbridge.model import (
     Change,
     Claim,
@@ -55,8 +63,9 @@ class Turn(Generic[StateT]):
     """One exchange: a message, and everything produced for it. Used as ``async with``.
 
     Entering stores the message, takes the conversation's lease and reads its context, in one step.
-    Leaving judges the replies and commits them with the state, in one step. An exception inside gives
-    the lease back and loses nothing: the message stays, and the provider's retry takes it up again.
+    Leaving judges the replies and commits them with the state, in one step. An exception inside
+    gives the lease back and loses nothing: the message stays, and the provider's retry takes it up
+    again.
 
     Entering raises `Busy` if another turn does not end within the bridge's `wait_seconds` (the
     message is stored), `IdempotencyMismatch` for a known id with another body, and `StoreError`.
@@ -131,18 +140,22 @@ class Turn(Generic[StateT]):
     def reply(self, text: str) -> None:
         """Say `text` to the customer; it is judged and stored when the block is left.
 
-        May be called several times. Raises `UsageError` when the turn is not open, `TooLarge` beyond
-        65,536 characters.
+        May be called several times. Raises `UsageError` when the turn is not open, `TooLarge`
+        beyond 65,536 characters.
         """
         if not self.open:
-            raise UsageError("the turn is not open, so nothing can be replied: look at turn.open first")
+            raise UsageError(
+                "the turn is not open, so nothing can be replied: look at turn.open first"
+            )
         if len(text) > MAX_REPLY_CHARACTERS:
             raise TooLarge("a reply", len(text), MAX_REPLY_CHARACTERS)
         self._replies.append(clean(text))
 
     def _require(self) -> Opened:
         if self._opened is None:
-            raise UsageError("the turn was not entered: use `async with bridge.turn(inbound) as turn`")
+            raise UsageError(
+                "the turn was not entered: use `async with bridge.turn(inbound) as turn`"
+            )
         return self._opened
 
     # --- entering -------------------------------------------------------------------------------
@@ -169,7 +182,7 @@ class Turn(Generic[StateT]):
         return self
 
     async def _open(self) -> Opened:
-        """Open, and wait where another turn holds the lease: the same claim again is no duplicate."""
+        """Open, waiting while another turn holds the lease: the same claim may be repeated."""
         claim = self._claim(self.inbound)
         pause = _FIRST_WAIT_SECONDS
         until = time.monotonic() + self._bridge.wait_seconds
@@ -189,6 +202,11 @@ class Turn(Generic[StateT]):
     def _claim(self, inbound: Inbound) -> Claim:
         bridge, now = self._bridge, self._bridge.clock.now()
         turn = bridge.ids.new()
+        try:
+            # Of the content as it came: another version of a guard must not make a retry look new.
+            digest = content_digest(bridge.tenant, inbound)
+        except UnicodeEncodeError:
+            raise Malformed("the message holds a lone surrogate: `rules.text.clean` it") from None
         wish = self._inquiry.consent
         consents: tuple[Consent, ...] = ()
         if wish:
@@ -198,8 +216,7 @@ class Turn(Generic[StateT]):
             inbound.endpoint,
             inbound.sender,
             self._inquiry.message(turn, now, "pending"),
-            # Of the content as it came: another version of a guard must not make a retry look new.
-            content_digest(bridge.tenant, inbound),
+            digest,
             turn,
             bridge.ids.new(),
             bridge.ids.new(),
@@ -212,7 +229,7 @@ class Turn(Generic[StateT]):
         )
 
     def _claim_beside(self, claim: Claim) -> Claim:
-        """Senders choose their mails' ids and may choose badly: such a mail is kept, and flagged."""
+        """Senders choose their mails' ids, some badly: such a mail is kept, and flagged."""
         if self.inbound.id_source != "sender" or "id_reused" in claim.message.flags:
             raise IdempotencyMismatch(
                 "this message id is known with another body; the stored message stays"
@@ -254,14 +271,12 @@ class Turn(Generic[StateT]):
             await self._finish()
 
     async def _give_back(self, kind: type[BaseException]) -> None:
-        """Free the lease. Should that fail too, it runs out by itself: nothing is lost either way."""
+        """Free the lease. Should that fail too, it runs out by itself, and nothing is lost."""
         opened = self._require()
         change = replace(self._change(opened.context), finished=False)
-        with anyio.CancelScope(shield=True), anyio.move_on_after(5.0):
-            try:
-                await self._bridge.store.commit(change)
-            except Exception:  # noqa: BLE001 - the error inside the block is the one to tell
-                pass
+        # The error inside the block is the one to tell, whatever becomes of this.
+        with anyio.CancelScope(shield=True), anyio.move_on_after(5.0), suppress(Exception):
+            await self._bridge.store.commit(change)
         self._end_span(kind)
 
     async def _finish(self) -> None:
@@ -283,7 +298,7 @@ class Turn(Generic[StateT]):
         return None if after == self._state_before else after
 
     async def _commit(self, state: bytes | None) -> None:
-        """Judge and commit; again where consent, floor or control changed while the agent thought."""
+        """Judge and commit; again where consent or floor changed while the agent thought."""
         context = self.context
         saved = state if sees_state(context, self.inbound.sender) else None
         for _ in range(_GATE_TRIES):
@@ -357,5 +372,3 @@ class Turn(Generic[StateT]):
 
 def _sendable(messages: tuple[Message, ...]) -> tuple[Message, ...]:
     return tuple(m for m in messages if m.visible and m.author != "contact")
-
-

@@ -5,7 +5,7 @@ from ctxbridge.model import Verdict
 
 
 def automatic() -> FunctionGuard:
-    """Blocks what no person wrote, as the channel's adapter flagged it, and says nothing (RFC 3834)."""
+    """Blocks, in silence, what no person wrote, as the adapter flagged it (RFC 3834)."""
     return _automatic
 
 

@@ -51,8 +51,9 @@ def guard(
     """Make a guard of a sync or async function that takes a check and returns a `Verdict`.
 
     `stages` are ``"inbound"`` and ``"reply"``. An `early` guard judges the inbound message before
-    anything is stored: it sees it without context, and again when a webhook is repeated. `modifies` allows it
-    to answer `modify`. An async function has `deadline_seconds`. `on_error` (``"block"`` or
+    anything is stored: it sees it without context, and again when a webhook is repeated. `modifies`
+    allows it to answer `modify`. An async function has `deadline_seconds`. `on_error` (``"block"``
+    or
     ``"allow"``) is what is enforced when it raises, is late, or returns anything but a `Verdict`.
 
     Raises `ConfigurationError` for a stage that does not exist.

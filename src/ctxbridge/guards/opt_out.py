@@ -1,8 +1,8 @@
 """STOP, START and HELP: recognised before anything is stored, never shown to a model.
 
 Carriers and providers match the whole message and a single word; so does this. The seven words of
-47 CFR 64.1200(a)(10) are all among them. A wish in other words ("please remove me") is ordinary text
-here. A "yes" or "start over" to a bot's question is no opt-in; only START and UNSTOP are.
+47 CFR 64.1200(a)(10) are all among them. A wish in other words ("please remove me") is ordinary
+text here. A "yes" or "start over" to a bot's question is no opt-in; only START and UNSTOP are.
 """
 
 import unicodedata
@@ -11,18 +11,17 @@ from ctxbridge.guards.guard import FunctionGuard, TextCheck, allow, block, guard
 from ctxbridge.model import Assurance, Verdict
 from ctxbridge.model.decision import ConsentWord
 
-# One line a language. On the phone, providers stop at these words whatever we do.
-STOP_WORDS = frozenset(
-    "stop|stopall|stop all|unsubscribe|optout|opt out|revoke|remove"  # en
-    "|arret|arrêt|désabonner|desabonner"  # fr
-    "|alto|parar|baja|cancelar"  # es
-    "|stopp|abmelden|abbestellen"  # de
-    "|cancella|disiscrivi"  # it
-    "|afmelden|uitschrijven"  # nl
-    "|sair|remover"  # pt
-    "|wypisz|rezygnuję"  # pl
-    "".split("|")
-)
+_STOP_WORDS_BY_LANGUAGE = {
+    "en": ("stop", "stopall", "stop all", "unsubscribe", "optout", "opt out", "revoke", "remove"),
+    "fr": ("arret", "arrêt", "désabonner", "desabonner"),
+    "es": ("alto", "parar", "baja", "cancelar"),
+    "de": ("stopp", "abmelden", "abbestellen"),
+    "it": ("cancella", "disiscrivi"),
+    "nl": ("afmelden", "uitschrijven"),
+    "pt": ("sair", "remover"),
+    "pl": ("wypisz", "rezygnuję"),
+}
+STOP_WORDS = frozenset(w for words in _STOP_WORDS_BY_LANGUAGE.values() for w in words)
 # Words that are ordinary answers elsewhere, but mean STOP to every SMS provider.
 STOP_WORDS_PHONE = frozenset({"cancel", "end", "quit"})
 START_WORDS = frozenset({"start", "unstop"})
@@ -66,8 +65,9 @@ def opt_out(
     """Recognises STOP, START and HELP on `channels`, and what the provider has already handled.
 
     The wish is applied in the same atomic step that stores the message, even while another turn is
-    running; START only from a sender that the channel vouches for, STOP from anybody. The customer gets one confirmation (`stopped`, `started`, `helped`; `None` for silence),
-    and none where the provider has sent its own.
+    running; START only from a sender that the channel vouches for, STOP from anybody. The customer
+    gets one confirmation (`stopped`, `started`, `helped`; `None` for silence), and none where the
+    provider has sent its own.
     """
     answers = {"stop": stopped, "start": started, "help": helped}
 

@@ -33,7 +33,9 @@ def _iban(found: str) -> bool:
 
 
 _CARD = re.compile(r"(?<![\d.])\d(?:[ \-]?\d){12,18}(?![\d])", re.ASCII)
-_IBAN = re.compile(r"\b[A-Za-z]{2}\d{2}(?: ?[A-Za-z0-9]{4}){2,7}(?: ?[A-Za-z0-9]{1,3})?\b", re.ASCII)
+_IBAN = re.compile(
+    r"\b[A-Za-z]{2}\d{2}(?: ?[A-Za-z0-9]{4}){2,7}(?: ?[A-Za-z0-9]{1,3})?\b", re.ASCII
+)
 _SSN = re.compile(r"(?<!\d)(?!000|666|9\d\d)\d{3}-(?!00)\d{2}-(?!0000)\d{4}(?!\d)", re.ASCII)
 _SECRET = re.compile(
     r"\b(?:sk-[A-Za-z0-9_\-]{20,100}|AKIA[0-9A-Z]{16}|gh[pousr]_[A-Za-z0-9]{36}"
@@ -54,9 +56,11 @@ def find(text: str, kinds: Iterable[str] = tuple(KINDS)) -> list[Finding]:
     found: list[Finding] = []
     for kind in kinds:
         pattern, certain = KINDS[kind]
-        for match in pattern.finditer(text):
-            if certain(match.group()):
-                found.append(Finding(kind, match.start(), match.end()))
+        found.extend(
+            Finding(kind, match.start(), match.end())
+            for match in pattern.finditer(text)
+            if certain(match.group())
+        )
     found.sort(key=lambda f: (f.start, -f.end))
     return [f for i, f in enumerate(found) if not i or f.start >= found[i - 1].end]
 
@@ -68,7 +72,9 @@ def mask(text: str, findings: Iterable[Finding]) -> str:
     for finding in findings:
         pieces.append(text[position : finding.start])
         last = text[finding.start : finding.end][-4:] if finding.category == "card" else ""
-        pieces.append(f"[{finding.category} …{last}]" if last.isdigit() else f"[{finding.category}]")
+        pieces.append(
+            f"[{finding.category} …{last}]" if last.isdigit() else f"[{finding.category}]"
+        )
         position = finding.end
     return "".join((*pieces, text[position:]))
 

@@ -41,7 +41,8 @@ class Judged(Struct, frozen=True, gc=False):
 async def judge(guards: Sequence[Guard], check: TextCheck, digest: Digest) -> Judged:
     """Ask the guards in order; a `modify` is what the next ones see, a `block` ends it.
 
-    Guards that were not asked any more are recorded as skipped. Whatever a guard does, this returns.
+    Guards that were not asked any more are recorded as skipped. Whatever a guard does, this
+    returns.
     """
     original = check.text
     results: list[GuardResult] = []
@@ -51,7 +52,9 @@ async def judge(guards: Sequence[Guard], check: TextCheck, digest: Digest) -> Ju
         verdict, status = await _ask(guard, check)
         took = (perf_counter_ns() - started) // 1000
         results.append(
-            GuardResult(guard.name, guard.version, verdict.action, verdict.code, status, microseconds=took)
+            GuardResult(
+                guard.name, guard.version, verdict.action, verdict.code, status, microseconds=took
+            )
         )
         heard.append(verdict)
         if verdict.action == "modify" and verdict.text is not None:
@@ -82,7 +85,7 @@ async def _ask(guard: Guard, check: TextCheck) -> tuple[Verdict, GuardStatus]:
 
 
 async def _before_deadline(answer: Awaitable[Any], seconds: float) -> Any:
-    """The answer; `None` if it is late. A guard that answers `None` itself gets `False` in its place."""
+    """The answer; `None` if it is late, and `False` where the guard itself said `None`."""
     with anyio.move_on_after(seconds):
         given = await answer
         return False if given is None else given

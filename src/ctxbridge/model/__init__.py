@@ -1,8 +1,8 @@
 """The frozen values that people read and write.
 
-Conventions: an id is 16 raw bytes (UUIDv7), shown with `.hex()`; a point in time is an `int` of Unix
-milliseconds; a duration is a `float` of seconds and its name ends in `_seconds`. Values are immutable
-and may be shared between tasks.
+Conventions: an id is 16 raw bytes (UUIDv7), shown with `.hex()`; a point in time is an `int` of
+Unix milliseconds; a duration is a `float` of seconds and its name ends in `_seconds`. Values are
+immutable and may be shared between tasks.
 """
 
 from ctxbridge.model.address import Address, Assurance, Endpoint

@@ -27,8 +27,8 @@ class Assurance(IntEnum):
 class Address(Struct, frozen=True, array_like=True, gc=False, cache_hash=True):
     """How a channel names somebody, for example ``Address("sms", "+15551230001")``.
 
-    `value` is the canonical form that the channel's adapter makes. `scope` is for ids that are unique
-    only within a business account (a Slack team, a short code's country), else empty.
+    `value` is the canonical form that the channel's adapter makes. `scope` is for ids that are
+    unique only within a business account (a Slack team, a short code's country), else empty.
     """
 
     channel: str

@@ -95,9 +95,10 @@ class Window(Sequence[Entry]):
 class Context(Struct, frozen=True, gc=False):
     """All that is known of a contact and the conversation with them, as one reader may see it.
 
-    `contact` is `None` for somebody not seen before. `state` is the stored envelope (a turn gives it
-    typed). `withheld` is how many entries of the window this reader's assurance keeps back. `trace` is
-    the handle of the turn before (25 bytes). `seq` and `revision` are those of the moment of reading.
+    `contact` is `None` for somebody not seen before. `state` is the stored envelope (a turn gives
+    it typed). `withheld` is how many entries of the window this reader's assurance keeps back.
+    `trace` is the handle of the turn before (25 bytes). `seq` and `revision` are those of the
+    moment of reading.
     """
 
     contact: Contact | None
@@ -123,10 +124,11 @@ class Context(Struct, frozen=True, gc=False):
     def as_chat(
         self, budget: int = 4_000, count: Callable[[str], int] = estimate_tokens
     ) -> list[dict[str, str]]:
-        """The window as role and content for a bare chat model, cut at turn borders to `budget` tokens.
+        """The window as role and content for a chat model, whole turns up to `budget` tokens.
 
-        Only what a model may see is in it; a message without words (an image alone) is named as such.
-        What was written by somebody whom nobody vouches for is marked where the reader is vouched for.
+        Only what a model may see is in it; a message without words (an image alone) is named as
+        such. What was written by somebody whom nobody vouches for is marked where the reader is
+        vouched for.
         """
         return [
             {"role": ROLES[m.author], "content": self._mark(m) + (m.text or "[attachment]")}

@@ -58,8 +58,8 @@ class GuardResult(Struct, frozen=True, array_like=True, gc=False):
 class Decision(Struct, frozen=True, array_like=True, gc=False):
     """What the guards of one stage said together, and what was enforced. Kept for allow too.
 
-    `judged` is the digest of the text the guards were given, `enforced_digest` that of the text that
-    was let through (empty when none was). Neither the text nor its parts are ever in here.
+    `judged` is the digest of the text the guards were given, `enforced_digest` that of the text
+    that was let through (empty when none was). Neither the text nor its parts are ever in here.
     """
 
     stage: Stage

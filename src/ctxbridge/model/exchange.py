@@ -26,8 +26,9 @@ class Claim(Struct, frozen=True, gc=False):
     """Open a turn for a message: dedupe, append, apply consent, take the lease, read the context.
 
     `message` is stored as `pending` under the id `turn`. `digest` is of the content as it came, so
-    that the same id with another body is noticed. `contact` and `conversation` are the ids to give to
-    somebody not seen before. `now` is Unix milliseconds; `lease_seconds` how long the turn may take.
+    that the same id with another body is noticed. `contact` and `conversation` are the ids to give
+    to somebody not seen before. `now` is Unix milliseconds; `lease_seconds` how long the turn may
+    take.
     """
 
     tenant: str
@@ -49,8 +50,8 @@ class Claim(Struct, frozen=True, gc=False):
 class Opened(Struct, frozen=True, gc=False):
     """The answer to a `Claim`.
 
-    ``new``: the lease is ours under `fence`. ``duplicate``: the turn was finished before, `answer` is
-    what it replied. ``busy``: stored, but another turn holds the lease until `lease_end`.
+    ``new``: the lease is ours under `fence`. ``duplicate``: the turn was finished before, `answer`
+    is what it replied. ``busy``: stored, but another turn holds the lease until `lease_end`.
     ``mismatch``: the id is known with another body, nothing was changed. `resumed` says that the
     message had been stored before by a worker that did not finish. `seq` is the message's place.
     """
@@ -69,9 +70,9 @@ class Change(Struct, frozen=True, gc=False):
     """Commit what a turn produced, all or none; idempotent by `turn`.
 
     With `fence` set it is the end of a leased turn: checked against fence and gate epoch. With
-    `fence=None` it stands alone (a note, a framework's item) and is checked against `revision` where
-    one is given. `amend` replaces the pending message at the given seq. `finished=False` only gives
-    the lease back: the message stays pending, and the next to open it takes it up.
+    `fence=None` it stands alone (a note, a framework's item) and is checked against `revision`
+    where one is given. `amend` replaces the pending message at the given seq. `finished=False` only
+    gives the lease back: the message stays pending, and the next to open it takes it up.
     """
 
     tenant: str
@@ -98,8 +99,11 @@ class Committed(Struct, frozen=True, gc=False):
 
 
 class Refused(Struct, frozen=True, gc=False):
-    """Not stored. ``fenced``: a later lease exists. ``gated``: the gate epoch was raised meanwhile.
-    ``conflict``: the revision is another. ``unknown``: no such contact."""
+    """Not stored.
+
+    ``fenced``: a later lease exists. ``gated``: the gate epoch was raised meanwhile. ``conflict``:
+    the revision is another. ``unknown``: no such contact.
+    """
 
     reason: Literal["fenced", "gated", "conflict", "unknown"]
     revision: int = 0

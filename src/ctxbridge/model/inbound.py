@@ -35,8 +35,8 @@ class RawRequest(Struct, frozen=True):
 class Verification(Struct, frozen=True, gc=False):
     """Whether a request is from whom it says it is; `reason` is short and content-free.
 
-    `binds_body` says whether the signature covers the body. `key` is the position of the secret that
-    matched, for rotation.
+    `binds_body` says whether the signature covers the body. `key` is the position of the secret
+    that matched, for rotation.
     """
 
     status: Literal["verified", "unsigned", "failed"]
@@ -49,11 +49,12 @@ class Verification(Struct, frozen=True, gc=False):
 class Inbound(Struct, frozen=True, gc=False):
     """One message that a customer sent, whatever the channel.
 
-    `message_id` is unique per endpoint; `id_source` says who chose it. `thread` is the channel's own
-    thread. `references` are ids of earlier messages, nearest first. `flags` are facts that guards read:
+    `message_id` is unique per endpoint; `id_source` says who chose it. `thread` is the channel's
+    own thread. `references` are ids of earlier messages, nearest first. `flags` are facts that
+    guards read:
     ``opt_out.stop``, ``opt_out.start``, ``opt_out.help`` (the provider has handled it), ``auto``
-    (automatic mail), ``self`` (an echo of our own), ``id_reused``. `horizon_seconds` is how long the
-    provider may repeat the message.
+    (automatic mail), ``self`` (an echo of our own), ``id_reused``. `horizon_seconds` is how long
+    the provider may repeat the message.
     """
 
     channel: str

@@ -63,8 +63,9 @@ class Message(Struct, frozen=True, array_like=True, gc=False, tag=0):
     """One entry of the log that somebody wrote.
 
     Its place in the log (`seq`) is not a field: the store gives it, and a `Window` tells it.
-    `address` is the contact's side (from whom, or to whom) and `endpoint` ours. `occurred_at` is the
-    provider's time and only data; `accepted_at` is ours. Both are Unix milliseconds, 0 if unknown.
+    `address` is the contact's side (from whom, or to whom) and `endpoint` ours. `occurred_at` is
+    the provider's time and only data; `accepted_at` is ours. Both are Unix milliseconds, 0 if
+    unknown.
     """
 
     turn: bytes
@@ -92,7 +93,7 @@ class Message(Struct, frozen=True, array_like=True, gc=False, tag=0):
     @property
     def visible(self) -> bool:
         """Whether a model may see it: accepted or modified, and nothing else."""
-        return self.disposition == "accepted" or self.disposition == "modified"
+        return self.disposition in {"accepted", "modified"}
 
 
 class Event(Struct, frozen=True, array_like=True, gc=False, tag=1):

@@ -39,7 +39,5 @@ def revoked_bits(consents: Iterable[Consent]) -> int:
 
 def may_send(bits: int, channel: str, purpose: str) -> bool:
     """Whether a message of `purpose` may leave by `channel`, by the bits of the head."""
-    refusals = (
-        bit(channel, purpose) | bit(channel, "all") | bit("all", purpose) | bit("all", "all")
-    )
+    refusals = bit(channel, purpose) | bit(channel, "all") | bit("all", purpose) | bit("all", "all")
     return not bits & refusals

@@ -77,7 +77,7 @@ def open_turn(
     answered: bool,
     claim: Claim,
 ) -> Opening:
-    """Fold a claim: dedupe, append, apply consent and raise the gate, take the lease if it is free."""
+    """Fold a claim: dedupe, append, apply consent and raise the gate, lease if free."""
     if head is None or contact is None:
         head = Head(claim.conversation)
         contact = identity.first_seen(claim.contact, claim.address, claim.assurance, claim.now)
@@ -104,9 +104,7 @@ def open_turn(
     return Opening("new", leased, contact, claim.turn, place, append, remember)
 
 
-def _open_again(
-    head: Head, contact: Contact, seen: Seen, answered: bool, claim: Claim
-) -> Opening:
+def _open_again(head: Head, contact: Contact, seen: Seen, answered: bool, claim: Claim) -> Opening:
     if seen.digest != claim.digest:
         return Opening("mismatch", head, contact, seen.turn, seen.seq)
     if answered:

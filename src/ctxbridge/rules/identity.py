@@ -46,4 +46,4 @@ def founded(claim: LinkClaim) -> Contact:
     """The contact that a link founds when it names an address that nobody has written from yet."""
     assert isinstance(claim.contact, Address)
     first = replace(claim.link, address=claim.contact)
-    return Contact(claim.fresh, (first,))
+    return add_link(Contact(claim.fresh, (first,)), claim.link)

@@ -1,5 +1,6 @@
 """Stores: where conversations live. Each passes `ctxbridge.testing.StoreContract`."""
 
+from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from ctxbridge.errors import ConfigurationError
@@ -11,8 +12,8 @@ KNOWN = "memory://, sqlite:///relative/path.db, sqlite:////absolute/path.db"
 def open_store(url: str) -> Store:
     """The store that `url` names; nothing is touched until its `check` is awaited.
 
-    Options follow a question mark: ``sqlite:///bot.db?synchronous=normal&mode=ro``. An unknown scheme
-    or option raises `ConfigurationError`.
+    Options follow a question mark: ``sqlite:///bot.db?synchronous=normal&mode=ro``. An unknown
+    scheme or option raises `ConfigurationError`.
     """
     parts = urlsplit(url)
     options = dict(parse_qsl(parts.query, keep_blank_values=True))
@@ -28,9 +29,11 @@ def open_store(url: str) -> Store:
     raise ConfigurationError(f"no store has an address of this form; known are: {KNOWN}")
 
 
-def _sqlite_options(options: dict[str, str]) -> dict[str, str]:
+def _sqlite_options(options: dict[str, str]) -> dict[str, Any]:
     allowed = {"mode": ("rw", "ro"), "synchronous": ("full", "normal")}
     for name, value in options.items():
         if value not in allowed.get(name, ()):
-            raise ConfigurationError(f"sqlite takes ?mode=rw|ro and ?synchronous=full|normal, not {name!r}")
+            raise ConfigurationError(
+                f"sqlite takes ?mode=rw|ro and ?synchronous=full|normal, not {name!r}"
+            )
     return options

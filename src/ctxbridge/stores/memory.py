@@ -1,6 +1,6 @@
 """The store in memory: for tests, demos and as the measure that every other store must meet."""
 
-from typing import Any
+from typing import Any, Self
 
 from ctxbridge.errors import Conflict, StoreClosed
 from ctxbridge.model import (
@@ -69,7 +69,7 @@ class MemoryStore:
     def __repr__(self) -> str:
         return f"<MemoryStore contacts={len(self._contacts)}{' closed' if self._closed else ''}>"
 
-    async def __aenter__(self) -> "MemoryStore":
+    async def __aenter__(self) -> Self:
         await self.check()
         return self
 
@@ -185,16 +185,16 @@ class MemoryStore:
         self._require_open()
         tenant, address = claim.tenant, claim.link.address
         home = self._find(tenant, claim.contact)
-        if home is None:
-            if isinstance(claim.contact, bytes):
-                return Identified("unknown")
-            contact = identity.founded(claim)
-            home = self._settle_in(tenant, claim.contact, Head(claim.conversation), contact)
+        if home is None and isinstance(claim.contact, bytes):
+            return Identified("unknown")
         other = self._addresses.get((tenant, address))
-        if other is not None and other is not home and other.head.seq:
+        if other is not None and other is not home:
             return Identified("taken", other.contact)
-        linked = identity.add_link(home.contact, claim.link)
-        if linked is home.contact:
+        linked = identity.add_link(home.contact, claim.link) if home else identity.founded(claim)
+        if home is None:
+            assert isinstance(claim.contact, Address)
+            home = self._settle_in(tenant, claim.contact, Head(claim.conversation), linked)
+        elif linked is home.contact:
             return Identified("unchanged", linked)
         home.contact, home.head = linked, fold.link_head(home.head)
         home.entries.append(identity.link_event(claim.link, claim.now))

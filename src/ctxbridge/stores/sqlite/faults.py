@@ -26,7 +26,8 @@ def typed(error: sqlite3.Error, *, committing: bool = False) -> StoreError:
         return StoreFull(f"no room is left for the store ({name}){_NOTHING_CHANGED}")
     if code in {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM}:
         return StoreReadOnly(
-            f"the store's file or its folder cannot be opened for writing ({name}){_NOTHING_CHANGED}"
+            f"the file cannot be opened or written ({name}): does its folder exist, and may this "
+            f"process write there?{_NOTHING_CHANGED}"
         )
     if code == sqlite3.SQLITE_NOTADB:
         return UnknownFormat("the file is no SQLite database; choose another path")
@@ -34,6 +35,6 @@ def typed(error: sqlite3.Error, *, committing: bool = False) -> StoreError:
         return CorruptRecord("the store's file is damaged; restore it from a backup")
     if committing and code == sqlite3.SQLITE_IOERR:
         return OutcomeUnknown(
-            f"the disk failed while committing ({name}); repeat with the same message id to find out"
+            f"the disk failed in a commit ({name}); repeat with the same message id to find out"
         )
     return Unavailable(f"the store cannot be used now ({name}){_NOTHING_CHANGED}")

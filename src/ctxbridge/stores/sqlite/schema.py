@@ -1,8 +1,8 @@
 """The file: its tables, its versions, and how a connection is opened."""
 
-import os
 import sqlite3
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Literal
 from urllib.parse import quote
 
@@ -69,7 +69,7 @@ def connect(path: str, mode: Literal["rw", "ro", "frozen"], synchronous: str) ->
     """
     how = {"rw": "mode=rwc", "ro": "mode=ro", "frozen": "mode=ro&immutable=1"}[mode]
     connection = sqlite3.connect(
-        f"file:{quote(os.path.abspath(path))}?{how}",
+        f"file:{quote(str(Path(path).absolute()))}?{how}",
         uri=True,
         timeout=_BUSY_SECONDS,
         isolation_level=None,
@@ -113,7 +113,7 @@ def migrate(connection: sqlite3.Connection, migrations: Sequence[str] = MIGRATIO
 
 
 def require_readable(connection: sqlite3.Connection) -> int:
-    """The version of a file that is only to be read; `StoreReadOnly` where it would need migrating."""
+    """The version of a file that is only read; `StoreReadOnly` if it needs migrating."""
     version = _version(connection, len(MIGRATIONS))
     if version < len(MIGRATIONS):
         raise StoreReadOnly(

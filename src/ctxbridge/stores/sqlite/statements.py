@@ -81,7 +81,9 @@ def _find(connection: sqlite3.Connection, statement: str, key: bytes | int) -> _
     return _Home(row) if row else None
 
 
-def _add_home(connection: sqlite3.Connection, tenant: str, address: Address, head: Head, contact: Contact) -> int:
+def _add_home(
+    connection: sqlite3.Connection, tenant: str, address: Address, head: Head, contact: Contact
+) -> int:
     owner = contact_key(tenant, contact.id)
     cursor = connection.execute(_ADD_HOME, (owner, encode_head(head), encode_contact(contact)))
     home = cursor.lastrowid
@@ -90,14 +92,18 @@ def _add_home(connection: sqlite3.Connection, tenant: str, address: Address, hea
     return home
 
 
-def _append(connection: sqlite3.Connection, home: int, last: int, entries: tuple[Entry, ...]) -> None:
+def _append(
+    connection: sqlite3.Connection, home: int, last: int, entries: tuple[Entry, ...]
+) -> None:
     """Append `entries` so that the last of them stands at `last`."""
     first = last - len(entries) + 1
     for place, entry in enumerate(entries, first):
         connection.execute(_ADD_ENTRY, (home, place, encode_entry(entry)))
 
 
-def _answer_of(connection: sqlite3.Connection, home: int, turn: bytes, now: int) -> fold.Answer | None:
+def _answer_of(
+    connection: sqlite3.Connection, home: int, turn: bytes, now: int
+) -> fold.Answer | None:
     row = connection.execute(_ANSWER, (home, turn)).fetchone()
     return fold.Answer(*row) if row and row[3] > now else None
 
@@ -159,8 +165,8 @@ def _write_opening(
     _append(connection, home, opening.head.seq, opening.append)
     if opening.remember:
         seen = opening.remember
-        values = (message, home, seen.turn, seen.digest, seen.seq, seen.until)
-        connection.execute(_PUT_SEEN, values)
+        row = (message, home, seen.turn, seen.digest, seen.seq, seen.until)
+        connection.execute(_PUT_SEEN, row)
     return home
 
 
@@ -200,17 +206,16 @@ def identify(connection: sqlite3.Connection, claim: LinkClaim) -> Identified:
     else:
         held = _find(connection, HOME_OF_ADDRESS, address_key(tenant, claim.contact))
     other = _find(connection, HOME_OF_ADDRESS, address)
-    if other and other.head.seq and not (held and held.home == other.home):
+    if other and not (held and held.home == other.home):
         return Identified("taken", other.contact)
     if held is None:
         assert isinstance(claim.contact, Address)
-        contact, head = identity.founded(claim), Head(claim.conversation)
-        home = _add_home(connection, tenant, claim.contact, head, contact)
+        linked, head = identity.founded(claim), Head(claim.conversation)
+        home = _add_home(connection, tenant, claim.contact, head, linked)
     else:
-        contact, head, home = held.contact, held.head, held.home
-    linked = identity.add_link(contact, claim.link)
-    if linked is contact:
-        return Identified("unchanged", linked)
+        linked, head, home = identity.add_link(held.contact, claim.link), held.head, held.home
+        if linked is held.contact:
+            return Identified("unchanged", linked)
     head = fold.link_head(head)
     _append(connection, home, head.seq, (identity.link_event(claim.link, claim.now),))
     connection.execute(_PUT_HEAD_AND_CONTACT, (encode_head(head), encode_contact(linked), home))
@@ -244,8 +249,8 @@ _TRIM = (
 def tidy(connection: sqlite3.Connection, turn: int, now: int) -> None:
     """What the writer does when it is idle: move the log into the file, let go of what has expired.
 
-    The `turn`-th time it looks at that one of 256 slices of the keys, so that no pause is long. `now`
-    is the latest time that a caller named: callers own the time.
+    The `turn`-th time it looks at that one of 256 slices of the keys, so that no pause is long.
+    `now` is the latest time that a caller named: callers own the time.
     """
     connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
     part = turn % _SLICES

@@ -2,11 +2,12 @@
 
 import sqlite3
 from collections.abc import Callable
-from typing import Any, Literal, TypeVar
+from pathlib import Path
+from typing import Any, Literal, Self, TypeVar
 
 import anyio.to_thread
 
-from ctxbridge.errors import CtxBridgeError, StoreClosed, StoreReadOnly
+from ctxbridge.errors import StoreClosed, StoreError, StoreReadOnly, UnknownFormat
 from ctxbridge.model import (
     Change,
     Claim,
@@ -38,9 +39,9 @@ T = TypeVar("T")
 class SqliteStore:
     """One file in WAL mode. Reads never wait for writes, and many writes share one fsync.
 
-    `synchronous` is ``full`` (what was acknowledged survives a power cut) or ``normal`` (it survives
-    the end of the process). `mode="ro"` only reads. Several processes of one machine may share the
-    file; it must not lie on a network drive. Runs on asyncio and trio.
+    `synchronous` is ``full`` (what was acknowledged survives a power cut) or ``normal`` (it
+    survives the end of the process). `mode="ro"` only reads. Several processes of one machine may
+    share the file; it must not lie on a network drive. Runs on asyncio and trio.
     """
 
     def __init__(
@@ -64,7 +65,7 @@ class SqliteStore:
         state = "open" if self._reader else "closed"
         return f"<SqliteStore {self._mode} synchronous={self._synchronous} {state}>"
 
-    async def __aenter__(self) -> "SqliteStore":
+    async def __aenter__(self) -> Self:
         await self.check()
         return self
 
@@ -83,17 +84,17 @@ class SqliteStore:
         return StoreReport("sqlite", durable, self._writer is not None, str(self._version))
 
     def _start(self) -> None:
+        if Path(self.path).is_dir():
+            raise UnknownFormat(f"{self.path}: this is a folder; name a file in it")
         try:
             if self._mode == "ro" or not self._start_writing():
                 self._start_reading()
             else:
                 self._reader = self._connect("ro")
-        except sqlite3.Error as error:
+        except (sqlite3.Error, StoreError) as error:
             self._stop()
-            raise typed(error) from None
-        except CtxBridgeError:
-            self._stop()
-            raise
+            fault = typed(error) if isinstance(error, sqlite3.Error) else error
+            raise type(fault)(f"{self.path}: {fault}") from None
 
     def _start_writing(self) -> bool:
         """Whether the file can be written; where it exists and cannot, it can still be read."""
@@ -120,7 +121,7 @@ class SqliteStore:
             self._reader = self._connect("ro")
             self._version = schema.require_readable(self._reader)
         except sqlite3.Error as error:
-            if not isinstance(typed(error), StoreReadOnly):
+            if not isinstance(typed(error), StoreReadOnly) or not Path(self.path).is_file():
                 raise
             self._reader = self._connect("frozen")
             self._version = schema.require_readable(self._reader)

@@ -1,10 +1,14 @@
-"""One thread that writes: whatever is asked for while a commit is on its way to the disk shares the
-next one. So a durable write costs many callers together little more than it costs one.
+"""One thread that writes, with group commit.
+
+Whatever is asked for while a commit is on its way to the disk shares the next one. So a durable
+write costs many callers together little more than it costs one.
 """
 
 import sqlite3
 import threading
 from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
 from queue import Empty, SimpleQueue
 from typing import Any, NamedTuple, TypeVar
 
@@ -27,9 +31,9 @@ class _Task(NamedTuple):
 class Writer:
     """Runs work inside transactions on a thread of its own, in the order of arrival.
 
-    Work checks before it writes and never leaves half of itself behind: where one raises, all of its
-    batch is rolled back and each is run again alone, so that only the culprit fails. `idle` runs on
-    the thread when nothing has been asked for a moment after a write.
+    Work checks before it writes and never leaves half of itself behind: where one raises, all of
+    its batch is rolled back and each is run again alone, so that only the culprit fails. `idle`
+    runs on the thread when nothing has been asked for a moment after a write.
     """
 
     def __init__(self, connection: sqlite3.Connection, idle: Work) -> None:
@@ -38,7 +42,9 @@ class Writer:
         self._queue: SimpleQueue[list[_Task] | None] = SimpleQueue()
         self._due: dict[Any, tuple[loops.Loop, list[_Task]]] = {}
         self._closed = False
-        self._thread = threading.Thread(target=self._work_through, name="ctxbridge-sqlite", daemon=True)
+        self._thread = threading.Thread(
+            target=self._work_through, name="ctxbridge-sqlite", daemon=True
+        )
         self._thread.start()
 
     async def run(self, work: Callable[[sqlite3.Connection], T]) -> T:
@@ -99,17 +105,16 @@ class Writer:
         for task, outcome in zip(batch, outcomes, strict=True):
             by_loop.setdefault(id(task.loop), []).append((task, outcome))
         for settled in by_loop.values():
-            try:
-                settled[0][0].loop.from_thread(lambda settled=settled: _deliver(settled))  # type: ignore[misc]
-            except RuntimeError:
-                continue  # that loop has ended, and with it everybody who waited
+            # A loop that has ended takes everybody who waited with it.
+            with suppress(RuntimeError):
+                settled[0][0].loop.from_thread(partial(_deliver, settled))
 
     def _alone(self, task: _Task) -> Any:
         outcomes = self._transact([task])
         return self._failure if outcomes is None else outcomes[0]
 
     def _transact(self, batch: list[_Task]) -> list[Any] | None:
-        """The results of `batch` in one transaction; `None`, and `_failure`, if it was rolled back."""
+        """The results of `batch` in one transaction; `None` (see `_failure`) if rolled back."""
         connection = self._connection
         committing = False
         try:

@@ -1,0 +1,145 @@
+"""Somebody who asks a store for things, with a clock and ids of their own."""
+
+from collections.abc import Sequence
+from hashlib import blake2b
+from typing import Any
+
+from ctxbridge.model import (
+    Address,
+    Assurance,
+    Change,
+    Claim,
+    Consent,
+    Context,
+    Endpoint,
+    Entry,
+    Link,
+    LinkClaim,
+    Message,
+    Opened,
+    Query,
+    RecordRead,
+    RecordWrite,
+    Text,
+)
+
+PHONE = Address("sms", "+15550100001")
+MAIL = Address("email", "ann@example.org")
+CHAT = Address("chat", "visitor-7")
+OURS = Endpoint("sms", "+15550199999")
+
+
+class Actor:
+    """Makes the values that a store takes. Time stands still until `now` is set; ids count up."""
+
+    def __init__(self, tenant: str = "acme", now: int = 1_790_000_000_000, seed: int = 0) -> None:
+        self.tenant = tenant
+        self.now = now
+        self._seed = seed
+        self._ids = 0
+
+    def id(self) -> bytes:
+        """A new id."""
+        self._ids += 1
+        name = f"{self.tenant}:{self._seed}:{self._ids}".encode()
+        return blake2b(name, digest_size=16).digest()
+
+    def message(
+        self, text: str, *, author: Any = "contact", address: Address = PHONE, **more: Any
+    ) -> Message:
+        """A message of `text` that was accepted, from or to `address`."""
+        turn = more.pop("turn", b"") or self.id()
+        return Message(
+            turn, author, address.channel, (Text(text),), self.now, address=address,
+            endpoint=more.pop("endpoint", OURS), **more,
+        )  # fmt: skip
+
+    def claim(
+        self,
+        text: str = "hello",
+        *,
+        message_id: str = "SM1",
+        address: Address = PHONE,
+        endpoint: Endpoint = OURS,
+        assurance: Assurance = Assurance.CHANNEL,
+        stop: bool | None = None,
+        labels: tuple[str, ...] = (),
+        **more: Any,
+    ) -> Claim:
+        """Open a turn for `text`; `stop` says that it takes back (or gives) consent."""
+        turn = self.id()
+        message = self.message(
+            text, turn=turn, address=address, endpoint=endpoint, message_id=message_id,
+            disposition="pending", assurance=assurance, labels=labels,
+        )  # fmt: skip
+        consents = ()
+        if stop is not None:
+            consents = (Consent(address.channel, "all", not stop, self.now, message_id),)
+        return Claim(
+            self.tenant, endpoint, address, message, blake2b(text.encode()).digest()[:16], turn,
+            self.id(), self.id(), self.now, assurance, consents, **more,
+        )  # fmt: skip
+
+    def change(
+        self,
+        opened: Opened,
+        *replies: str,
+        address: Address = PHONE,
+        accept: Message | None = None,
+        **more: Any,
+    ) -> Change:
+        """Commit the turn that `opened` began, with `replies` of the agent."""
+        assert opened.context.contact is not None
+        append = tuple(
+            self.message(text, author="agent", address=address, turn=opened.turn)
+            for text in replies
+        )
+        amend = ((opened.seq, accept),) if accept else ()
+        return Change(
+            self.tenant, opened.context.contact.id, opened.turn, self.now, opened.fence,
+            opened.context.gate_epoch, amend=amend, append=append, **more,
+        )  # fmt: skip
+
+    def note(self, contact: bytes, *entries: Entry, **more: Any) -> Change:
+        """Append outside of a turn."""
+        return Change(
+            self.tenant, contact, more.pop("turn", None) or self.id(), self.now,
+            append=entries, **more,
+        )  # fmt: skip
+
+    def query(
+        self,
+        address: Address = PHONE,
+        assurance: Assurance = Assurance.AUTHENTICATED,
+        window: int = 0,
+    ) -> Query:
+        """Look up `address`; the whole conversation unless `window` is given."""
+        return Query(self.tenant, address, assurance, window)
+
+    def link(
+        self,
+        contact: bytes | Address,
+        address: Address,
+        assurance: Assurance = Assurance.AUTHENTICATED,
+    ) -> LinkClaim:
+        """Link `address` to `contact`."""
+        link = Link(address, assurance, "crm:4711", "tenant", self.now)
+        return LinkClaim(self.tenant, contact, link, self.id(), self.id(), self.now)
+
+    def read_record(self, name: str, scope: str = "test") -> RecordRead:
+        """Read a record."""
+        return RecordRead(self.tenant, scope, name, self.now)
+
+    def write_record(self, name: str, value: bytes | None, **more: Any) -> RecordWrite:
+        """Write a record."""
+        return RecordWrite(self.tenant, more.pop("scope", "test"), name, self.now, value, **more)
+
+
+def texts(context: Context) -> list[str]:
+    """The texts of a context's messages, oldest first."""
+    return [message.text for message in context.messages]
+
+
+def is_dense(seqs: Sequence[int]) -> bool:
+    """Whether the places go up by one, from 1."""
+    return list(seqs) == list(range(1, len(seqs) + 1))
