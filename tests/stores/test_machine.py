@@ -44,7 +44,9 @@ class WithoutFence(MemoryStore):
     """Broken on purpose: takes a commit from whoever comes."""
 
     async def commit(self, change, /):
-        if change.fence is not None and (home := self._contacts.get((change.tenant, change.contact))):
+        if change.fence is not None and (
+            home := self._contacts.get((change.tenant, change.contact))
+        ):
             change = replace(change, fence=home.head.fence, turn=home.head.turn)
         return await super().commit(change)
 
@@ -70,5 +72,6 @@ def test_the_machine_finds_a_store_that_is_broken_on_purpose(broken):
     """The negative control: a machine that cannot fail proves nothing."""
     with pytest.raises(Exception):  # noqa: B017 - any difference will do
         run_state_machine_as_test(
-            store_machine(broken), settings=settings(CALM, max_examples=400, phases=[Phase.generate])
+            store_machine(broken),
+            settings=settings(CALM, max_examples=400, phases=[Phase.generate]),
         )

@@ -94,7 +94,10 @@ class TestMigration:
         path = tmp_path / "old.db"
         actor, _ = await fill(path)
         connection = schema.connect(str(path), "rw", "full")
-        migrations = (*schema.MIGRATIONS, "ALTER TABLE home ADD COLUMN extra; CREATE TABLE more (x)")
+        migrations = (
+            *schema.MIGRATIONS,
+            "ALTER TABLE home ADD COLUMN extra; CREATE TABLE more (x)",
+        )
         assert schema.migrate(connection, migrations) == 2
         assert schema.migrate(connection, migrations) == 2
         assert connection.execute("PRAGMA user_version").fetchone() == (2,)
@@ -239,7 +242,9 @@ class TestDamage:
          (b"\x01\x93\x00\xa1\xff\x00", errors.CorruptRecord), (b"\x01" + b"\x91" * 5000, errors.CorruptRecord),
          (b"\x02\x90", errors.UnknownFormat), (b"\xff", errors.UnknownFormat)],
     )  # fmt: skip
-    async def test_a_damaged_or_newer_entry_is_reported_when_it_is_touched(self, tmp_path, body, kind):
+    async def test_a_damaged_or_newer_entry_is_reported_when_it_is_touched(
+        self, tmp_path, body, kind
+    ):
         path = tmp_path / "x.db"
         actor, _ = await fill(path)
         await self.change_file(path, "UPDATE entry SET body = ? WHERE seq = 1", body)
@@ -298,6 +303,10 @@ class TestSharing:
                 await store._write(lambda c, turn=turn: c.execute("COMMIT") and statements.tidy(
                     c, turn, actor.now) or c.execute("BEGIN") and None)  # fmt: skip
             await anyio.sleep(0.2)
-            counts = [store._rows(f"SELECT count(*) FROM {t}", ()) for t in ("seen", "answer", "record")]
+            counts = [
+                store._rows(f"SELECT count(*) FROM {t}", ()) for t in ("seen", "answer", "record")
+            ]
             assert counts == [[(0,)]] * 3
-            assert isinstance(await store.commit(actor.note(contact, actor.message("x"))), Committed)
+            assert isinstance(
+                await store.commit(actor.note(contact, actor.message("x"))), Committed
+            )

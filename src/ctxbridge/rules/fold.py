@@ -43,12 +43,14 @@ class Seen(Struct, frozen=True, gc=False):
 class Answer(Struct, frozen=True, gc=False):
     """What is remembered of a finished turn: the places of what it appended, and its outcome.
 
-    `until` is the end of its time, in Unix milliseconds.
+    `fence` is that of the worker who finished it (0: it had no lease): only that worker's repetition
+    is a replay. `until` is the end of its time, in Unix milliseconds.
     """
 
     first: int
     count: int
     revision: int
+    fence: int
     until: int
 
     @property
@@ -156,6 +158,8 @@ def settle_turn(
     if head is None:
         return Refused("unknown")
     if answer is not None:
+        if answer.fence != (change.fence or 0):
+            return Refused("fenced", head.revision, head.gate_epoch)
         return Committed(answer.first + answer.count - 1, answer.revision, replayed=True)
     refused = _refusal(head, change)
     if refused is not None:
@@ -173,7 +177,7 @@ def settle_turn(
     if not change.finished:
         return Settling(head, None)
     until = change.now + int(change.remember_seconds * 1000)
-    return Settling(head, Answer(seq - count + 1, count, revision, until))
+    return Settling(head, Answer(seq - count + 1, count, revision, change.fence or 0, until))
 
 
 def _refusal(head: Head, change: Change) -> Refused | None:

@@ -163,6 +163,8 @@ class StoreContract:
         assert isinstance(await store.commit(actor.change(fresh, "alive")), Committed)
         context = await store.read(actor.query())
         assert (texts(context), context.state) == (["hello", "alive"], None)
+        # Finished by another, the turn is no replay for the stale worker: it must not send.
+        assert isinstance(await store.commit(actor.change(stale, "from the dead")), Refused)
 
     async def test_a_turn_given_back_keeps_its_message_and_is_taken_up_again(
         self, store: Store

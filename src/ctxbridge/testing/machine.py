@@ -61,7 +61,7 @@ class StoreMachine(RuleBasedStateMachine):
         self.actor = Actor()
         self.talks: dict[Address, _Talk] = {}
         self.known: dict[str, _Known] = {}
-        self.finished: dict[bytes, tuple[list[str], int]] = {}
+        self.finished: dict[bytes, tuple[list[str], int, int]] = {}
         self.held: list[_Held] = []
         self.portal_scope = start_blocking_portal(self.backend)
         self.portal = self.portal_scope.__enter__()
@@ -159,7 +159,9 @@ class StoreMachine(RuleBasedStateMachine):
     ) -> None:
         talk, turn = held.talk, held.opened.turn
         fence = held.opened.fence
-        if turn in self.finished:
+        if turn in self.finished and self.finished[turn][2] != fence:
+            assert outcome == Refused("fenced", talk.revision, talk.epoch)
+        elif turn in self.finished:
             assert isinstance(outcome, Committed)
             assert outcome.replayed
             assert outcome.revision == self.finished[turn][1]
@@ -172,7 +174,7 @@ class StoreMachine(RuleBasedStateMachine):
             talk.revision += state is not None
             talk.state = talk.state if state is None else state
             talk.lease_end = 0
-            self.finished[turn] = (replies, talk.revision)
+            self.finished[turn] = (replies, talk.revision, fence)
             assert outcome == Committed(len(talk.log), talk.revision)
 
     @precondition(lambda self: self.held)

@@ -42,6 +42,7 @@ CREATE TABLE answer (
     first    INTEGER NOT NULL,
     count    INTEGER NOT NULL,
     revision INTEGER NOT NULL,
+    fence    INTEGER NOT NULL,
     until    INTEGER NOT NULL,
     PRIMARY KEY (home, turn)
 ) WITHOUT ROWID;

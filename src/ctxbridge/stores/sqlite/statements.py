@@ -47,14 +47,14 @@ RECORD = "SELECT body FROM record WHERE record = ?"
 _HOME = "SELECT home, head, contact, state FROM home WHERE home = ?"
 _HOME_OF_CONTACT = "SELECT home, head, contact, state FROM home WHERE owner = ?"
 _SEEN = "SELECT home, turn, digest, seq, until FROM seen WHERE message = ?"
-_ANSWER = "SELECT first, count, revision, until FROM answer WHERE home = ? AND turn = ?"
+_ANSWER = "SELECT first, count, revision, fence, until FROM answer WHERE home = ? AND turn = ?"
 
 _ADD_HOME = "INSERT INTO home (owner, head, contact) VALUES (?, ?, ?)"
 _PUT_ADDRESS = "INSERT OR REPLACE INTO address (address, home) VALUES (?, ?)"
 _ADD_ENTRY = "INSERT INTO entry (home, seq, body) VALUES (?, ?, ?)"
 _AMEND_ENTRY = "UPDATE entry SET body = ? WHERE home = ? AND seq = ?"
 _PUT_SEEN = "INSERT OR REPLACE INTO seen VALUES (?, ?, ?, ?, ?, ?)"
-_PUT_ANSWER = "INSERT OR REPLACE INTO answer VALUES (?, ?, ?, ?, ?, ?)"
+_PUT_ANSWER = "INSERT OR REPLACE INTO answer VALUES (?, ?, ?, ?, ?, ?, ?)"
 _PUT_HEAD = "UPDATE home SET head = ? WHERE home = ?"
 _PUT_HEAD_AND_CONTACT = "UPDATE home SET head = ?, contact = ? WHERE home = ?"
 _PUT_HEAD_AND_STATE = "UPDATE home SET head = ?, state = ? WHERE home = ?"
@@ -105,7 +105,7 @@ def _answer_of(
     connection: sqlite3.Connection, home: int, turn: bytes, now: int
 ) -> fold.Answer | None:
     row = connection.execute(_ANSWER, (home, turn)).fetchone()
-    return fold.Answer(*row) if row and row[3] > now else None
+    return fold.Answer(*row) if row and row[4] > now else None
 
 
 def _entries(connection: sqlite3.Connection, home: int, places: range) -> list[bytes]:
@@ -189,7 +189,7 @@ def commit_turn(connection: sqlite3.Connection, change: Change) -> Committed | R
         connection.execute(_PUT_HEAD_AND_STATE, (encode_head(head), change.state, home))
     if settling.answer:
         a = settling.answer
-        row = (home, change.turn, a.first, a.count, a.revision, a.until)
+        row = (home, change.turn, a.first, a.count, a.revision, a.fence, a.until)
         connection.execute(_PUT_ANSWER, row)
         if head.seq % _TRIM_EVERY == 0:
             connection.execute(_TRIM_ANSWERS, (home, change.now))

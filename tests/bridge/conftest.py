@@ -1,0 +1,57 @@
+"""A bridge over each store, with a clock that the test owns."""
+
+import msgspec
+import pytest
+
+from ctxbridge import Address, Assurance, Bridge, Endpoint, Inbound, Text
+
+
+class Ticket(msgspec.Struct):
+    order: str = ""
+    turns: int = 0
+
+
+class Clock:
+    """Stands still until it is moved."""
+
+    def __init__(self, now=1_790_000_000_000):
+        self.time = now
+
+    def now(self):
+        return self.time
+
+
+ENDPOINTS = {"sms": Endpoint("sms", "+15550199999"), "email": Endpoint("email", "help@acme.example"),
+             "chat": Endpoint("chat", "acme")}  # fmt: skip
+SENDERS = {"sms": Address("sms", "+15550100001"), "email": Address("email", "ann@example.org"),
+           "chat": Address("chat", "customer-7")}  # fmt: skip
+_numbers = iter(range(1, 1_000_000))
+
+
+def write(text, channel="sms", id=None, assurance=Assurance.CHANNEL, **more):
+    """A message of the customer."""
+    sender = more.pop("sender", SENDERS[channel])
+    parts = more.pop("parts", (Text(text),))
+    return Inbound(
+        channel, ENDPOINTS[channel], sender, id or f"M{next(_numbers)}", parts, assurance, **more
+    )
+
+
+async def exchange(bridge, inbound, reply=None):
+    """One turn with one reply; gives what the customer gets."""
+    async with bridge.turn(inbound) as turn:
+        if turn.open:
+            turn.reply(reply or f"re: {inbound.text}")
+    return [m.text for m in turn.answer]
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+async def bridge(request, tmp_path, clock):
+    url = "memory://" if request.param == "memory" else f"sqlite:///{tmp_path}/bridge.db"
+    async with Bridge(url, tenant="acme", state=Ticket, clock=clock) as bridge:
+        yield bridge

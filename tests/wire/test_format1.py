@@ -1,0 +1,145 @@
+"""The stored bytes of format 1: golden files that must be readable for ever."""
+
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ctxbridge import errors, wire
+from ctxbridge.model import (
+    Address,
+    Assurance,
+    Attachment,
+    Consent,
+    Contact,
+    Decision,
+    Endpoint,
+    Event,
+    Floor,
+    GuardResult,
+    Head,
+    Link,
+    Message,
+    Opaque,
+    Quote,
+    Record,
+    Status,
+    Text,
+    ToolCall,
+    ToolResult,
+)
+from ctxbridge.wire import keys
+
+GOLDEN = Path(__file__).with_name("golden")
+
+ID = bytes(range(16))
+PHONE = Address("sms", "+15550100001")
+DECISION = Decision(
+    "inbound", "modify", "modify", "pii.card",
+    (GuardResult("opt_out", "1", "allow"), GuardResult("pii", "1", "modify", "pii.card", "ok", "enforce", 21)),
+    bytes(16), bytes(range(16, 32)),
+)  # fmt: skip
+MESSAGE = Message(
+    ID, "contact", "email",
+    (Text("né 😀"), Quote("> earlier"), Attachment("image/png", "a.png", 12, "cid:1"),
+     ToolCall("c1", "find", "{}"), ToolResult("c1", "[]"), Opaque("item", b"\x00\xff")),
+    1_790_000_000_000, "modified", Address("email", "ann@example.org", "x"), Endpoint("email", "us@acme.example"),
+    "<1@example.org>", 1_789_999_999_000, "<0@example.org>", "Re: order", Assurance.CHANNEL, DECISION,
+    ("health",), ("auto",),
+)  # fmt: skip
+HEAD = Head(
+    ID, 7, 3, 5, 1_790_000_060_000, 2, 8, bytes(range(1, 17)), bytes(range(25)),
+    Floor.HUMAN, Status.IDLE, 2, 1, b"releases", bytes(range(2, 18)), b"ring of message ids",
+)  # fmt: skip
+CONTACT = Contact(
+    ID,
+    (Link(PHONE, Assurance.CHANNEL, "first seen", "channel", 1), Link(PHONE, Assurance.VERIFIED, "crm", "tenant", 2, 3)),
+    (Consent("sms", "all", False, 4, "SM1"),),
+)  # fmt: skip
+
+VALUES = {
+    "message": (MESSAGE, wire.encode_entry, wire.decode_entry),
+    "message_least": (Message(ID, "agent", "sms", (), 0), wire.encode_entry, wire.decode_entry),
+    "event": (Event("link", 5, ID, {"a": "b"}), wire.encode_entry, wire.decode_entry),
+    "head": (HEAD, wire.encode_head, wire.decode_head),
+    "head_least": (Head(ID), wire.encode_head, wire.decode_head),
+    "contact": (CONTACT, wire.encode_contact, wire.decode_contact),
+    "state": (wire.StateBytes(3, 2, b'{"a":1}'), wire.encode_state, wire.decode_state),
+    "record": (Record(b"value", 4, 9), wire.encode_record, wire.decode_record),
+}
+
+
+@pytest.mark.parametrize("name", VALUES)
+def test_golden_bytes_are_written_and_read_as_ever(name):
+    value, encode, decode = VALUES[name]
+    golden = bytes.fromhex(json.loads((GOLDEN / "format1.json").read_text())[name])
+    assert decode(golden) == value
+    assert encode(value) == golden
+
+
+@pytest.mark.parametrize("name", VALUES)
+def test_the_first_byte_is_the_number_of_the_format(name):
+    value, encode, decode = VALUES[name]
+    data = encode(value)
+    assert data[0] == wire.FORMAT
+    with pytest.raises(errors.UnknownFormat, match="upgrade"):
+        decode(bytes([wire.FORMAT + 1]) + data[1:])
+    with pytest.raises(errors.CorruptRecord):
+        decode(b"\x00" + data[1:])
+    with pytest.raises(errors.CorruptRecord):
+        decode(b"")
+
+
+def test_the_head_reserves_what_later_releases_will_use():
+    """storage.md A4: no stored byte has to change when these come into use."""
+    assert wire.decode_head(wire.encode_head(HEAD)) == HEAD
+    assert {"gate_epoch", "floor", "release", "consent", "assurance", "members", "ring"} <= set(
+        Head.__struct_fields__
+    )
+
+
+@given(st.binary(max_size=300), st.sampled_from(sorted(VALUES)))
+def test_any_bytes_give_a_value_or_a_typed_error(noise, name):
+    _, _, decode = VALUES[name]
+    for data in (noise, b"\x01" + noise):
+        try:
+            decode(data)
+        except errors.StoreError:
+            continue
+
+
+@given(st.data(), st.sampled_from(sorted(VALUES)))
+def test_damaged_bytes_give_a_value_or_a_typed_error(data, name):
+    value, encode, decode = VALUES[name]
+    stored = bytearray(encode(value))
+    for _ in range(data.draw(st.integers(1, 4))):
+        stored[data.draw(st.integers(0, len(stored) - 1))] = data.draw(st.integers(0, 255))
+    try:
+        decode(bytes(stored[: data.draw(st.integers(0, len(stored)))]))
+    except errors.StoreError:
+        pass
+
+
+def test_deep_nesting_is_damage_and_no_crash():
+    with pytest.raises(errors.CorruptRecord):
+        wire.decode_entry(b"\x01" + b"\x91" * 100_000)
+
+
+class TestKeys:
+    def test_lists_of_parts_that_join_alike_give_different_keys(self):
+        assert keys.address_key("a", Address("b", "c")) != keys.address_key("ab", Address("", "c"))
+        assert keys.record_key("t", "a:b", "c") != keys.record_key("t", "a", "b:c")
+        assert keys.message_key("t", Endpoint("sms", "1"), "2") != keys.message_key(
+            "t", Endpoint("sms", "12"), ""
+        )
+
+    def test_tenants_and_kinds_never_share_a_key(self):
+        assert keys.address_key("t", PHONE) != keys.address_key("u", PHONE)
+        assert keys.contact_key("t", ID) != keys.contact_key("u", ID)
+        assert keys.record_key("t", "sms", "x") != keys.address_key("t", Address("sms", "x"))
+
+    def test_keys_hold_nothing_of_what_they_stand_for(self):
+        key = keys.address_key("acme", Address("sms", "+15550100001\ud800" + "x" * 100_000))
+        assert len(key) == 16
