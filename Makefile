@@ -30,7 +30,7 @@ check: .venv/dev  ## format, lint, types, import rules, docs
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest -q tests/docs
+	$(BIN)/python -m pytest -q tests/docs README.md docs
 
 format: .venv/dev  ## bring the code into form
 	$(BIN)/ruff format .

@@ -1,6 +1,5 @@
 """What all tests share: both event loops, and the folder of foreign fixtures."""
 
-
 import pytest
 
 pytest.register_assert_rewrite("ctxbridge.testing.contract", "ctxbridge.testing.machine")

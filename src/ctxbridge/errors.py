@@ -109,7 +109,7 @@ class IdempotencyMismatch(TurnError):
 class StoreError(CtxBridgeError):
     """The store could not do it."""
 
-    fault = "store"
+    fault: ClassVar[Fault] = "store"
 
 
 class Unavailable(StoreError):

@@ -30,7 +30,9 @@ class TornStore(SqliteStore):
     async def commit(self, change, /):
         outcome = await super().commit(replace(change, state=None))
         if change.state is not None:
-            later = replace(change, fence=None, append=(), amend=(), turn=bytes(reversed(change.turn)))
+            later = replace(
+                change, fence=None, append=(), amend=(), turn=bytes(reversed(change.turn))
+            )
             await super().commit(later)
         return outcome
 
@@ -69,12 +71,19 @@ class HastyStore(SqliteStore):
         return Committed(0, 0)
 
 
-VARIANTS = {"real": SqliteStore, "torn": TornStore, "forgetful": ForgetfulStore, "hasty": HastyStore}
+VARIANTS = {
+    "real": SqliteStore,
+    "torn": TornStore,
+    "forgetful": ForgetfulStore,
+    "hasty": HastyStore,
+}
 
 
 async def serve(store, customer, round_number, repeat, say):
     """One customer's turns, one after the other: those that may have been cut off before come first."""
-    actor = Actor(seed=round_number * 1_000 + customer, now=1_790_000_000_000 + round_number * 60_000)
+    actor = Actor(
+        seed=round_number * 1_000 + customer, now=1_790_000_000_000 + round_number * 60_000
+    )
     address = Address("chat", f"customer-{customer}")
     number = 0
     while True:
@@ -101,7 +110,9 @@ async def write(path, variant, round_number, unsettled, pipe):
 
     try:
         async with VARIANTS[variant](path) as store:
-            repeats = [[i for i in unsettled if i.split(".")[1] == str(c)] for c in range(CUSTOMERS)]
+            repeats = [
+                [i for i in unsettled if i.split(".")[1] == str(c)] for c in range(CUSTOMERS)
+            ]
             await asyncio.gather(
                 *(serve(store, c, round_number, repeats[c], say) for c in range(CUSTOMERS))
             )

@@ -59,7 +59,9 @@ async def test_nothing_acknowledged_is_lost_doubled_or_torn(tmp_path):
     print(f"{KILLS} kills, {len(said['acked'])} acknowledged turns: none lost, doubled or torn")
 
 
-@pytest.mark.parametrize(("variant", "fault"), [("hasty", "lost"), ("forgetful", "twice"), ("torn", "torn")])
+@pytest.mark.parametrize(
+    ("variant", "fault"), [("hasty", "lost"), ("forgetful", "twice"), ("torn", "torn")]
+)
 async def test_the_account_shows_a_store_that_is_broken_on_purpose(tmp_path, variant, fault):
     """The negative control: each broken variant must be caught."""
     for seed in range(10):

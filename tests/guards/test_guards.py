@@ -62,7 +62,7 @@ class TestPipeline:
 
     async def test_async_guards_are_awaited(self):
         async def slow(_):
-            await anyio.sleep(0)
+            await anyio.lowlevel.checkpoint()
             return guards.block("slow")
 
         assert (await judge("hello", make(slow))).decision.code == "slow"

@@ -20,8 +20,8 @@ UNVERIFIABLE = Verification("failed", reason=UNFORESEEN)
 def total(otherwise: T, /) -> Callable[[Callable[P, T]], Callable[P, T]]:
     """Let a method answer `otherwise` where it would raise.
 
-    The last line of defence, for what nobody thought of: adapters read hostile bytes without it, and
-    say themselves what is wrong with them.
+    The last line of defence, for what nobody thought of: adapters read hostile bytes without it,
+    and say themselves what is wrong with them.
     """
 
     def decorate(method: Callable[P, T]) -> Callable[P, T]:

@@ -35,9 +35,10 @@ UNKNOWN = "unknown"
 class Email:
     """Mail that came in for `mailbox` (default: whatever the mail's first `To` says).
 
-    `authserv_id` is the name under which your own receiving server writes Authentication-Results; only
-    what it says can lift a sender from ``CLAIMED`` to ``CHANNEL``. Mails over `max_bytes` (default
-    10 MiB) are malformed. Raises `ConfigurationError` for a setting that is given but empty.
+    `authserv_id` is the name under which your own receiving server writes Authentication-Results;
+    only what it says can lift a sender from ``CLAIMED`` to ``CHANNEL``. Mails over `max_bytes`
+    (default 10 MiB) are malformed. Raises `ConfigurationError` for a setting that is given but
+    empty.
     """
 
     name: str = "email"
@@ -67,8 +68,9 @@ class Email:
     def parse(self, request: RawRequest, verification: Verification, /) -> Parsed:
         """One message: new words as `Text`, repeated ones as `Quote`, in the order of the mail.
 
-        Flags: ``auto``, ``from.mismatch`` (another address in the name), ``from.ambiguous`` (several
-        senders), ``hidden_text``, ``truncated``. A mail over a limit, or of nobody, is malformed.
+        Flags: ``auto``, ``from.mismatch`` (another address in the name), ``from.ambiguous``
+        (several senders), ``hidden_text``, ``truncated``. A mail over a limit, or of nobody, is
+        malformed.
         """
         if refusal := refused(verification):
             return refusal
@@ -76,9 +78,9 @@ class Email:
             mail = mime.parse(request.body, self._max_bytes)
         except Malformed as error:
             return Parsed(errors=(error,))
-        senders = [box for value in mail.values("from") for box in mailboxes(value)]
+        senders = _senders(mail)
         if not senders:
-            return malformed("the mail has no From that is an address")
+            return malformed("the mail names no sender")
         return Parsed(events=(self._message(mail, senders, request),))
 
     def reply(self, outcome: Parsed, _answer: Sequence[Message] = (), /) -> HttpReply:
@@ -91,7 +93,7 @@ class Email:
         message_id, source = _identity(mail, request.body)
         in_reply_to, named = mail.first("in-reply-to"), mail.first("references")
         roots = headers.message_ids(named)[:1] + headers.message_ids(in_reply_to)[:1]
-        ambiguous = len(senders) > 1 or sender.several or len(mail.values("from")) > 1
+        ambiguous = len(senders) > 1 or sender.several or len(mail.values("from")) != 1
         flags = {
             "from.mismatch": _names_another(sender),
             "from.ambiguous": ambiguous,
@@ -125,8 +127,17 @@ class Email:
         return Assurance.CHANNEL if aligned else Assurance.CLAIMED
 
 
+def _senders(mail: mime.Part) -> list[Mailbox]:
+    """From; where it names nobody, Sender or Return-Path, which nobody vouches for."""
+    for name in ("from", "sender", "return-path"):
+        found = [box for value in mail.values(name) for box in mailboxes(value)]
+        if found:
+            return found
+    return []
+
+
 def _identity(mail: mime.Part, raw: bytes) -> tuple[str, IdSource]:
-    """The sender's Message-ID; of a mail without one (a third of them) the digest, the same each time."""
+    """The sender's Message-ID; of a mail without one (a third of them) the digest of its bytes."""
     if found := headers.message_id(mail.first("message-id")):
         return found, "sender"
     return "sha256:" + hashlib.sha256(raw).hexdigest(), "digest"
@@ -138,7 +149,7 @@ def _recipient(mail: mime.Part) -> str:
 
 
 def _names_another(sender: Mailbox) -> bool:
-    """Whether the shown name holds an address that is not the sender's: the reader sees that one."""
+    """Whether the shown name holds an address that is not the sender's: readers see that one."""
     named = [word.strip("<>()[]'\",;:") for word in sender.name.split() if "@" in word]
     return any(headers.canonical(word) != sender.address for word in named)
 

@@ -1,7 +1,8 @@
 """Twilio: SMS, MMS, WhatsApp, RCS and Messenger, by webhook.
 
-Sources: twilio.com/docs/usage/security (signature), /docs/messaging/guides/webhook-request (fields),
-/docs/messaging/guides/track-outbound-message-status (receipts), /docs/messaging/twiml (answer).
+Sources: twilio.com/docs/usage/security (signature), /docs/messaging/guides/webhook-request
+(fields), /docs/messaging/guides/track-outbound-message-status (receipts), /docs/messaging/twiml
+(answer).
 """
 
 import base64
@@ -88,10 +89,10 @@ class Twilio:
     """Webhooks of Twilio's messaging.
 
     `auth_token` is the account's Auth Token, or several of them while it is being replaced; without
-    one, requests count as ``unsigned`` and nobody's address is sure. `url` is the public address that
-    is configured at Twilio. It is needed behind a proxy that ends TLS, and wins over the request's; an
-    origin alone (``https://hooks.example.org``) leaves the path to the request. The query is always
-    the request's, where it has one.
+    one, requests count as ``unsigned`` and nobody's address is sure. `url` is the public address
+    that is configured at Twilio. It is needed behind a proxy that ends TLS, and wins over the
+    request's; an origin alone (``https://hooks.example.org``) leaves the path to the request. The
+    query is always the request's, where it has one.
 
     Raises `ConfigurationError` for an empty token.
     """
@@ -108,13 +109,13 @@ class Twilio:
     def verify(self, request: RawRequest, /) -> Verification:
         """Check X-Twilio-Signature: HMAC-SHA1 of the public URL and all form fields.
 
-        The body is covered for a POST, not for a GET, whose fields are in the URL. `key` is the place
-        of the token that matched.
+        The body is covered for a POST, not for a GET, whose fields are in the URL. `key` is the
+        place of the token that matched.
         """
         if not self._secrets:
             return Verification("unsigned", scheme="twilio")
         given = request.header("X-Twilio-Signature")
-        if given is None or not given.isascii() or not 0 < len(given) <= 128:  # noqa: PLR2004
+        if given is None or not given.isascii() or not 0 < len(given) <= 128:
             return _failed("the signature is missing, repeated or no signature")
         digest = DIGESTS.get(_algorithm(request))
         if digest is None:
@@ -141,11 +142,9 @@ class Twilio:
         """
         if refusal := refused(verification):
             return refusal
-        pairs = _fields_of(request)
+        pairs = None if _is_json(request) else _fields_of(request)
         if pairs is None:
-            return malformed("the form is over its limits")
-        if _is_json(request):
-            return malformed("the body is JSON, which is no message of Twilio's")
+            return malformed("the form is over its limits, or JSON")
         fields = {_text(name): _text(value) for name, value in reversed(pairs)}
         sid = next(filter(None, map(fields.get, ("MessageSid", "SmsSid", "SmsMessageSid"))), "")
         if not _SID.fullmatch(sid):
@@ -161,8 +160,8 @@ class Twilio:
     def reply(self, outcome: Parsed, answer: Sequence[Message] = (), /) -> HttpReply:
         """TwiML: one ``<Message>`` per message of `answer` that may leave, else an empty response.
 
-        403 for a wrong signature. What is malformed gets 200 too, since a repetition cannot help. To
-        STOP, START and HELP Twilio has answered already, so nothing is added.
+        403 for a wrong signature. What is malformed gets 200 too, since a repetition cannot help.
+        To STOP, START and HELP Twilio has answered already, so nothing is added.
         """
         if is_forged(outcome):
             return HttpReply(403, b"forbidden")
@@ -177,7 +176,7 @@ class Twilio:
         return HttpReply(200, document.encode(), "text/xml")
 
     def _public(self, request: RawRequest) -> list[str]:
-        """The URLs that Twilio may have signed: as configured, without the port, with the default."""
+        """The URLs that may have been signed: as configured, without the port, with the default."""
         asked = _AUTHORITY.match(request.url[:MAX_URL_CHARACTERS])
         known = _AUTHORITY.match(self._url) if self._url else asked
         if known is None:
@@ -229,7 +228,7 @@ def _is_json(request: RawRequest) -> bool:
 
 
 def _signed_fields(request: RawRequest) -> Fields | None:
-    """The fields that the signature covers beside the URL; `None` if the request is not as signed."""
+    """The fields that the signature covers beside the URL; `None` if they are not as signed."""
     if request.method.upper() == "GET":
         return ()
     if not _is_json(request):
@@ -243,8 +242,12 @@ def _signed_fields(request: RawRequest) -> Fields | None:
 
 
 def _fields_of(request: RawRequest) -> Fields | None:
-    """The fields of the request: a GET has them in its URL. The same that were verified."""
-    return _query(request) if request.method.upper() == "GET" else _form(request.body)
+    """The fields of the request: a GET has them in its URL. The same that were verified.
+
+    A line end behind a form is that of an editor who saved it, never a part of the last value.
+    """
+    is_get = request.method.upper() == "GET"
+    return _query(request) if is_get else _form(request.body.rstrip(b"\r\n"))
 
 
 def _query(request: RawRequest) -> Fields | None:
@@ -320,7 +323,7 @@ def _receipt(sid: str, status: str, fields: dict[str, str]) -> Receipt:
 
 
 def _media(fields: dict[str, str]) -> tuple[tuple[Part, ...], tuple[Malformed, ...]]:
-    """The attachments, by reference: nothing is fetched here, and what cannot be one is an error."""
+    """The attachments, by reference: nothing is fetched. What cannot be one is an error."""
     given = fields.get("NumMedia", "").strip() or "0"
     if not (given.isascii() and given.isdigit()):
         return (), (Malformed("NumMedia is no number"),)

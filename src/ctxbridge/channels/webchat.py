@@ -1,9 +1,9 @@
 """Web chat: our own frames of JSON, by HTTP or WebSocket, and the tokens that go with them.
 
 A frame is ``{"type": "message", "client_msg_id": "...", "text": "...", "sent_at": 1700000000000}``.
-Who writes is said by a compact JWT with HS256 (RFC 7515, 7519), short-lived and made by the tenant's
-own page (`WebChat.token`). It comes as ``Authorization: Bearer ...``, or as ``"token"`` in the frame
-from a WebSocket, which cannot set headers.
+Who writes is said by a compact JWT with HS256 (RFC 7515, 7519), short-lived and made by the
+tenant's own page (`WebChat.token`). It comes as ``Authorization: Bearer ...``, or as ``"token"`` in
+the frame from a WebSocket, which cannot set headers.
 """
 
 import base64
@@ -163,7 +163,7 @@ class WebChat:
 
     @total(UNREADABLE)
     def parse(self, request: RawRequest, verification: Verification, /) -> Parsed:
-        """One message. `message_id` is ``subject:client_msg_id``: ids are only unique per visitor."""
+        """One message. `message_id` is ``subject:client_msg_id``: ids are unique per visitor."""
         if refusal := refused(verification):
             return refusal
         frame = self._frame(request)
@@ -215,7 +215,7 @@ class WebChat:
             return None
 
     def _token(self, request: RawRequest) -> bytes | None:
-        """The token, empty where there is none; `None` if there are several, or none can be this."""
+        """The token, empty where there is none; `None` if there are several, or it is too long."""
         values = [value for key, value in request.headers if key.lower() == "authorization"]
         if len(values) > 1:
             return None
@@ -298,7 +298,7 @@ def _is_hs256(signing: bytes) -> bool:
 
 def _claims(token: bytes) -> _Claims | None:
     pieces = token.split(b".")
-    payload = _of_base64url(pieces[1]) if len(pieces) == 3 else None  # noqa: PLR2004 - RFC 7515, 3.1
+    payload = _of_base64url(pieces[1]) if len(pieces) == 3 else None
     try:
         return _CLAIMS.decode(payload or b"")
     except UNDECODABLE:

@@ -50,11 +50,12 @@ class Inbound(Struct, frozen=True, gc=False):
     """One message that a customer sent, whatever the channel.
 
     `message_id` is unique per endpoint; `id_source` says who chose it. `thread` is the channel's
-    own thread. `references` are ids of earlier messages, nearest first. `flags` are facts that
-    guards read:
-    ``opt_out.stop``, ``opt_out.start``, ``opt_out.help`` (the provider has handled it), ``auto``
-    (automatic mail), ``self`` (an echo of our own), ``id_reused``. `horizon_seconds` is how long
-    the provider may repeat the message.
+    own thread. `references` are ids of earlier messages, nearest first. `horizon_seconds` is how
+    long the provider may repeat the message.
+
+    `flags` are facts that guards read: ``opt_out.stop``, ``opt_out.start``, ``opt_out.help`` (the
+    provider has answered it), ``auto`` (automatic mail), ``self`` (an echo of our own),
+    ``from.mismatch``, ``from.ambiguous``, ``hidden_text``, ``truncated``, ``id_reused``.
     """
 
     channel: str

@@ -43,8 +43,8 @@ class Seen(Struct, frozen=True, gc=False):
 class Answer(Struct, frozen=True, gc=False):
     """What is remembered of a finished turn: the places of what it appended, and its outcome.
 
-    `fence` is that of the worker who finished it (0: it had no lease): only that worker's repetition
-    is a replay. `until` is the end of its time, in Unix milliseconds.
+    `fence` is that of the worker who finished it (0: it had no lease): only that worker's
+    repetition is a replay. `until` is the end of its time, in Unix milliseconds.
     """
 
     first: int

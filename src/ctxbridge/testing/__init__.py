@@ -10,8 +10,8 @@
             async with MyStore() as store:
                 yield store
 
-Run with pytest and anyio's plugin. `store_machine` makes a Hypothesis state machine of any store; it
-needs the extra ``ctxbridge[testing]``.
+Run with pytest and anyio's plugin. `store_machine` makes a Hypothesis state machine of any store;
+it needs the extra ``ctxbridge[testing]``.
 """
 
 from typing import TYPE_CHECKING, Any

@@ -72,7 +72,7 @@ class Actor:
             text, turn=turn, address=address, endpoint=endpoint, message_id=message_id,
             disposition="pending", assurance=assurance, labels=labels,
         )  # fmt: skip
-        consents = ()
+        consents: tuple[Consent, ...] = ()
         if stop is not None:
             consents = (Consent(address.channel, "all", not stop, self.now, message_id),)
         return Claim(

@@ -72,9 +72,7 @@ class StoreContract:
         assert (context.state, context.trace, context.seq, context.revision) == (b"s", trace, 3, 1)
         assert is_dense(context.window.seqs)
 
-    async def test_a_repeated_commit_has_one_effect_and_the_same_answer(
-        self, store: Store
-    ) -> None:
+    async def test_a_repeated_commit_has_one_effect_and_the_same_answer(self, store: Store) -> None:
         actor = Actor()
         opened = await store.open(actor.claim())
         change = actor.change(opened, "hello", state=b"s")
@@ -303,7 +301,9 @@ class StoreContract:
         contact = await self._contact(store, actor)
         assert (await store.identify(actor.link(PHONE, MAIL))).status == "linked"
         opened = await store.open(
-            actor.claim("by mail", message_id="<1@x>", address=MAIL, endpoint=Endpoint("email", "us"))
+            actor.claim(
+                "by mail", message_id="<1@x>", address=MAIL, endpoint=Endpoint("email", "us")
+            )
         )
         assert opened.context.contact is not None
         assert opened.context.contact.id == contact

@@ -245,10 +245,10 @@ class StoreMachine(RuleBasedStateMachine):
             assert is_dense(context.window.seqs)
             assert (context.seq, context.revision) == (len(talk.log), talk.revision)
             assert (context.state, context.gate_epoch) == (talk.state, talk.epoch)
+            assert context.contact is not None
             stopped = {c.channel: not c.granted for c in context.contact.consents}
             assert stopped == talk.stopped
             assert set(context.contact.addresses) == talk.addresses
-
 
     async def _read_all(self, addresses: list[Address]) -> list[Context]:
         return [await self.store.read(self.actor.query(address)) for address in addresses]

@@ -67,7 +67,7 @@ def _entries(raw: str) -> list[_Entry]:
             at = _after_comment(raw, at + 1)
             entry.words.append(" ")
         elif char == "<":
-            at, inside = _until(raw, at + 1, ">")
+            at, inside = _angle(raw, at + 1)
             entry.angle(inside)
         elif char in ",;":
             entries.append(_Entry())
@@ -89,6 +89,18 @@ def _until(raw: str, at: int, close: str) -> tuple[int, str]:
             at += 1
         kept.append(raw[at])
         at += 1
+    return at + 1, "".join(kept)
+
+
+def _angle(raw: str, at: int) -> tuple[int, str]:
+    """What is in angles up to ``>`` (or the end), comments left out, and where it goes on."""
+    kept: list[str] = []
+    while at < len(raw) and raw[at] != ">":
+        if raw[at] == "(":
+            at = _after_comment(raw, at + 1)
+        else:
+            kept.append(raw[at])
+            at += 1
     return at + 1, "".join(kept)
 
 

@@ -55,14 +55,14 @@ def text(raw: str) -> str:
 
 
 def eight_bit(raw: str) -> str:
-    """Raw bytes, which `BytesParser` keeps as surrogates, read as UTF-8 or windows-1252."""
+    """Raw bytes, which the parser keeps as surrogates, read as UTF-8 or windows-1252."""
     if raw.isascii():
         return raw
     return decode(raw.encode("utf-8", "surrogateescape"))
 
 
 def _decoded(raw: str) -> Iterator[str]:
-    """The pieces of `raw`. Neighbouring words of one charset may share a character, so join first."""
+    """The pieces of `raw`. Neighbours of one charset may share a character, so they are joined."""
     raw = eight_bit(raw)
     at, held, charset = 0, b"", ""
     while (start := raw.find("=?", at)) >= 0:
@@ -113,8 +113,13 @@ def unbase64(data: bytes) -> bytes:
     return base64.b64decode(data + b"=" * (-len(data) % 4))
 
 
+def base64_size(data: bytes) -> int:
+    """How many bytes `unbase64` would make of `data`, without making them."""
+    return len(data.translate(None, _BASE64)) * 3 // 4
+
+
 def message_ids(raw: str) -> list[str]:
-    """The ids in a header, without their angle brackets (RFC 5322, 3.6.4), invalid ones left out."""
+    """The ids in a header, without their angle brackets (RFC 5322, 3.6.4); no invalid ones."""
     return _MESSAGE_ID.findall(raw)
 
 
@@ -164,7 +169,7 @@ def parameters(raw: str) -> tuple[str, dict[str, str]]:
             plain.setdefault(name, value)
             continue
         number = rest.rstrip("*")
-        place = int(number) if number.isascii() and number.isdigit() and len(number) < 4 else 0  # noqa: PLR2004
+        place = int(number) if number.isascii() and number.isdigit() and len(number) < 4 else 0
         mark = "%" if rest.endswith("*") or not rest else "="
         pieced.setdefault(base, {}).setdefault(place, mark + value)
     for base, found in pieced.items():
@@ -177,7 +182,7 @@ def _joined(pieces: dict[int, str]) -> str:
     charset, data = "", b""
     for place in sorted(pieces):
         mark, value = pieces[place][0], pieces[place][1:]
-        if mark == "%" and not data and value.count("'") >= 2:  # noqa: PLR2004
+        if mark == "%" and not data and value.count("'") >= 2:
             charset, _, value = value.split("'", 2)
         raw = value.encode("utf-8", "replace")
         data += unquote_to_bytes(raw) if mark == "%" else raw
@@ -223,11 +228,13 @@ def canonical(address: str) -> str:
     mailbox does, and people write their own address in several ways.
     """
     address = eight_bit(address).strip()
-    if address.startswith("@"):  # an obsolete route: <@relay.example,@other.example:ann@example.org>
+    if address.startswith(
+        "@"
+    ):  # an obsolete route: <@relay.example,@other.example:ann@example.org>
         address = address.partition(":")[2]
     local, at, domain = address.rpartition("@")
     local, domain = local.strip(), domain.strip()
-    if local.startswith('"') and local.endswith('"') and len(local) > 2:  # noqa: PLR2004
+    if local.startswith('"') and local.endswith('"') and len(local) > 2:
         inside = _unquoted(local)
         local = inside if _ATOM.fullmatch(inside) else ""
     sized = 0 < len(local) <= MAX_LOCAL and 0 < len(domain) <= MAX_DOMAIN

@@ -12,6 +12,7 @@ from msgspec import Struct
 MAX_QUOTE_DEPTH = 10
 MAX_OPEN = 2000
 
+_START = re.compile(r"<[a-zA-Z/!?]")  # any other "<" is text
 _NAME = re.compile(r"[a-zA-Z][^\s/>]*")
 _ATTRIBUTE = re.compile(
     r"""[\s/]*+([^\s/>=]++)(?:\s*+=\s*+("[^"]*+"|'[^']*+'|[^\s>]*+))?+""",
@@ -21,16 +22,75 @@ _SIZE = re.compile(r"([0-9]*\.?[0-9]+)(px|pt|pc|cm|mm|in|rem|vw|vh|em|ex|ch|%)?"
 _COMMENT = re.compile(r"/\*[^*]*\*/")
 
 _VOID = frozenset(
-    "area base br col embed hr img input link meta param source track wbr frame basefont".split()
+    {
+        "area",
+        "base",
+        "br",
+        "col",
+        "embed",
+        "hr",
+        "img",
+        "input",
+        "link",
+        "meta",
+        "param",
+        "source",
+        "track",
+        "wbr",
+        "frame",
+        "basefont",
+    }
 )
 _BLOCK = frozenset(
-    "address article aside blockquote body center dd details dialog div dl dt fieldset figcaption"
-    " figure footer form h1 h2 h3 h4 h5 h6 header hr li main nav ol p pre section summary table tbody"
-    " tfoot thead tr ul html caption".split()
+    {
+        "address",
+        "article",
+        "aside",
+        "blockquote",
+        "body",
+        "center",
+        "dd",
+        "details",
+        "dialog",
+        "div",
+        "dl",
+        "dt",
+        "fieldset",
+        "figcaption",
+        "figure",
+        "footer",
+        "form",
+        "h1",
+        "h2",
+        "h3",
+        "h4",
+        "h5",
+        "h6",
+        "header",
+        "hr",
+        "li",
+        "main",
+        "nav",
+        "ol",
+        "p",
+        "pre",
+        "section",
+        "summary",
+        "table",
+        "tbody",
+        "tfoot",
+        "thead",
+        "tr",
+        "ul",
+        "html",
+        "caption",
+    }
 )
 # Elements whose inside is no text of the mail, and those whose inside is not even HTML.
-_UNREAD = frozenset("head template noframes object select datalist svg math iframe".split())
-_RAW = frozenset("script style title textarea xmp noembed".split())
+_UNREAD = frozenset(
+    {"head", "template", "noframes", "object", "select", "datalist", "svg", "math", "iframe"}
+)
+_RAW = frozenset({"script", "style", "title", "textarea", "xmp", "noembed"})
 # What an opening tag ends if it is innermost, since its own end may be left out.
 _ENDS = {
     "li": ("li", "p"),
@@ -69,9 +129,8 @@ def render(html: str) -> Rendered:
     page = _Page()
     at, end = 0, len(html)
     while at < end:
-        start = html.find("<", at)
-        if start < 0:
-            start = end
+        found = _START.search(html, at)
+        start = found.start() if found else end
         if start > at:
             page.text(html[at:start])
         at = _markup(html, start, page) if start < end else end
@@ -86,9 +145,8 @@ def _markup(html: str, start: int, page: "_Page") -> int:
         return _after(html, ">", start + 2)
     closing = html.startswith("</", start)
     name = _NAME.match(html, start + 1 + closing)
-    if name is None:  # "a < b" is text
-        page.text("<")
-        return start + 1
+    if name is None:  # "</" before no letter is a comment (HTML Standard, 13.2.5.7)
+        return _after(html, ">", start + 2)
     tag = name[0].lower()
     if closing:
         page.close(tag)
@@ -108,7 +166,7 @@ def _markup(html: str, start: int, page: "_Page") -> int:
 
 
 def _after(html: str, mark: str, at: int) -> int:
-    """Behind the next `mark`; the end if there is none, since what is not closed swallows the rest."""
+    """Behind the next `mark`, or the end: what is not closed swallows the rest."""
     found = html.find(mark, at)
     return len(html) if found < 0 else found + len(mark)
 
@@ -159,7 +217,7 @@ class _Page:
             self._counts[tag] = self._counts.get(tag, 0) + 1
 
     def close(self, tag: str) -> None:
-        """An end tag: closes all that is open inside its element; one without an element is void."""
+        """An end tag: closes all that is open inside its element, or nothing without one."""
         if tag in _BLOCK:
             self._end_line()
         while self._counts.get(tag):
@@ -175,7 +233,9 @@ class _Page:
         for line in self._lines:
             if line.strip(" >") or (kept and kept[-1].strip(" >")):
                 kept.append(line)
-        return "\n".join(kept).strip("\n")
+        while kept and not kept[-1].strip(" >"):
+            kept.pop()
+        return "\n".join(kept)
 
     @property
     def _look(self) -> _Look:
@@ -189,8 +249,8 @@ class _Page:
     def _end_implied(self, tag: str) -> None:
         ends = _ENDS.get(tag) or (("p",) if tag in _BLOCK else ())
         while self._open and self._open[-1][0] in ends:
-            self._end_line()
-            self._pop()
+            if self._pop() in _BLOCK:
+                self._end_line()
 
     def _add(self, words: str) -> None:
         if words:

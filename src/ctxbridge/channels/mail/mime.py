@@ -7,10 +7,11 @@ nothing more.
 
 import binascii
 from collections.abc import Iterator
+from email.feedparser import BytesFeedParser
 from email.message import Message
-from email.parser import BytesParser
-from email.policy import compat32
-from typing import NoReturn
+from email.policy import Compat32, compat32
+from functools import partial
+from typing import NoReturn, cast
 
 from msgspec import Struct
 
@@ -21,11 +22,15 @@ from ctxbridge.errors import Malformed
 from ctxbridge.model import Attachment
 from ctxbridge.rules.text import clean
 
+PIECE = 64 * 1024
 MAX_LINES = 300_000
+MAX_LOOKS = 2_000_000
 MAX_PARTS = 200
 MAX_DEPTH = 20
 MAX_HEADERS = 1000
 MAX_HEADER_CHARACTERS = 16 * 1024
+MAX_CONTENT_CHARACTERS = 8 * 1024
+MAX_ALL_HEADER_CHARACTERS = 384 * 1024
 MAX_REFERENCES_CHARACTERS = 2 * 1024 * 1024
 MAX_ATTACHMENTS = 100
 MAX_NAME_CHARACTERS = 255
@@ -52,31 +57,57 @@ class Body(Struct):
     html_left: int = MAX_HTML_CHARACTERS
 
 
+class _Budget:
+    """What one mail may still cost: shared by all its parts."""
+
+    def __init__(self, lines: int) -> None:
+        self.lines = lines
+        self.parts = 1
+        self.header_characters = 0
+
+
 class Part(Message):
     """A part that counts itself in while the mail is being parsed, and raises when over a limit."""
 
-    def __init__(self) -> None:
-        super().__init__(compat32)
+    def __init__(self, budget: _Budget, policy: Compat32 = compat32) -> None:
+        super().__init__(policy)
         self.depth = 0
-        self.parts = [1]
+        self._budget = budget
 
     def attach(self, payload: object) -> None:
         """Take in a part below this one."""
         if isinstance(payload, Part):
             payload.depth = self.depth + 1
-            payload.parts = self.parts
-            self.parts[0] += 1
-            if self.parts[0] > MAX_PARTS or payload.depth > MAX_DEPTH:
+            self._budget.parts += 1
+            # The parser looks at every line once for every multipart that is open.
+            looks = payload.depth * self._budget.lines
+            if self._budget.parts > MAX_PARTS or payload.depth > MAX_DEPTH or looks > MAX_LOOKS:
                 _refuse("the mail has too many parts, or too deep")
         super().attach(payload)  # type: ignore[arg-type]
 
     def set_raw(self, name: str, value: str) -> None:
         """Take in a header."""
-        long = name.lower() in _LONG
-        limit = MAX_REFERENCES_CHARACTERS if long else MAX_HEADER_CHARACTERS
-        if len(value) > limit or len(self) >= MAX_HEADERS:
+        key, budget = name.lower(), self._budget
+        limit = MAX_HEADER_CHARACTERS
+        if key in _LONG:
+            limit = MAX_REFERENCES_CHARACTERS
+        else:
+            budget.header_characters += len(value)
+        if key.startswith("content-"):
+            limit = MAX_CONTENT_CHARACTERS
+        over = budget.header_characters > MAX_ALL_HEADER_CHARACTERS
+        if len(value) > limit or len(self) >= MAX_HEADERS or over:
             _refuse("the mail has too many headers, or too long")
         super().set_raw(name, value)
+
+    @property
+    def content(self) -> bytes:
+        """The bytes of a leaf, still encoded for transfer.
+
+        Not by `get_payload`: it decodes bytes of eight bits by whatever codec the mail names.
+        """
+        payload: object = getattr(self, "_payload", None)
+        return payload.encode("utf-8", "surrogateescape") if isinstance(payload, str) else b""
 
     def values(self, name: str) -> list[str]:  # type: ignore[override]
         """All values of the header `name`, as they came, top first."""
@@ -92,17 +123,17 @@ def parse(raw: bytes, max_bytes: int) -> Part:
     """The mail in `raw`. Raises `Malformed` if it is over a limit."""
     if len(raw) > max_bytes:
         _refuse("the mail is too large")
-    # The parser looks at every line once for every open multipart.
-    if raw.count(b"\n") + raw.count(b"\r") - raw.count(b"\r\n") > MAX_LINES:
+    lines = raw.count(b"\n") + raw.count(b"\r") - raw.count(b"\r\n")
+    if lines > MAX_LINES:
         _refuse("the mail has too many lines")
     try:
-        return BytesParser(_class=_new, policy=compat32).parsebytes(raw)
+        parser = BytesFeedParser(partial(Part, _Budget(lines)), policy=compat32)
+        # By the piece: as one it would be held several times over, four bytes for each.
+        for at in range(0, len(raw), PIECE):
+            parser.feed(raw[at : at + PIECE])
+        return cast("Part", parser.close())
     except RecursionError:
         _refuse("the mail is nested too deep")
-
-
-def _new(policy: object = None) -> Part:  # noqa: ARG001 - the parser gives the policy it has
-    return Part()
 
 
 def _refuse(reason: str) -> NoReturn:
@@ -153,15 +184,14 @@ def _read(part: Part, body: Body, attachments: list[Attachment]) -> str:
 
 
 def _kind(part: Part, said: str) -> str:
-    """The media type of a leaf. Without one it is text (RFC 2045, 5.2), and so is a broken multipart.
+    """The media type of a leaf. Without one it is text (RFC 2045, 5.2), as is a broken multipart.
 
     What is no type at all is kept as a file, if it has the encoding of one.
     """
     if not said or said.startswith("multipart/"):
         return "text/plain"
     if "/" not in said and said != "text":
-        encoded = part.first("content-transfer-encoding").strip().lower() == "base64"
-        return "application/octet-stream" if encoded else "text/plain"
+        return "application/octet-stream" if _encoding(part) == "base64" else "text/plain"
     return said
 
 
@@ -171,7 +201,7 @@ def _below(part: Part) -> Iterator[Part]:
 
 
 def _preferred(spoken: list[tuple[Part, str]]) -> str:
-    """Of several forms of the same: plain text if there is one, else the last, which is the best."""
+    """Of several forms of the same: plain text if there is one, else the last, the best."""
     for child, text in spoken:
         if headers.parameters(child.first("content-type"))[0] in ("text/plain", "text", ""):
             return text
@@ -180,21 +210,30 @@ def _preferred(spoken: list[tuple[Part, str]]) -> str:
 
 def _payload(part: Part) -> bytes:
     """The bytes of a leaf, with its transfer encoding undone; never raises."""
-    payload = part.get_payload()
-    if not isinstance(payload, str):
-        return b""
-    data = payload.encode("utf-8", "surrogateescape")
-    encoding = part.first("content-transfer-encoding").strip().lower()
+    data = part.content
+    encoding = _encoding(part)
     if encoding == "base64":
         return headers.unbase64(data)
     return binascii.a2b_qp(data) if encoding == "quoted-printable" else data
 
 
+def _size(part: Part) -> int:
+    """The size of a file in bytes, -1 for a mail inside the mail, which has none of its own."""
+    if part.is_multipart():
+        return -1
+    if _encoding(part) == "base64":
+        return headers.base64_size(part.content)
+    return len(_payload(part))
+
+
+def _encoding(part: Part) -> str:
+    return part.first("content-transfer-encoding").strip().lower()
+
+
 def _attachment(part: Part, kind: str, named: dict[str, str]) -> Attachment:
-    size = -1 if part.is_multipart() else len(_payload(part))
     name = named.get("filename") or named.get("name") or ""
     known = kind.isascii() and kind.isprintable() and 0 < len(kind) <= MAX_NAME_CHARACTERS
-    return Attachment(kind if known else "application/octet-stream", safe_name(name), size)
+    return Attachment(kind if known else "application/octet-stream", safe_name(name), _size(part))
 
 
 def safe_name(name: str) -> str:
@@ -205,6 +244,6 @@ def safe_name(name: str) -> str:
     if len(kept) <= MAX_NAME_CHARACTERS:
         return kept
     stem, dot, ending = kept.rpartition(".")
-    if not dot or len(ending) > 16:  # noqa: PLR2004 - no file ending is as long
+    if not dot or len(ending) > 16:
         return kept[:MAX_NAME_CHARACTERS]
     return stem[: MAX_NAME_CHARACTERS - len(ending) - 1] + dot + ending

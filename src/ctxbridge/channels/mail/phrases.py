@@ -9,8 +9,9 @@ from typing import NamedTuple
 class Language(NamedTuple):
     """`opens`: first words of "On ... wrote:"; `verbs`: its verb, wherever it stands.
 
-    `sender`, `sent`, `to`, `subject`: the labels of a quoted header. `marks`: what stands between dashes
-    over a quoted mail. `footers`: how a device's own line begins; `ends`: how it ends instead.
+    `sender`, `sent`, `to`, `subject`: the labels of a quoted header. `marks`: what stands between
+    dashes over a quoted mail. `footers`: how a device's own line begins; `ends`: how it ends
+    instead.
     """
 
     opens: str = ""
@@ -48,7 +49,8 @@ LANGUAGES: dict[str, Language] = {
         "betreff",
         "ursprüngliche nachricht|originalnachricht|weitergeleitete nachricht|original-nachricht"
         "|anfang der weitergeleiteten nachricht|ursprüngliche mail",
-        "gesendet von|von meinem|gesendet mit|diese nachricht wurde von meinem|holen sie sich outlook"
+        "gesendet von|von meinem|gesendet mit|diese nachricht wurde von meinem"
+        "|holen sie sich outlook"
         "|outlook für ",
     ),
     "fr": Language(
@@ -101,7 +103,8 @@ LANGUAGES: dict[str, Language] = {
         "aan",
         "onderwerp",
         "oorspronkelijk bericht|doorgestuurd bericht|origineel bericht|begin doorgestuurd bericht",
-        "verzonden vanaf|verstuurd vanaf|verzonden met|verzonden van|outlook voor |download outlook",
+        "verzonden vanaf|verstuurd vanaf|verzonden met|verzonden van|outlook voor "
+        "|download outlook",
     ),
     "sv": Language(
         "den",
@@ -175,7 +178,8 @@ LANGUAGES: dict[str, Language] = {
         "тема",
         "исходное сообщение|оригинальное сообщение|пересылаемое сообщение|пересланное сообщение"
         "|первоначальное сообщение|перенаправленное сообщение|конец пересылаемого сообщения",
-        "отправлено с|отправлено из|отправлено от|получить outlook|скачать outlook|получите outlook",
+        "отправлено с|отправлено из|отправлено от|получить outlook|скачать outlook"
+        "|получите outlook",
     ),
     "uk": Language(
         "",
@@ -215,7 +219,8 @@ LANGUAGES: dict[str, Language] = {
         "gönderildi|tarih|gönderilme tarihi|gönderme tarihi",
         "kime|alıcı",
         "konu",
-        "orijinal mesaj|özgün ileti|iletilen mesaj|orijinal ileti|iletilmiş mesaj|yönlendirilen ileti",
+        "orijinal mesaj|özgün ileti|iletilen mesaj|orijinal ileti|iletilmiş mesaj"
+        "|yönlendirilen ileti",
         "iphone'umdan|ipad'imden|outlook'u edinin",
         "gönderildi",
     ),

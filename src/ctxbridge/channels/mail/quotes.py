@@ -1,19 +1,23 @@
 """Telling what was written in this mail from what it repeats.
 
-One pass over the lines; each is looked at with at most a few after it, and only its beginning counts,
-so hostile text costs what plain text costs. It prefers keeping: every line ends up in exactly one
-span, only what is surely repeated is taken for a quote, and a mail that would be left without words
-of its own (a bare forward) keeps its text.
+One pass over the lines; each is looked at with at most a few after it, and only its beginning
+counts, so hostile text costs what plain text costs. It prefers keeping: every line ends up in
+exactly one span, only what is surely repeated is taken for a quote, and a mail that would be left
+without words of its own (a bare forward) keeps its text.
 """
 
 import re
 from collections.abc import Sequence
+from operator import ne
 from typing import NamedTuple
 
 from ctxbridge.channels.mail.phrases import every
 
-# How many characters of a line are looked at, and how many lines may make one attribution or header.
+# How many characters of a line and how many lines are looked at (what follows goes by ">" alone),
+# and how many lines may make one attribution or header.
 LINE = 400
+LINES = 20_000
+SPANS = 100
 ATTRIBUTION_LINES = 4
 HEADER_LINES = 10
 SIGNATURE_LINES = 20
@@ -37,7 +41,9 @@ def _any(field: str) -> str:
 
 _VERB = rf"(?:{_any('verbs')})"
 _HAS_VERB = re.compile(rf"(?<!\w){_VERB}(?!\w)|{_VERB}\s*[:：]?$")
-_ENDS_WITH_VERB = re.compile(rf"(?:^|\W|\d|님이\s?){_VERB}\s*[:：]?\W{{0,8}}$")
+_VERBS = tuple(every("verbs"))
+# Between a verb at the end of an attribution and the end of its last line.
+_CLOSING = " :：-*_—"
 _TAIL = re.compile(rf">\s*{_VERB}?\s*[:：]")
 _OPENS = re.compile(rf"[\W_]{{0,4}}(?:{_any('opens')})(?!\w)|[在于於]")
 _LABEL = re.compile(
@@ -46,6 +52,7 @@ _LABEL = re.compile(
 )
 _MARK = re.compile(rf"(?:{_any('marks')})(?:\s*[:：])?")
 _FOOTER = re.compile(rf"(?:{_any('footers')})|.{{1,40}}(?:{_any('ends')})\W{{0,3}}$")
+_DIGIT = re.compile(r"\d")
 _DAY = re.compile(
     r"(?:19|20)\d\d|\d{1,2}[./-]\d{1,2}[./-]\d\d|\d{1,2}\s*月\s*\d|\d{1,2}월",
 )
@@ -60,20 +67,29 @@ _EDGES = " \t\xa0\r\f\v\u200b\u200c\u200d\u200e\u200f\u202a\u202c\u202f\u2060\uf
 def spans(text: str) -> list[Span]:
     """The lines of `text` in their order, as spans of new and of repeated words.
 
-    Empty lines at the edges of a span are dropped, words never.
+    Empty lines at the edges of a span are dropped, words never. What would fall into more than a
+    hundred spans comes as two: all new words, then all repeated ones.
     """
     lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
-    marks = _Scan(lines).marks()
+    marks = _Scan(lines[:LINES]).marks()
+    marks += [marks[-1] if not line else line.startswith(">") for line in lines[LINES:]]
+    if sum(map(ne, marks, marks[1:])) >= SPANS:
+        return [Span(side, _lines(lines, marks, side=side)) for side in (False, True)]
     found: list[Span] = []
     start = 0
     for at in range(1, len(lines) + 1):
         if at < len(lines) and marks[at] == marks[start]:
             continue
         words = "\n".join(lines[start:at]).strip("\n")
-        if words.strip(_EDGES + "\n"):
+        if words.strip():
             found.append(Span(marks[start], words))
         start = at
     return found
+
+
+def _lines(lines: Sequence[str], marks: Sequence[bool], *, side: bool) -> str:
+    kept = [line for line, mark in zip(lines, marks, strict=True) if mark == side]
+    return "\n".join(kept).strip("\n")
 
 
 class _Scan:
@@ -92,7 +108,8 @@ class _Scan:
     def marks(self) -> list[bool]:
         """For each line whether it is repeated."""
         marks = list(self.quoted)
-        at, own, end = 0, False, len(self.heads)
+        at, end = 0, len(self.heads)
+        own = forward = False
         while at < end:
             if self.quoted[at] or not self.heads[at]:
                 at += 1
@@ -102,9 +119,13 @@ class _Scan:
             if local:
                 marks[at : at + size] = [True] * size
                 at += size
-            elif own and (size or self._cut(at)):
-                marks[at:] = [True] * (end - at)
-                end = at
+            elif not forward and (size or self._cut(at)):
+                if own:
+                    marks[at:] = [True] * (end - at)
+                    end = at
+                # Without a word before, it is a forward: all of it was sent on purpose.
+                forward = not own
+                at += 1
             elif own and (until := self._signature(at)):
                 marks[at:until] = [True] * (until - at)
                 at = until
@@ -132,6 +153,8 @@ class _Scan:
             if size > 1 and (self.long[here] or _begins(self.heads[here])):
                 return 0
             joined = f"{joined} {self.heads[here]}" if joined else self.heads[here]
+            if len(joined) > LINE:
+                return 0
             if _is_attribution(joined):
                 return size
         return 0
@@ -160,7 +183,7 @@ class _Scan:
             if label and label.lastgroup:
                 kinds.add(label.lastgroup)
                 loose = 0
-            elif head and loose < 2:  # noqa: PLR2004 - a value may be wrapped twice
+            elif head and loose < 2:
                 loose += 1
             elif kinds - {"sender"}:
                 break
@@ -191,7 +214,7 @@ class _Scan:
         return self.stops[at]
 
     def _take_footer(self, marks: list[bool], end: int) -> None:
-        """Mark "Sent from my phone" where it is the last thing that was written, and not the only."""
+        """Mark "Sent from my phone" where it is the last thing written, and not the only."""
         written = [i for i in range(end) if self.heads[i] and not marks[i]]
         if len(written) > 1 and not self.long[written[-1]] and _is_footer(self.heads[written[-1]]):
             marks[written[-1]] = True
@@ -204,8 +227,8 @@ class _Scan:
 
 
 def _may_open(head: str) -> bool:
-    """Whether an attribution can begin like this: with a date, or with "On" in some language."""
-    return bool(_OPENS.match(head)) or any(char.isdigit() for char in head[:40])
+    """Whether an attribution can begin like this: a date, an address, or "On" in some language."""
+    return bool(_OPENS.match(head) or _DIGIT.search(head, 0, 40) or _ADDRESS.search(head))
 
 
 def _begins(head: str) -> bool:
@@ -214,16 +237,16 @@ def _begins(head: str) -> bool:
 
 
 def _is_attribution(joined: str) -> bool:
+    """Whether it says who wrote when. Cheap questions first: most lines fail one of them."""
     joined = joined.strip("-*_ ")
     colon = joined.endswith((":", "："))
+    ends = joined.rstrip(_CLOSING).endswith(_VERBS)
+    if not (colon or ends):
+        return False
     address = bool(_ADDRESS.search(joined))
     day, time = bool(_DAY.search(joined)), bool(_TIME.search(joined))
-    if not (address or time or day):
-        return False
-    if _ENDS_WITH_VERB.search(joined):
-        return (colon or address) and (day or time or bool(_OPENS.match(joined)))
-    if not colon:
-        return False
+    if ends:
+        return (colon or address) and (day or time or (address and bool(_OPENS.match(joined))))
     if _HAS_VERB.search(joined):
         return day or time
     # No verb: "30.09.2017, 18.30, "Ann" <ann@example.org>:", as Yandex and Gmail write it.

@@ -15,23 +15,18 @@ _PRECEDENCE = frozenset({"bulk", "list", "junk", "auto_reply"})
 
 
 def is_automatic(mail: Part, address: str) -> bool:
-    """Whether a program wrote this mail, so that answering it helps nobody and may loop (RFC 3834)."""
-    if any(mail.values(name) for name in _PRESENT):
-        return True
-    if any(_word(value) != "no" for value in mail.values("auto-submitted")):
-        return True
-    if any(_word(value) in _PRECEDENCE for value in mail.values("precedence")):
-        return True
-    if any(_suppresses(value) for value in mail.values("x-auto-response-suppress")):
-        return True
-    if any(key.lower().startswith("x-auto-reply") for key in mail.keys()):  # noqa: SIM118 - no dict
-        return True
+    """Whether a program wrote this mail: answering helps nobody and may loop (RFC 3834)."""
     kind, _ = headers.parameters(mail.first("content-type"))
-    if kind in ("multipart/report", "message/disposition-notification"):
-        return True
-    if any(value.strip() == "<>" for value in mail.values("return-path")):
-        return True
-    return bool(_MAILERS.fullmatch(address.partition("@")[0]))
+    return (
+        any(mail.values(name) for name in _PRESENT)
+        or any(_word(value) != "no" for value in mail.values("auto-submitted"))
+        or any(_word(value) in _PRECEDENCE for value in mail.values("precedence"))
+        or any(_suppresses(value) for value in mail.values("x-auto-response-suppress"))
+        or any(key.lower().startswith("x-auto-reply") for key, _ in mail.raw_items())
+        or any(value.strip() == "<>" for value in mail.values("return-path"))
+        or kind in ("multipart/report", "message/disposition-notification")
+        or bool(_MAILERS.fullmatch(address.partition("@")[0]))
+    )
 
 
 def _word(value: str) -> str:
@@ -45,8 +40,9 @@ def _suppresses(value: str) -> bool:
 def is_aligned(mail: Part, authserv_id: str, domain: str) -> bool:
     """Whether our own server says that DMARC passed for `domain` (RFC 8601, RFC 7489).
 
-    Only the topmost Authentication-Results counts, and only if it is of exactly `authserv_id`: those
-    below may have come with the mail. The server must remove forgeries of its own id (RFC 8601, 5).
+    Only the topmost Authentication-Results counts, and only if it is of exactly `authserv_id`:
+    those below may have come with the mail. The server must remove forgeries of its own id (RFC
+    8601, 5).
     """
     results = mail.values("authentication-results")
     if not results or len(results[0]) > MAX_RESULTS_CHARACTERS:
@@ -56,7 +52,9 @@ def is_aligned(mail: Part, authserv_id: str, domain: str) -> bool:
     if name.lower() != authserv_id.lower() or version.strip() not in ("", "1"):
         return False
     judged = [s for s in map(_properties, statements) if "dmarc" in s]
-    return len(judged) == 1 and judged[0]["dmarc"] == "pass" and judged[0].get("header.from") == domain
+    return (
+        len(judged) == 1 and judged[0]["dmarc"] == "pass" and judged[0].get("header.from") == domain
+    )
 
 
 def _statements(raw: str) -> list[str]:

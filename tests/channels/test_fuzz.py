@@ -1,0 +1,192 @@
+"""Whatever comes in, only values come out. Bytes are mutated from good requests, by a seed.
+
+`CTXBRIDGE_FUZZ_SCALE` multiplies the number of tries (default 1).
+"""
+
+import os
+import random
+import time
+from collections.abc import Sequence
+from urllib.parse import urlencode
+
+import pytest
+
+from ctxbridge.channels import Email, Twilio, WebChat
+from ctxbridge.channels._edge import UNFORESEEN
+from ctxbridge.model import (
+    HttpReply,
+    Message,
+    Parsed,
+    RawRequest,
+    Text,
+    Verification,
+)
+from ctxbridge.ports import Channel
+
+SCALE = float(os.environ.get("CTXBRIDGE_FUZZ_SCALE", "1"))
+NOW = 1_780_000_000_000
+ANSWER = [Message(b"t", "agent", "sms", (Text("<ok> \x00\ud800"),), 0)]
+
+BITS = [b"", b"\x00", b"\xff", b"\xed\xa0\x80", b"%", b"%ff", b"=", b"&", b"+", b'"', b"\\", b"\\ud800", b"{", b"[",
+        b"}", b":", b";", b",", b"<", b">", b"(", b")", b"@", b"\r\n", b"\r", b"\n", b"\r\n\r\n", b"--B", b"--B--",
+        b"=?utf-8?q?", b"?=", b"=?x?B?", b"1e400", b"-1", b"99999999999999999999", b"null", b"true", b"*0*=", b"''",
+        b"From: ", b"<div hidden>", b"</div>", b"<!--", b"&#x110000;", b"boundary=", b"charset=idna", b"base64",
+        "\u202e٣é😀".encode(), b"On 1 Jan 2024 at 10:00 a@b wrote:\n", b"> ", b"-- \n", b"multipart/", b"a" * 300]  # fmt: skip
+
+MAILS = [
+    (b"From: Ann <ann@example.org>\r\nTo: b@x.y\r\nSubject: =?utf-8?q?Hi?=\r\nMessage-ID: <1@x>\r\nReferences: <2@x> <3@x>\r\n"
+    b"Date: Thu, 28 May 2026 20:26:40 +0200\r\nAuthentication-Results: mx; dmarc=pass (x) header.from=example.org\r\n"
+    b"Content-Type: multipart/mixed; boundary=B\r\n\r\n--B\r\nContent-Type: text/plain; charset=koi8-r\r\n"
+    b"Content-Transfer-Encoding: quoted-printable\r\n\r\nHi =C3\r\n\r\nOn 1 Jan 2024 at 10:00, Bob <b@x.y> wrote:\r\n> x\r\n"
+    b"--B\r\nContent-Type: application/pdf; name*0*=utf-8''%41; name*1=b.pdf\r\nContent-Disposition: attachment; filename=\"x\"\r\n"
+    b"Content-Transfer-Encoding: base64\r\n\r\nAAECAw==\r\n--B\r\nContent-Type: message/rfc822\r\n\r\nFrom: c@x\r\n\r\nz\r\n--B--\r\n"),
+    (b'From: "Doe, Ann" (c) <ann@example.org>, b@x.y\r\nContent-Type: multipart/alternative; boundary="B"\r\n\r\n--B\r\n\r\n \r\n--B\r\n'
+    b"Content-Type: text/html; charset=utf-16\r\n\r\n<p style='font-size:0px'>a<b style=\"display:none\">x</b></p><blockquote>q<br>r"
+    b"</blockquote><pre>a\n b</pre>&amp;<!-- c --><script>s</script>\r\n--B--\r\n"),
+    (b'Return-Path: <>\r\nFrom: G: a@x.y;\r\nContent-Type: text/plain; charset=iso-2022-jp\r\nX-Auto-Reply-To: x\r\n\r\n\x1b$B$"\x1b(B\r\nVon: a@b\r\n'
+    b"Gesendet: x\r\nBetreff: y\r\n"),
+]  # fmt: skip
+FORM = urlencode(
+    {"MessageSid": "SM1", "From": "whatsapp:+447700900513", "To": "+447700900000", "Body": "héllo",
+     "NumMedia": "1", "MediaUrl0": "https://a/b", "MediaContentType0": "image/png", "OptOutType": "STOP",
+     "Latitude": "1", "Longitude": "2", "SmsStatus": "received"}
+).encode()  # fmt: skip
+STATUS = b"MessageSid=SM1&MessageStatus=sent&From=%2B15550001111&To=72345&ErrorCode=1"
+CHAT = WebChat("s" * 32)
+TOKEN = CHAT.token("ann", now=NOW).encode()
+FRAMES = [
+    b'{"type":"message","client_msg_id":"m1","text":"h\\u00e9llo","sent_at":1,"visitor":"v"}',
+    b'{"type":"message","client_msg_id":"m1","text":"x","token":"' + TOKEN + b'","more":{"a":[1]}}',
+]
+
+
+def mutated(seed: bytes, chance: random.Random) -> bytes:
+    """`seed` with a few bits put in, left out, doubled or flipped."""
+    data = bytearray(seed)
+    for _ in range(chance.randint(0, 6)):
+        at = chance.randrange(len(data) + 1)
+        to = at + chance.choice((0, 0, 1, 5, 40))
+        kind = chance.randrange(4)
+        if kind == 0:
+            data[at:to] = chance.choice(BITS)
+        elif kind == 1:
+            data[at:at] = data[at:to] * chance.randint(1, 4)
+        elif kind == 2 and at < len(data):
+            data[at] ^= 1 << chance.randrange(8)
+        else:
+            data[at:at] = chance.randbytes(chance.randint(0, 5))
+    return bytes(data)
+
+
+def header(seed: bytes, chance: random.Random) -> str:
+    return mutated(seed, chance).decode("utf-8", chance.choice(("replace", "surrogateescape")))
+
+
+def mail(chance: random.Random) -> RawRequest:
+    return RawRequest(mutated(chance.choice(MAILS), chance), received_at=NOW)
+
+
+def form(chance: random.Random) -> RawRequest:
+    headers = [("X-Twilio-Signature", header(b"RSOYDt4T1cUTdK1PDd93/VVr8B8=", chance))]
+    if chance.random() < 0.3:
+        headers.append(("Content-Type", header(b"application/json", chance)))
+    url = header(
+        b"https://u:p@[::1]:443/twilio?bodySHA256=ab&MessageSid=SM1&From=1&To=2#rc=1", chance
+    )
+    method = chance.choice(("POST", "GET", "", "post"))
+    body = mutated(chance.choice((FORM, STATUS)), chance)
+    return RawRequest(body, tuple(headers), method, url, NOW)
+
+
+def frame(chance: random.Random) -> RawRequest:
+    headers = ()
+    if chance.random() < 0.6:
+        headers = (("Authorization", header(b"Bearer " + TOKEN, chance)),)
+    return RawRequest(mutated(chance.choice(FRAMES), chance), headers, received_at=NOW)
+
+
+def surprises(channels: Sequence[Channel], make: object, tries: int, seed: int) -> list[str]:
+    """What went wrong: exceptions, answers of another type, and inputs that only `total` caught."""
+    chance = random.Random(seed)
+    found = []
+    for _ in range(int(tries * SCALE)):
+        request = make(chance)
+        channel = chance.choice(channels)
+        try:
+            found += _wrong(channel, request)
+        except Exception as error:  # noqa: BLE001 - finding any is what this is for
+            found.append(f"{type(error).__name__} for {request!r}")
+    return found
+
+
+def _wrong(channel: Channel, request: RawRequest) -> list[str]:
+    verification = channel.verify(request)
+    found = []
+    for checked in {verification, Verification("unsigned"), Verification("verified")}:
+        parsed = channel.parse(request, checked)
+        reply = channel.reply(parsed, ANSWER)
+        kinds = (type(verification), type(parsed), type(reply))
+        if kinds != (Verification, Parsed, HttpReply) or not (parsed.events or parsed.errors):
+            found.append(f"no values for {request!r}")
+        if UNFORESEEN in f"{verification.reason}{parsed.errors}":
+            found.append(f"unforeseen: {request!r}")
+        for event in parsed.events:
+            repr(event).encode()
+    return found
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_mutated_mails_only_give_values(seed: int) -> None:
+    """Acceptance 3, for mail."""
+    channels = [Email(), Email("a@b.example", authserv_id="mx")]
+    assert surprises(channels, mail, 2_500, seed) == []
+
+
+def test_mutated_forms_only_give_values() -> None:
+    """Acceptance 3."""
+    channels = [Twilio(), Twilio("12345"), Twilio(["a", "b"], url="https://public.example.org")]
+    assert surprises(channels, form, 20_000, 3) == []
+
+
+def test_mutated_frames_only_give_values() -> None:
+    """Acceptance 3."""
+    assert surprises([CHAT, WebChat(), WebChat(["x", "s" * 32])], frame, 20_000, 4) == []
+
+
+def test_no_mutated_token_is_taken_for_a_good_one() -> None:
+    chance = random.Random(5)
+    for _ in range(int(5_000 * SCALE)):
+        changed = mutated(TOKEN, chance)
+        request = RawRequest(
+            b"{}", (("Authorization", "Bearer " + changed.decode("latin-1")),), received_at=NOW
+        )
+        if CHAT.verify(request).status == "verified":
+            assert changed.strip() == TOKEN
+
+
+def test_no_input_takes_longer_than_fifty_milliseconds() -> None:
+    """Acceptance 3; the best of three counts, so that a busy machine does not."""
+    chance = random.Random(6)
+    for make, channel in ((mail, Email()), (form, Twilio("1")), (frame, CHAT)):
+        for _ in range(300):
+            request = make(chance)
+            assert min(_seconds(channel, request) for _ in range(3)) < 0.05
+
+
+def _seconds(channel: Channel, request: RawRequest) -> float:
+    start = time.perf_counter()
+    _wrong(channel, request)
+    return time.perf_counter() - start
+
+
+class Sloppy(WebChat):
+    """An adapter as one might write it in a hurry: the control that the fuzzing finds things."""
+
+    def parse(self, request: RawRequest, _verification: Verification, /) -> Parsed:
+        text = request.body.decode()
+        return Parsed(events=(text.split('"text":"')[1].split('"')[0],)) if text else Parsed()
+
+
+def test_the_same_fuzzing_finds_the_mistakes_of_a_sloppy_adapter() -> None:
+    found = surprises([Sloppy()], frame, 2_000, 7)
+    assert {"UnicodeDecodeError", "IndexError"} <= {line.split()[0] for line in found}

@@ -1,0 +1,37 @@
+"""README and pages: links lead somewhere, and what they show is what the program prints."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").glob("*.md"),
+         ROOT / "examples/fastapi_bot/README.md"]  # fmt: skip
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_every_link_leads_somewhere(page):
+    for target in re.findall(r"\]\((?!https?://)([^)#]+)", page.read_text()):
+        assert (page.parent / target).exists(), target
+
+
+def test_the_demo_in_the_readme_is_what_the_demo_prints():
+    shown = (ROOT / "README.md").read_text().split("$ make demo\n")[1].split("```")[0].splitlines()
+    printed = iter((ROOT / "tests/cli/golden/demo-100.txt").read_text().splitlines())
+    for line in shown:
+        assert line == "..." or line in printed, f"not printed, or not in this order: {line}"
+
+
+def test_every_adapter_guard_and_store_has_its_place_in_the_pages():
+    from ctxbridge.channels import ADAPTERS
+
+    channels = (ROOT / "docs/channels.md").read_text()
+    assert all(f"`{name}`" in channels for name in ADAPTERS)
+    guards = (ROOT / "docs/guards.md").read_text()
+    assert all(f"`{name}()`" in guards for name in ("opt_out", "automatic", "pii"))
+
+
+def test_the_pages_name_no_machine():
+    for page in [*PAGES, ROOT / "constraints.txt", ROOT / "Makefile", ROOT / "pyproject.toml"]:
+        assert not re.search(r"/(work|root|home/\w+)/", page.read_text()), page
