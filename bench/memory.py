@@ -60,7 +60,7 @@ async def _filled(everybody: Sequence[Person]) -> MemoryStore:
 async def look_up(plan: Plan, everybody: Sequence[Person]) -> Trial:
     store = await _filled(everybody)
     changing = await _filled(everybody)
-    chosen = plan.random.choices(everybody, k=plan.size(40_000, 10_000))
+    chosen = plan.random.choices(everybody, k=5_000)
     addresses = [person.address for person in chosen]
     queries = [Query(corpus.TENANT, address) for address in addresses]
     read = store.read
@@ -73,7 +73,7 @@ async def look_up(plan: Plan, everybody: Sequence[Person]) -> Trial:
         return await changing.read(pair[1])
 
     async def take_after_append() -> Sample:
-        some = chosen[: len(chosen) // 10]
+        some = chosen[: len(chosen) // 5]
         changes = [corpus.addition(plan.random, person) for person in some]
         return await in_blocks(after_append, list(zip(changes, queries, strict=False)))
 
@@ -84,7 +84,7 @@ async def look_up(plan: Plan, everybody: Sequence[Person]) -> Trial:
         _timed(READ_BUILT, built, addresses),
         Variant(READ_FRESH, take_after_append, "the window is built again"),
     ]
-    return await compare(plan, "memory look-up", variants, rounds=plan.size(25, 7))
+    return await compare(plan, "memory look-up", variants, rounds=plan.size(41, 7))
 
 
 async def _require_same(
@@ -114,8 +114,8 @@ def _timed(name: str, call: Callable[[T], Awaitable[object]], arguments: Sequenc
 
 
 async def append(plan: Plan, everybody: Sequence[Person]) -> Trial:
-    """Every sample has a fresh store, and in it each call appends something new."""
-    chosen = plan.random.choices(everybody, k=plan.size(10_000, 2_000))
+    """Every sample has a fresh store; few enough calls that what they append is in the cache."""
+    chosen = plan.random.choices(everybody, k=1_000)
     changes = [corpus.addition(plan.random, person) for person in chosen]
     await _require_idempotent(everybody, changes[:500])
 
@@ -136,7 +136,7 @@ async def append(plan: Plan, everybody: Sequence[Person]) -> Trial:
         Variant(COMMIT, take_commit),
         Variant(TURN, take_turn, "a whole turn"),
     ]
-    return await compare(plan, "memory append", variants, rounds=plan.size(25, 7))
+    return await compare(plan, "memory append", variants, rounds=plan.size(41, 7))
 
 
 def _whole_turn(store: MemoryStore) -> Callable[[tuple[Claim, Change]], Awaitable[object]]:

@@ -164,7 +164,7 @@ async def look_up(
         await compare(
             plan, name,
             readers.variants(callers, plan.random.choices(everybody, k=4 * MANY)),
-            rounds=plan.size(41, 9), callers=callers,
+            rounds=plan.size(41, 6), callers=callers,
         )
         for callers in (1, MANY)
     ]  # fmt: skip
@@ -260,7 +260,7 @@ async def _appending(
         return Variant(name, take)
 
     variants = [variant(name, appender) for name, appender in appenders.items()]
-    rounds = plan.size(41, 7)
+    rounds = plan.size(41, 5)
     return await compare(plan, "SQLite append", variants, rounds=rounds, callers=callers)
 
 

@@ -83,7 +83,8 @@ SENDERS: list[tuple[bytes, str, tuple[str, ...]]] = [
     (b"From: b@ba nk.com", "b@ba", PLAIN),
     (b"From: " + b"b" * 300 + b"@bank.com", "", PLAIN),
     (b"To: b@bank.com", "", PLAIN),
-    (b"Reply-To: b@bank.com\r\nSender: b@bank.com", "", PLAIN),
+    (b"Reply-To: r@bank.com", "", PLAIN),
+    (b"Reply-To: r@bank.com\r\nSender: b@bank.com", "b@bank.com", ("from.ambiguous",)),
 ]
 
 

@@ -80,7 +80,7 @@ class Email:
             return Parsed(errors=(error,))
         senders = _senders(mail)
         if not senders:
-            return malformed("the mail names no sender")
+            return malformed("the mail has no From, Sender or Return-Path that is an address")
         return Parsed(events=(self._message(mail, senders, request),))
 
     def reply(self, outcome: Parsed, _answer: Sequence[Message] = (), /) -> HttpReply:
