@@ -23,7 +23,8 @@ demo: .venv/core  ## one customer, three channels, one conversation
 	@$(BIN)/ctxbridge demo $(ARGS)
 
 test: .venv/dev  ## all tests that fit into minutes
-	$(BIN)/python -m pytest -q $(ARGS)
+	$(BIN)/python -m pytest -q -n 2 --dist worksteal -m "not alone" $(ARGS)
+	$(BIN)/python -m pytest -q -m alone tests/bench
 
 check: .venv/dev  ## format, lint, types, import rules, docs
 	$(BIN)/ruff format --check .

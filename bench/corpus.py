@@ -90,7 +90,7 @@ def message(random: Random, address: Address, place: int, *, judged: bool = True
         endpoint=ENDPOINT,
         message_id=random.randbytes(17).hex() if inbound else "",
         assurance=Assurance.CHANNEL if inbound else Assurance.ANONYMOUS,
-        decision=_decision(random, inbound=inbound) if judged else None,
+        packed_decision=_decision(random, inbound=inbound).pack() if judged else b"",
     )
 
 

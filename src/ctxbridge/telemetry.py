@@ -58,6 +58,11 @@ def link_to(handle: bytes, kind: str) -> tuple[Link, ...]:
     return (Link(spoken, {LINK_KIND: kind}),) if spoken.is_valid else ()
 
 
+def _conversation(id: bytes) -> dict[str, str]:
+    """The attribute that names the conversation; none where it is not known."""
+    return {CONVERSATION_ID: id.hex()} if id else {}
+
+
 class TurnSpan:
     """The one span of a turn; while the turn's block runs, the current one if recorded."""
 
@@ -69,7 +74,7 @@ class TurnSpan:
             f"process {channel}",
             kind=SpanKind.CONSUMER,
             links=link_to(previous, "previous_turn"),
-            attributes={CONVERSATION_ID: conversation.hex(), CHANNEL: channel},
+            attributes={CHANNEL: channel} | _conversation(conversation),
             start_time=started,
         )
         self._token = None
@@ -88,11 +93,12 @@ class TurnSpan:
 
     def end(self, error: type[BaseException] | None = None) -> None:
         """End the span; of an error only its type is told."""
-        if self._token is not None:
+        # A turn that is left in another task than it was entered in has nothing to take back there.
+        if self._token is not None and trace.get_current_span() is self.span:
             otel_context.detach(self._token)
-            if error is not None:
-                self.span.set_attribute(ERROR_TYPE, error.__name__)
-                self.span.set_status(Status(StatusCode.ERROR))
+        if error is not None and self.span.is_recording():
+            self.span.set_attribute(ERROR_TYPE, error.__name__)
+            self.span.set_status(Status(StatusCode.ERROR))
         self.span.end()
 
 

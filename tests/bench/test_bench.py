@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 GOALS = {"F1", "F2", "F3@1", "F3@64", "F4", "F5"}
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.alone]
 
 
 @pytest.fixture(scope="module")

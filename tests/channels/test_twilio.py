@@ -83,7 +83,7 @@ def test_an_mms_without_words_is_a_message_and_no_status() -> None:
     }
     message = message_of(parse(form))
     assert message.text == ""
-    assert message.parts == (Attachment("image/jpeg", handle="https://api.twilio.com/x/Media/ME1"),)
+    assert message.parts == (Attachment("image/jpeg", where="https://api.twilio.com/x/Media/ME1"),)
 
 
 def test_one_bad_attachment_does_not_lose_the_message() -> None:
@@ -92,7 +92,7 @@ def test_one_bad_attachment_does_not_lose_the_message() -> None:
     assert len(parsed.events) == len(parsed.errors) == 1
     assert parsed.events[0].parts == (
         Text(FORM["Body"]),
-        Attachment("application/octet-stream", handle="https://a/b"),
+        Attachment("application/octet-stream", where="https://a/b"),
     )
 
 

@@ -87,10 +87,10 @@ class TestRender:
 
     def test_events_and_odd_messages_have_their_words(self) -> None:
         entries = (
-            Event("link", 0, data={"channel": "email", "evidence": "crm:1"}),
-            Event("consent", 0, b"", {"channel": "sms", "granted": "no"}),
+            Event("link", 0, data=(("channel", "email"), ("evidence", "crm:1"))),
+            Event("consent", 0, b"", (("channel", "sms"), ("granted", "no"))),
             contact_says("Anybody?", 2),
-            Event("consent", 0, b"", {"channel": "sms", "granted": "yes"}),
+            Event("consent", 0, b"", (("channel", "sms"), ("granted", "yes"))),
             contact_says("", 3, disposition="pending"),
             Event("state.not_saved", 0),
             Event("something.new", 0),

@@ -179,6 +179,10 @@ class TestPii:
          ("IBAN DE89 3704 0044 0532 0130 00 bitte", "IBAN [iban] bitte"),
          ("ssn 078-05-1120.", "ssn [ssn]."),
          ("key sk-" + "a1" * 16, "key [secret]"), ("AKIAIOSFODNN7EXAMPLE", "[secret]"),
+         ("4111 1111 1111 1111 123", "[card …1111] 123"), ("4111111111111111 12/27 123", "[card …1111] 12/27 123"),
+         ("order 12 4111 1111 1111 1111", "order 12 [card …1111]"), ("q2 4111.1111.1111.1111", "q2 [card …1111]"),
+         ("4111\u00a01111\u20131111  1111", "[card …1111]"), ("4111\n1111\n1111\n1111", "[card …1111]"),
+         ("AT61 1904 3002 3457 3201 from my bank", "[iban] from my bank"), ("BE68 5390 0754 7034 this is it", "[iban] this is it"),
          ("two 4111111111111111 and 5500005555555559", "two [card …1111] and [card …5559]")],
     )  # fmt: skip
     async def test_what_is_found_is_masked(self, text, masked):
@@ -188,7 +192,7 @@ class TestPii:
 
     @pytest.mark.parametrize("text", ["order 4111 1111 1111 1112", "call +15550100001", "A-1042", "0000000000000000",
                                       "DE89 3704 0044 0532 0130 01", "2026-11-22 10:15:00", "000-12-3456",
-                                      "tracking 1Z999AA10123456784", "sk-short"])  # fmt: skip
+                                      "tracking 1Z999AA10123456784", "sk-short", "4111111111111111111111", "1234567890123", "call 0043 1 234 5678 901 234"])  # fmt: skip
     async def test_what_only_looks_alike_is_left_alone(self, text):
         assert (await judge(text, guards.pii())).text == text
 

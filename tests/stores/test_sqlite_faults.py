@@ -257,11 +257,11 @@ class TestDamage:
     @pytest.mark.parametrize("body", [b"", b"\x01", b"\x01" * 40, b"\x09" + bytes(200)])
     async def test_a_damaged_head_or_contact_is_reported(self, tmp_path, column, body):
         path = tmp_path / "x.db"
-        actor, contact = await fill(path)
+        actor, _ = await fill(path)
         await self.change_file(path, f"UPDATE home SET {column} = ?", body)
         async with SqliteStore(str(path)) as store:
             await raises(errors.StoreError, store.read(actor.query()))
-            await raises(errors.StoreError, store.commit(actor.note(contact)))
+            await raises(errors.StoreError, store.open(actor.claim("new", message_id="SM9")))
 
     async def test_overwritten_pages_are_reported(self, tmp_path):
         path = tmp_path / "x.db"
@@ -297,16 +297,15 @@ class TestSharing:
 
             def tidy(connection):
                 connection.execute("COMMIT")
-                for turn in range(256):
-                    statements.tidy(connection, turn, actor.now)
+                statements.tidy(connection, {}, actor.now)
                 connection.execute("BEGIN")
 
             await store._write(tidy)
             await anyio.sleep(0.2)
-            counts = [
-                store._rows(f"SELECT count(*) FROM {t}", ()) for t in ("seen", "answer", "record")
-            ]
-            assert counts == [[(0,)]] * 3
+            reader = store._require_reader()
+            tables = ("seen", "answer", "record")
+            counts = [reader.execute(f"SELECT count(*) FROM {t}").fetchone() for t in tables]
+            assert counts == [(0,)] * 3
             assert isinstance(
                 await store.commit(actor.note(contact, actor.message("x"))), Committed
             )

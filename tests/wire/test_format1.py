@@ -47,8 +47,8 @@ MESSAGE = Message(
     (Text("né 😀"), Quote("> earlier"), Attachment("image/png", "a.png", 12, "cid:1"),
      ToolCall("c1", "find", "{}"), ToolResult("c1", "[]"), Opaque("item", b"\x00\xff")),
     1_790_000_000_000, "modified", Address("email", "ann@example.org", "x"), Endpoint("email", "us@acme.example"),
-    "<1@example.org>", 1_789_999_999_000, "<0@example.org>", "Re: order", Assurance.CHANNEL, DECISION,
-    ("health",), ("auto",),
+    "<1@example.org>", 1_789_999_999_000, "<0@example.org>", "Re: order", Assurance.CHANNEL, DECISION.pack(),
+    ("health",), ("auto",), ("<0@example.org>",),
 )  # fmt: skip
 HEAD = Head(
     ID, 7, 3, 5, 1_790_000_060_000, 2, 8, bytes(range(1, 17)), bytes(range(25)),
@@ -63,7 +63,7 @@ CONTACT = Contact(
 VALUES = {
     "message": (MESSAGE, wire.encode_entry, wire.decode_entry),
     "message_least": (Message(ID, "agent", "sms", (), 0), wire.encode_entry, wire.decode_entry),
-    "event": (Event("link", 5, ID, {"a": "b"}), wire.encode_entry, wire.decode_entry),
+    "event": (Event("link", 5, ID, (("a", "b"),)), wire.encode_entry, wire.decode_entry),
     "head": (HEAD, wire.encode_head, wire.decode_head),
     "head_least": (Head(ID), wire.encode_head, wire.decode_head),
     "contact": (CONTACT, wire.encode_contact, wire.decode_contact),

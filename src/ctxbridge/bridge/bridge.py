@@ -1,20 +1,27 @@
 """The bridge: one tenant's conversations over one store."""
 
+import re
 from collections.abc import Sequence
 from typing import Any, Generic, TypeVar, overload
 
 from ctxbridge.bridge.clock import SystemClock, Uuid7
+from ctxbridge.bridge.line import Lines
 from ctxbridge.bridge.state import StateCodec
 from ctxbridge.bridge.turn import Turn
-from ctxbridge.errors import AddressTaken, ConfigurationError, UnknownContact
+from ctxbridge.errors import AddressTaken, ConfigurationError, UnknownContact, UsageError
 from ctxbridge.guards import automatic, opt_out, pii
 from ctxbridge.model import Address, Assurance, Contact, Context, Inbound, Link, LinkClaim, Query
 from ctxbridge.ports import Clock, Guard, Ids, Store
 from ctxbridge.stores import open_store
+from ctxbridge.wire.checked import checked
 
 StateT = TypeVar("StateT")
 
-WEEK_SECONDS = 7 * 86_400.0
+DAY_SECONDS = 86_400.0
+WEEK_SECONDS = 7 * DAY_SECONDS
+
+
+_CONTACT_ID = re.compile(r"[0-9a-f]{32}")
 
 
 class Bridge(Generic[StateT]):
@@ -78,10 +85,15 @@ class Bridge(Generic[StateT]):
     ) -> None:
         if not tenant:
             raise ConfigurationError("tenant is empty: name whose customers these are")
-        if window < 1 or lease_seconds <= 0 or wait_seconds < 0 or remember_seconds < WEEK_SECONDS:
+        if not (
+            window >= 1
+            and 0 < lease_seconds <= DAY_SECONDS
+            and 0 <= wait_seconds <= DAY_SECONDS
+            and WEEK_SECONDS <= remember_seconds <= 3_660 * DAY_SECONDS
+        ):
             raise ConfigurationError(
-                "window and lease_seconds must be positive, and message ids are remembered for at "
-                "least seven days (remember_seconds=604800)"
+                "window must be positive, lease_seconds and wait_seconds at most a day, and "
+                "message ids are remembered for seven days to ten years (remember_seconds=604800)"
             )
         self.tenant = tenant
         self.store: Store = open_store(store) if isinstance(store, str) else store
@@ -95,6 +107,7 @@ class Bridge(Generic[StateT]):
         self.remember_seconds = remember_seconds
         self.clock: Clock = clock or SystemClock()
         self.ids: Ids = ids or Uuid7()
+        self.lines = Lines()
         self._owns_store = isinstance(store, str)
 
     def __repr__(self) -> str:
@@ -128,6 +141,8 @@ class Bridge(Generic[StateT]):
         """
         where = Address.parse(address) if isinstance(address, str) else address
         size = self.window if window is None else window
+        if size < 0:
+            raise UsageError("window is the number of entries, or 0 for the whole conversation")
         return await self.store.read(Query(self.tenant, where, assurance, size))
 
     async def link(
@@ -142,20 +157,20 @@ class Bridge(Generic[StateT]):
     ) -> Contact:
         """Say that `address` belongs to `contact`, from now on: both lead to one conversation.
 
-        `contact` is a contact, its id, or one of its addresses; an address that nobody has written
-        from founds a new contact. `evidence` is what the claim rests on (``"crm:4711"``); it is
-        stored. `assurance` is how far the link is to be trusted: across channels it shows history
-        from `CHANNEL` upwards.
+        `contact` is a contact, its id (bytes, or 32 hexadecimal digits), or one of its addresses;
+        an address that nobody has written from founds a new contact. `evidence` is what the claim
+        rests on (``"crm:4711"``); it is stored. `assurance` is how far the link is to be trusted:
+        across channels it shows history from `CHANNEL` upwards.
 
-        Raises `AddressTaken` if the address already has a history under another contact, and
-        `UnknownContact` for an id that is not stored.
+        Raises `Malformed` for a field of a wrong type, `AddressTaken` if the address already has a
+        history under another contact, and `UnknownContact` for an id that is not stored.
         """
         whose = contact.id if isinstance(contact, Contact) else contact
         if isinstance(whose, str):
-            whose = Address.parse(whose)
+            whose = bytes.fromhex(whose) if _CONTACT_ID.fullmatch(whose) else Address.parse(whose)
         where = Address.parse(address) if isinstance(address, str) else address
         now = self.clock.now()
-        link = Link(where, assurance, evidence, source, now)
+        link = checked(Link(where, assurance, evidence, source, now))
         claim = LinkClaim(self.tenant, whose, link, self.ids.new(), self.ids.new(), now)
         answer = await self.store.identify(claim)
         if answer.status == "taken":

@@ -2,12 +2,14 @@
 
 from collections.abc import Iterable, Sequence
 from functools import partial
+from typing import Literal
 
 from msgspec.structs import replace
 
 from ctxbridge.guards.guard import FunctionGuard, TextCheck, allow, block
 from ctxbridge.guards.pipeline import Judged, join, judge
 from ctxbridge.model import (
+    Attachment,
     Context,
     Decision,
     Disposition,
@@ -25,15 +27,17 @@ from ctxbridge.rules.consent import may_send
 from ctxbridge.rules.text import clean
 from ctxbridge.wire.keys import text_digest
 
-# These confirm a wish about consent, so they may leave though it was revoked a moment ago.
-CONFIRMATIONS = frozenset({"consent.stop", "consent.start", "consent.help"})
+HELP = "consent.help"
+
+
+def allowed_to(context: Context | None, channel: str) -> bool:
+    """Whether the contact lets us write by `channel`."""
+    contact = context.contact if context else None
+    return contact is None or may_send(contact.consents, channel)
 
 
 def _ask_consent(check: TextCheck) -> Verdict:
-    revoked = check.context is not None and not may_send(
-        check.context.consent, check.channel, "service"
-    )
-    return block("consent.opted_out") if revoked else allow()
+    return allow() if allowed_to(check.context, check.channel) else block("consent.opted_out")
 
 
 CONSENT = FunctionGuard("consent", _ask_consent, frozenset({"reply"}))
@@ -41,17 +45,21 @@ CONSENT = FunctionGuard("consent", _ask_consent, frozenset({"reply"}))
 
 
 class Inquiry:
-    """Collects the guards' word on one turn. Holds no lock and asks no store."""
+    """Collects the guards' word on one turn. Holds no lock and asks no store.
+
+    `inbound` is the message as it may be kept and shown: masked once `judge_early` was awaited.
+    """
 
     def __init__(self, guards: Sequence[Guard], tenant: str, inbound: Inbound) -> None:
         self.inbound = inbound
         self.decision: Decision | None = None
         self.consent: ConsentWord | None = None
-        self.parts: tuple[Part, ...] = inbound.parts
-        self.subject = inbound.subject
         self.labels: tuple[str, ...] = ()
         self._say: str | None = None
-        self._early = [g for g in guards if "inbound" in g.stages and g.early]
+        self._said: str | None = None
+        early = [g for g in guards if "inbound" in g.stages and g.early]
+        self._masking = [g for g in early if g.modifies]
+        self._early = [g for g in early if not g.modifies]
         self._inbound = [g for g in guards if "inbound" in g.stages and not g.early]
         self._reply = [CONSENT, *(g for g in guards if "reply" in g.stages)]
         self._digest = partial(text_digest, tenant)
@@ -70,46 +78,58 @@ class Inquiry:
         return "modified" if modified else "accepted"
 
     async def judge_early(self, now: int) -> None:
-        """Ask the guards that need no context, before anything is stored."""
-        judged = await judge(
-            self._early, self._check("inbound", self.inbound.text, now), self._digest
-        )
-        self._take(judged)
-        masking = [g for g in self._early if g.modifies]
-        if masking:
-            await self._mask_the_rest(masking, now)
+        """Ask the guards that need no context, before anything is stored.
 
-    async def _mask_the_rest(self, guards: Sequence[Guard], now: int) -> None:
-        """Mask quotes and the subject as well: they are stored too."""
-        parts: list[Part] = []
-        for part in self.parts:
-            if type(part) is Quote and part.text:
-                check = self._check("inbound", part.text, now)
-                parts.append(Quote((await judge(guards, check, self._digest)).text))
-            else:
-                parts.append(part)
-        self.parts = tuple(parts)
-        if self.subject:
-            check = self._check("inbound", self.subject, now)
-            self.subject = (await judge(guards, check, self._digest)).text
+        Those that modify are asked of every part, whatever the others say, so that what is blocked
+        is masked as well. The others read the words as they came: STOP counts in any case.
+        """
+        words = self.inbound.text
+        if self._masking:
+            parts = [await self._masked(part, now) for part in self.inbound.parts]
+            subject = await self._mask(self.inbound.subject, now)
+            self.inbound = replace(self.inbound, parts=tuple(parts), subject=subject)
+        if self._early or self.decision is None:
+            judged = await judge(self._early, self._check("inbound", words, now), self._digest)
+            self.consent = judged.consent
+            self._take(judged)
+
+    async def _masked(self, part: Part, now: int) -> Part:
+        match part:
+            case Text(text):
+                return Text(await self._mask(text, now))
+            case Quote(text):
+                return Quote(await self._mask(text, now))
+            case Attachment(name=name) if name:
+                return replace(part, name=await self._mask(name, now))
+        return part
+
+    async def _mask(self, text: str, now: int) -> str:
+        """The text as it may be stored: nothing of it where a guard failed or blocked."""
+        if not text:
+            return text
+        judged = await judge(self._masking, self._check("inbound", text, now), self._digest)
+        if self.decision is None or judged.decision.action != "allow":
+            self._take(judged)
+        return clean(judged.text)
 
     async def judge_inbound(self, context: Context, now: int) -> None:
         """Ask the guards that want the context, unless the message is blocked already."""
         if self.blocked or not self._inbound:
             return
-        text = "\n".join(part.text for part in self.parts if type(part) is Text)
-        check = replace(self._check("inbound", text, now), context=context, contact=context.contact)
-        self._take(await judge(self._inbound, check, self._digest))
+        check = self._check("inbound", self.inbound.text, now)
+        check = replace(check, context=context, contact=context.contact)
+        judged = await judge(self._inbound, check, self._digest)
+        self._take(judged)
+        if judged.modified:
+            others = [part for part in self.inbound.parts if type(part) is not Text]
+            parts = (Text(clean(judged.text)), *others)
+            self.inbound = replace(self.inbound, parts=parts)
 
     def _take(self, judged: Judged) -> None:
         self.decision = join(self.decision, judged.decision) if self.decision else judged.decision
-        self.consent = self.consent or judged.consent
         self.labels = tuple(dict.fromkeys(self.labels + judged.labels))
         if judged.blocked:
             self._say = judged.say
-        elif judged.modified:
-            others = tuple(part for part in self.parts if type(part) is not Text)
-            self.parts = (Text(clean(judged.text)), *others)
 
     def message(self, turn: bytes, now: int, disposition: Disposition) -> Message:
         """The inbound message, as it is to be stored."""
@@ -118,7 +138,7 @@ class Inquiry:
             turn,
             "contact",
             inbound.channel,
-            self.parts,
+            inbound.parts,
             now,
             disposition,
             inbound.sender,
@@ -126,11 +146,12 @@ class Inquiry:
             inbound.message_id,
             inbound.occurred_at,
             inbound.thread,
-            self.subject,
+            inbound.subject,
             inbound.assurance,
-            self.decision,
+            self.decision.pack() if self.decision else b"",
             self.labels,
             inbound.flags,
+            inbound.references,
         )
 
     async def judge_replies(
@@ -138,47 +159,58 @@ class Inquiry:
     ) -> tuple[Message, ...]:
         """The messages to store for what the agent said, and for what the guards want to say."""
         messages: list[Message] = []
-        if self._say is not None and self.decision is not None:
-            messages.append(await self._system(turn, self._say, self.decision.code, context, now))
+        if self._say and self.decision is not None:
+            policy: list[Guard] = [] if self.confirms else [CONSENT]
+            messages.append(await self._outgoing(turn, "system", policy, self._say, context, now))
         for text in texts:
-            judged = await self._judge_reply(self._reply, text, context, now)
-            messages.append(self._outgoing(turn, "agent", judged, now))
-            if judged.blocked and judged.say is not None:
-                code = judged.decision.code
-                messages.append(await self._system(turn, judged.say, code, context, now))
+            message = await self._outgoing(turn, "agent", self._reply, text, context, now)
+            messages.append(message)
+            if self._said:
+                policy = [CONSENT]
+                said = await self._outgoing(turn, "system", policy, self._said, context, now)
+                messages.append(said)
         return tuple(messages)
 
-    async def _system(
-        self, turn: bytes, text: str, code: str, context: Context, now: int
+    @property
+    def confirms(self) -> bool:
+        """Whether the guards' word confirms a wish of this very message about consent, or is HELP.
+
+        That may leave though consent was revoked a moment ago; nothing else may.
+        """
+        if self.consent is not None:
+            return True
+        if self.decision is None:
+            return False
+        asked = (r.guard for r in self.decision.results if r.code == HELP)
+        return self.decision.code == HELP and next(asked, "") == "opt_out"
+
+    async def _outgoing(
+        self,
+        turn: bytes,
+        author: Literal["agent", "system"],
+        guards: Sequence[Guard],
+        text: str,
+        context: Context,
+        now: int,
     ) -> Message:
-        """A word of the guards themselves: bound by consent too, but for confirmations."""
-        policy: list[Guard] = [] if code in CONFIRMATIONS else [CONSENT]
-        judged = await self._judge_reply(policy, text, context, now)
-        return self._outgoing(turn, "system", judged, now)
-
-    async def _judge_reply(
-        self, guards: Sequence[Guard], text: str, context: Context, now: int
-    ) -> Judged:
-        check = replace(self._check("reply", text, now), context=context, contact=context.contact)
-        return await judge(guards, check, self._digest)
-
-    def _outgoing(self, turn: bytes, author: str, judged: Judged, now: int) -> Message:
         """A message of ours. What is withheld keeps its decision and the digest, not its words."""
-        inbound = self.inbound
+        check = replace(self._check("reply", text, now), context=context, contact=context.contact)
+        judged = await judge(guards, check, self._digest)
+        self._said = judged.say if judged.blocked else None
         disposition: Disposition = (
             "withheld" if judged.blocked else "modified" if judged.modified else "accepted"
         )
         return Message(
             turn,
-            "system" if author == "system" else "agent",
-            inbound.channel,
+            author,
+            self.inbound.channel,
             () if judged.blocked else (Text(clean(judged.text)),),
             now,
             disposition,
-            inbound.sender,
-            inbound.endpoint,
-            thread=inbound.thread,
-            decision=judged.decision,
+            self.inbound.sender,
+            self.inbound.endpoint,
+            thread=self.inbound.thread,
+            packed_decision=judged.decision.pack(),
             labels=judged.labels,
         )
 

@@ -9,7 +9,7 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
-from ctxbridge.errors import ConfigurationError, TooLarge
+from ctxbridge.errors import ConfigurationError, TooLarge, UnknownFormat, UsageError
 from ctxbridge.wire import StateBytes, decode_state, encode_state
 from ctxbridge.wire.format1 import JSON, MSGPACK
 
@@ -26,16 +26,24 @@ class StateCodec(Generic[T]):
 
     def __init__(self, model: type[T]) -> None:
         self.model = model
-        self.schema: int = getattr(model, "schema_version", 1)
+        self.schema: Any = getattr(model, "schema_version", 1)
         self._pydantic = hasattr(model, "model_validate_json") and hasattr(model, "model_dump_json")
         self._codec = JSON if self._pydantic else MSGPACK
+        self._decoder: Any = None if self._pydantic else msgspec.msgpack.Decoder(model)
+        if type(self.schema) is not int or not 0 < self.schema < 1 << 16:
+            raise ConfigurationError(
+                f"{model.__name__}.schema_version must be a class attribute from 1 to 65535"
+            )
+        if self._pydantic and "Secret" in str(getattr(model, "model_fields", "")):
+            raise ConfigurationError(
+                f"{model.__name__} hides a secret: pydantic writes it as asterisks"
+            )
         try:
-            self.encode(self.fresh())
-            self._decoder: Any = None if self._pydantic else msgspec.msgpack.Decoder(model)
-        except TypeError as error:
+            self.decode(self.encode(self.fresh()))
+        except (TypeError, ValueError, UsageError) as error:
             raise ConfigurationError(
                 f"state={model.__name__} must be a pydantic or msgspec model whose fields all have "
-                f"defaults ({error})"
+                f"defaults, and must be read as it is written ({type(error).__name__})"
             ) from None
 
     def fresh(self) -> T:
@@ -43,14 +51,25 @@ class StateCodec(Generic[T]):
         return self.model()
 
     def encode(self, state: T) -> bytes:
-        """The envelope of `state`; raises `TooLarge` beyond 64 KiB."""
-        if self._pydantic:
-            payload = state.model_dump_json().encode()  # type: ignore[attr-defined]
-        else:
-            payload = msgspec.msgpack.encode(state)
+        """The envelope of `state`.
+
+        Raises `TooLarge` beyond 64 KiB, and `UsageError` if a value in it cannot be written.
+        """
+        try:
+            payload = self._payload(state)
+        except (TypeError, ValueError, OverflowError, RecursionError) as error:
+            raise UsageError(
+                f"the state holds a value that cannot be stored ({type(error).__name__})"
+            ) from None
         if len(payload) > MAX_STATE_BYTES:
             raise TooLarge("the state", len(payload), MAX_STATE_BYTES)
         return encode_state(StateBytes(self.schema, self._codec, payload))
+
+    def _payload(self, state: Any) -> bytes:
+        if not self._pydantic:
+            return msgspec.msgpack.encode(state)
+        written: str = state.model_dump_json(round_trip=True, by_alias=False)
+        return written.encode()
 
     def decode(self, envelope: bytes | None) -> T:
         """The state in `envelope`; a fresh one for `None`.
@@ -61,11 +80,17 @@ class StateCodec(Generic[T]):
         if envelope is None:
             return self.fresh()
         stored = decode_state(envelope)
+        if stored.schema > self.schema:
+            raise UnknownFormat(
+                f"the stored state has schema {stored.schema}, {self.model.__name__} is "
+                f"{self.schema}: this release would drop what it does not know of"
+            )
         try:
             if stored.codec != self._codec:
                 raise ValueError("it was written by another kind of model")
             if self._pydantic:
-                return self.model.model_validate_json(stored.payload)  # type: ignore[attr-defined, no-any-return]
+                model: Any = self.model
+                return model.model_validate_json(stored.payload, by_alias=False, by_name=True)  # type: ignore[no-any-return]
             return self._decoder.decode(stored.payload)  # type: ignore[no-any-return]
         except (ValueError, RecursionError):
             # pydantic's and msgspec's own errors are ValueErrors, and repeat what was stored.

@@ -3,25 +3,17 @@
 import time
 from contextlib import suppress
 from types import TracebackType
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import anyio
 from msgspec.structs import replace
 
-from ctxbridge.bridge.judging import Inquiry
-from ctxbridge.errors import (
-    Busy,
-    Fenced,
-    IdempotencyMismatch,
-    Malformed,
-    TooLarge,
-    UsageError,
-)
+from ctxbridge.bridge.judging import Inquiry, allowed_to
+from ctxbridge.bridge.opening import open_turn
+from ctxbridge.errors import Busy, Fenced, TooLarge, UsageError
 from ctxbridge.model import (
     Change,
-    Claim,
     Committed,
-    Consent,
     Context,
     Entry,
     Event,
@@ -31,10 +23,9 @@ from ctxbridge.model import (
     Opened,
     Query,
     Refused,
-    Window,
 )
+from ctxbridge.model.head import NO_TRACE
 from ctxbridge.rules.access import sees_state
-from ctxbridge.rules.consent import may_send
 from ctxbridge.rules.text import clean
 from ctxbridge.telemetry import (
     ASSURANCE,
@@ -47,7 +38,7 @@ from ctxbridge.telemetry import (
     TURN_STATUS,
     TurnSpan,
 )
-from ctxbridge.wire.keys import content_digest
+from ctxbridge.wire.checked import checked_inbound
 
 if TYPE_CHECKING:
     from ctxbridge.bridge.bridge import Bridge
@@ -55,7 +46,6 @@ if TYPE_CHECKING:
 StateT = TypeVar("StateT")
 
 MAX_REPLY_CHARACTERS = 64 * 1024
-_FIRST_WAIT_SECONDS, _LONGEST_WAIT_SECONDS = 0.005, 0.05
 _GATE_TRIES = 8
 
 
@@ -67,18 +57,22 @@ class Turn(Generic[StateT]):
     gives the lease back and loses nothing: the message stays, and the provider's retry takes it up
     again.
 
-    Entering raises `Busy` if another turn does not end within the bridge's `wait_seconds` (the
-    message is stored), `IdempotencyMismatch` for a known id with another body, and `StoreError`.
-    Leaving raises `Fenced` if a later worker has taken the turn over (nothing was stored), and
+    Entering raises `Malformed` for a message that cannot be stored, `Busy` if another turn does not
+    end within the bridge's `wait_seconds` (the message is stored), `IdempotencyMismatch` for a
+    known id with another body, and `StoreError`. Leaving raises `Fenced` if a later worker has
+    taken the turn over (nothing was stored), `TooLarge` or `UsageError` for a state that cannot be
+    stored, and
     `StoreError`.
     """
 
     def __init__(self, bridge: "Bridge[StateT]", inbound: Inbound) -> None:
-        self.inbound = inbound
         self._bridge = bridge
+        self._inbound = inbound
         self._inquiry = Inquiry(bridge.guards, bridge.tenant, inbound)
+        self._entered = self._left = False
         self._opened: Opened | None = None
         self._context: Context | None = None
+        self._own: Message | None = None
         self._answer: tuple[Message, ...] = ()
         self._replies: list[str] = []
         self._state: StateT | None = None
@@ -100,6 +94,11 @@ class Turn(Generic[StateT]):
         return self._require().status
 
     @property
+    def inbound(self) -> Inbound:
+        """The message as it is stored: masked, once the turn was entered."""
+        return self._inquiry.inbound
+
+    @property
     def context(self) -> Context:
         """The conversation as the writer of this message may see it, the message being the last."""
         self._require()
@@ -110,14 +109,17 @@ class Turn(Generic[StateT]):
     def open(self) -> bool:
         """Whether an agent should think: not answered before, not blocked, and it has the floor."""
         opened = self._require()
-        if opened.status != "new" or self._inquiry.blocked:
+        if self._left or opened.status != "new" or self._inquiry.blocked:
             return False
-        consent = may_send(self.context.consent, self.inbound.channel, "service")
-        return self.context.floor is Floor.AGENT and consent
+        return self.context.floor is Floor.AGENT and allowed_to(self.context, self._inbound.channel)
 
     @property
     def answer(self) -> tuple[Message, ...]:
-        """What the customer is to get, once the block has been left; of a duplicate, at once."""
+        """What the customer is to get, once the block has been left; of a duplicate, at once.
+
+        A duplicate gives the stored answer, as far as it may still be sent: nothing after a STOP,
+        and nothing to somebody of whom we are less sure than of who asked first.
+        """
         return self._answer
 
     @property
@@ -134,126 +136,71 @@ class Turn(Generic[StateT]):
 
     @state.setter
     def state(self, state: StateT) -> None:
+        if self._left:
+            raise UsageError("the turn was left: what is set now would not be saved")
         _ = self.state
         self._state = state
 
     def reply(self, text: str) -> None:
         """Say `text` to the customer; it is judged and stored when the block is left.
 
-        May be called several times. Raises `UsageError` when the turn is not open, `TooLarge`
-        beyond 65,536 characters.
+        May be called several times. Raises `UsageError` when the turn is not open or the text is
+        empty, `TooLarge` beyond 65,536 characters.
         """
         if not self.open:
-            raise UsageError(
-                "the turn is not open, so nothing can be replied: look at turn.open first"
-            )
+            raise UsageError("the turn is not open, so nothing can be replied: see turn.open")
+        given: Any = text
+        if not given or not isinstance(given, str):
+            raise UsageError("a reply is a text that is not empty")
         if len(text) > MAX_REPLY_CHARACTERS:
             raise TooLarge("a reply", len(text), MAX_REPLY_CHARACTERS)
         self._replies.append(clean(text))
 
     def _require(self) -> Opened:
         if self._opened is None:
-            raise UsageError(
-                "the turn was not entered: use `async with bridge.turn(inbound) as turn`"
-            )
+            raise UsageError("the turn was not entered: `async with bridge.turn(inbound) as turn`")
         return self._opened
 
     # --- entering -------------------------------------------------------------------------------
 
     async def __aenter__(self) -> "Turn[StateT]":
-        if self._opened is not None:
+        if self._entered:
             raise UsageError("a turn is entered once; ask the bridge for another")
+        self._entered = True
         started = time.time_ns()
-        await self._inquiry.judge_early(self._bridge.clock.now())
-        opened = await self._open()
-        self._opened, self._context = opened, opened.context
-        context = opened.context
-        self._span = TurnSpan(self.inbound.channel, context.conversation, context.trace, started)
-        if opened.status == "duplicate":
-            self._answer = _sendable(opened.answer)
-            self._describe()
-            return self
         try:
-            await self._inquiry.judge_inbound(context, self._bridge.clock.now())
+            inbound, content = checked_inbound(self._inbound)
+            self._inbound = self._inquiry.inbound = inbound
+            await self._inquiry.judge_early(self._bridge.clock.now())
+            self._opened = await open_turn(self._bridge, self._inquiry, content)
+        except BaseException as error:
+            TurnSpan(self._inbound.channel, b"", NO_TRACE, started).end(type(error))
+            raise
+        try:
+            await self._begin(self._opened, started)
         except BaseException as error:
             await self._give_back(type(error))
             raise
-        self._context = self._with_own_message(context)
         return self
 
-    async def _open(self) -> Opened:
-        """Open, waiting while another turn holds the lease: the same claim may be repeated."""
-        claim = self._claim(self.inbound)
-        pause = _FIRST_WAIT_SECONDS
-        until = time.monotonic() + self._bridge.wait_seconds
-        while True:
-            opened = await self._bridge.store.open(claim)
-            if opened.status == "mismatch":
-                claim = self._claim_beside(claim)
-            elif opened.status != "busy":
-                return opened
-            elif time.monotonic() >= until:
-                raise Busy("another turn of this conversation is running; the message is stored")
-            else:
-                await anyio.sleep(pause)
-                pause = min(pause * 1.5, _LONGEST_WAIT_SECONDS)
-                claim = replace(claim, now=self._bridge.clock.now())
+    async def _begin(self, opened: Opened, started: int) -> None:
+        context = self._context = opened.context
+        self._span = TurnSpan(self._inbound.channel, context.conversation, context.trace, started)
+        if opened.status == "duplicate":
+            self._answer = self._still_sendable(opened.answer)
+            self._describe()
+            return
+        own = next((e for s, e in context.window.numbered() if s == opened.seq), None)
+        accepted_at = own.accepted_at if isinstance(own, Message) else self._bridge.clock.now()
+        await self._inquiry.judge_inbound(context, self._bridge.clock.now())
+        self._own = self._inquiry.message(opened.turn, accepted_at, self._inquiry.disposition)
+        self._context = self._with_own(context)
 
-    def _claim(self, inbound: Inbound) -> Claim:
-        bridge, now = self._bridge, self._bridge.clock.now()
-        turn = bridge.ids.new()
-        try:
-            # Of the content as it came: another version of a guard must not make a retry look new.
-            digest = content_digest(bridge.tenant, inbound)
-        except UnicodeEncodeError:
-            raise Malformed("the message holds a lone surrogate: `rules.text.clean` it") from None
-        wish = self._inquiry.consent
-        consents: tuple[Consent, ...] = ()
-        if wish:
-            consents = (Consent(wish.channel, "all", wish.granted, now, inbound.message_id),)
-        return Claim(
-            bridge.tenant,
-            inbound.endpoint,
-            inbound.sender,
-            self._inquiry.message(turn, now, "pending"),
-            digest,
-            turn,
-            bridge.ids.new(),
-            bridge.ids.new(),
-            now,
-            inbound.assurance,
-            consents,
-            bridge.lease_seconds,
-            max(bridge.remember_seconds, inbound.horizon_seconds),
-            bridge.window,
-        )
-
-    def _claim_beside(self, claim: Claim) -> Claim:
-        """Senders choose their mails' ids, some badly: such a mail is kept, and flagged."""
-        if self.inbound.id_source != "sender" or "id_reused" in claim.message.flags:
-            raise IdempotencyMismatch(
-                "this message id is known with another body; the stored message stays"
-            )
-        id = f"{claim.message.message_id}#{claim.digest.hex()}"
-        flags = (*claim.message.flags, "id_reused")
-        self.inbound = replace(self.inbound, message_id=id, flags=flags)
-        self._inquiry.inbound = self.inbound
-        return replace(claim, message=replace(claim.message, message_id=id, flags=flags))
-
-    def _with_own_message(self, context: Context) -> Context:
-        """The context with this turn's message as judged: only now may a model see it."""
-        opened = self._require()
-        own = self._inquiry.message(opened.turn, 0, self._inquiry.disposition)
-        window = context.window
-        entries: list[Entry] = []
-        for place, entry in window.numbered():
-            if place == opened.seq and type(entry) is Message:
-                own = replace(own, accepted_at=entry.accepted_at)
-                entries.append(own)
-            else:
-                entries.append(entry)
-        self._own = own
-        return replace(context, window=Window(entries, window.seqs))
+    def _with_own(self, context: Context) -> Context:
+        """The context with this turn's message as judged, at its end: now a model may see it."""
+        assert self._own is not None
+        window = context.window.ending_with(self._require().seq, self._own)
+        return replace(context, window=window)
 
     # --- leaving --------------------------------------------------------------------------------
 
@@ -263,6 +210,7 @@ class Turn(Generic[StateT]):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self._left = True
         if self._require().status != "new":
             self._end_span(kind)
         elif kind is not None:
@@ -273,11 +221,18 @@ class Turn(Generic[StateT]):
     async def _give_back(self, kind: type[BaseException]) -> None:
         """Free the lease. Should that fail too, it runs out by itself, and nothing is lost."""
         opened = self._require()
-        change = replace(self._change(opened.context), finished=False)
-        # The error inside the block is the one to tell, whatever becomes of this.
-        with anyio.CancelScope(shield=True), anyio.move_on_after(5.0), suppress(Exception):
-            await self._bridge.store.commit(change)
+        if opened.status == "new":
+            change = replace(self._change(opened.context), finished=False)
+            # The error inside the block is the one to tell, whatever becomes of this.
+            with anyio.CancelScope(shield=True), anyio.move_on_after(5.0), suppress(Exception):
+                await self._bridge.store.commit(change)
+            self._call_next()
         self._end_span(kind)
+
+    def _call_next(self) -> None:
+        contact = self._require().context.contact
+        if contact is not None:
+            self._bridge.lines.call(contact.id)
 
     async def _finish(self) -> None:
         try:
@@ -288,6 +243,7 @@ class Turn(Generic[StateT]):
         except BaseException as error:
             await self._give_back(type(error))
             raise
+        self._call_next()
         self._describe()
         self._end_span(None)
 
@@ -298,21 +254,22 @@ class Turn(Generic[StateT]):
         return None if after == self._state_before else after
 
     async def _commit(self, state: bytes | None) -> None:
-        """Judge and commit; again where consent or floor changed while the agent thought."""
-        context = self.context
-        saved = state if sees_state(context, self.inbound.sender) else None
+        """Judge and commit; again where a STOP came while the agent thought."""
+        context, opened = self.context, self._require()
+        assert self._own is not None
+        saved = state if sees_state(context, self._inbound.sender) else None
         for _ in range(_GATE_TRIES):
             now = self._bridge.clock.now()
-            messages = await self._inquiry.judge_replies(
-                self._require().turn, self._replies, context, now
-            )
+            messages = await self._inquiry.judge_replies(opened.turn, self._replies, context, now)
             notes: tuple[Entry, ...] = ()
             if state is not saved:
-                notes = (Event("state.not_saved", now, self._require().turn),)
+                notes = (Event("state.not_saved", now, opened.turn),)
             change = replace(
-                self._change(context), append=(*messages, *notes), state=saved,
-                amend=((self._require().seq, self._own),),
-            )  # fmt: skip
+                self._change(context),
+                append=(*messages, *notes),
+                state=saved,
+                amend=((opened.seq, self._own),),
+            )
             # What has been sent to the store is settled before a cancellation is heard.
             with anyio.CancelScope(shield=True):
                 outcome = await self._bridge.store.commit(change)
@@ -323,11 +280,12 @@ class Turn(Generic[StateT]):
         raise Busy("the conversation kept changing while it was committed; nothing was stored")
 
     async def _after(self, refused: Refused) -> Context:
+        """The context after the gate was closed on what the agent had prepared."""
         if refused.reason != "gated":
             raise Fenced("a later worker has taken this turn over; nothing of this one was stored")
-        bridge, inbound = self._bridge, self.inbound
+        bridge, inbound = self._bridge, self._inbound
         query = Query(bridge.tenant, inbound.sender, inbound.assurance, bridge.window)
-        return await bridge.store.read(query)
+        return self._with_own(await bridge.store.read(query))
 
     def _change(self, context: Context) -> Change:
         opened, bridge = self._require(), self._bridge
@@ -340,8 +298,14 @@ class Turn(Generic[StateT]):
             opened.fence,
             context.gate_epoch,
             trace=self._span.handle if self._span else b"",
-            remember_seconds=max(bridge.remember_seconds, self.inbound.horizon_seconds),
+            remember_seconds=max(bridge.remember_seconds, self._inbound.horizon_seconds),
         )
+
+    def _still_sendable(self, answer: tuple[Message, ...]) -> tuple[Message, ...]:
+        """Of a stored answer what may leave now: after a STOP, only what confirms this message."""
+        if not allowed_to(self.context, self._inbound.channel) and not self._inquiry.confirms:
+            return ()
+        return _sendable(answer)
 
     # --- telling --------------------------------------------------------------------------------
 
@@ -352,7 +316,7 @@ class Turn(Generic[StateT]):
         attributes: dict[str, str | int] = {
             TURN_STATUS: opened.status,
             TURN_SEQ: opened.seq,
-            ASSURANCE: int(self.inbound.assurance),
+            ASSURANCE: int(self._inbound.assurance),
             REPLIES: len(self._answer),
         }
         if decision is not None and opened.status == "new":

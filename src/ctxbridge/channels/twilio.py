@@ -339,7 +339,7 @@ def _media(fields: dict[str, str]) -> tuple[tuple[Part, ...], tuple[Malformed, .
             errors.append(Malformed("a MediaUrl is missing or no web address"))
             continue
         known = kind if _MEDIA_TYPE.fullmatch(kind) else "application/octet-stream"
-        found.append(Attachment(known, handle=url))
+        found.append(Attachment(known, where=url))
     return tuple(found), tuple(errors)
 
 

@@ -97,12 +97,12 @@ def _again(entry: Entry, repeated: Sequence[Repeated]) -> Iterator[Row]:
 
 
 def _event(event: Event, opted_out: set[str]) -> Row:
-    channel = event.data.get("channel", "")
+    channel = event.about("channel")
     text = event.kind
     if event.kind == "link":
-        text = f"linked to the contact ({event.data.get('evidence', '')})"
+        text = f"linked to the contact ({event.about('evidence')})"
     elif event.kind == "consent":
-        granted = event.data.get("granted") == "yes"
+        granted = event.about("granted") == "yes"
         (opted_out.discard if granted else opted_out.add)(channel)
         text = "opted in" if granted else "opted out"
     elif event.kind == "state.not_saved":

@@ -74,12 +74,13 @@ def guard(
     return make
 
 
-_ALLOW = Verdict()
+ALLOW = Verdict()
+"""What a guard says that has nothing to object; always the same, so that it is known at once."""
 
 
 def allow() -> Verdict:
     """Nothing to object."""
-    return _ALLOW
+    return ALLOW
 
 
 def modify(text: str, code: str, **more: Any) -> Verdict:

@@ -9,11 +9,13 @@ import anyio
 from msgspec import Struct
 from msgspec.structs import replace
 
-from ctxbridge.guards.guard import TextCheck
+from ctxbridge.errors import Malformed
+from ctxbridge.guards.guard import ALLOW, TextCheck
 from ctxbridge.model import Decision, GuardResult, Verdict
 from ctxbridge.model.decision import ConsentWord, GuardStatus
 from ctxbridge.ports import Guard
 from ctxbridge.rules import verdicts
+from ctxbridge.wire.checked import checked
 
 Digest = Callable[[str], bytes]
 
@@ -79,7 +81,7 @@ async def _ask(guard: Guard, check: TextCheck) -> tuple[Verdict, GuardStatus]:
                 return Verdict(guard.on_error, "guard.timeout"), "timeout"
     except Exception:  # noqa: BLE001 - a guard is foreign code; its text must not leak by its error
         return Verdict(guard.on_error, "guard.error"), "error"
-    if not isinstance(answer, Verdict) or not _allowed(guard, answer):
+    if not isinstance(answer, Verdict) or not _allowed(guard, check, answer):
         return Verdict(guard.on_error, "guard.wrong_answer"), "error"
     return answer, "ok"
 
@@ -92,7 +94,17 @@ async def _before_deadline(answer: Awaitable[Any], seconds: float) -> Any:
     return None
 
 
-def _allowed(guard: Guard, verdict: Verdict) -> bool:
+def _allowed(guard: Guard, check: TextCheck, verdict: Verdict) -> bool:
+    """Whether the verdict is one that this guard may give here, and well formed."""
+    if verdict is ALLOW:
+        return True
+    try:
+        checked(verdict)
+    except Malformed:
+        return False
+    # A wish about consent is applied when the message is stored, so only early guards can read it.
+    if verdict.consent is not None and not (guard.early and check.stage == "inbound"):
+        return False
     if verdict.action == "modify":
         return guard.modifies and verdict.text is not None
     return verdict.action in {"allow", "block"}

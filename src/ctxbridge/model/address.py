@@ -37,17 +37,23 @@ class Address(Struct, frozen=True, array_like=True, gc=False, cache_hash=True):
 
     @classmethod
     def parse(cls, text: str) -> "Address":
-        """Read ``sms:+15551230001``; without a channel, ``@`` means e-mail and ``+`` a phone."""
+        """Read ``sms:+15551230001``; without a channel, ``@`` means e-mail and ``+`` a phone.
+
+        Phones lose their spaces and brackets, e-mail is lower-cased, as the adapters do it. Raises
+        `ConfigurationError` for an empty address.
+        """
         channel, colon, value = text.strip().partition(":")
-        if colon and channel.isalpha():
-            return cls(channel.lower(), value)
-        if "@" in text:
-            return cls("email", text.strip())
-        if text.strip().startswith("+"):
-            return cls("sms", text.strip())
-        if not text.strip():
+        if not (colon and channel.isalpha()):
+            value = text.strip()
+            channel = "email" if "@" in value else "sms" if value.startswith("+") else "chat"
+        value, channel = value.strip(), channel.lower()
+        if not value:
             raise ConfigurationError("an address is empty; write for example sms:+15551230001")
-        return cls("chat", text.strip())
+        if channel == "email":
+            value = value.lower()
+        elif value.startswith("+"):
+            value = "+" + "".join(c for c in value if c.isascii() and c.isdigit())
+        return cls(channel, value)
 
     def __str__(self) -> str:
         return f"{self.channel}:{self.value}"

@@ -21,10 +21,10 @@ def estimate_tokens(text: str) -> int:
 class Window(Sequence[Entry]):
     """The latest entries of a log, oldest first, decoded when touched.
 
-    `seqs` are their places in the log. A window is immutable; decoded entries are kept.
+    A window is immutable; decoded entries are kept.
     """
 
-    __slots__ = ("_decode", "_entries", "seqs")
+    __slots__ = ("_decode", "_entries", "_seqs")
 
     def __init__(
         self,
@@ -34,7 +34,12 @@ class Window(Sequence[Entry]):
     ) -> None:
         self._entries = list(entries) if decode else entries
         self._decode = decode
-        self.seqs = seqs
+        self._seqs = seqs if isinstance(seqs, range) else tuple(seqs)
+
+    @property
+    def seqs(self) -> Sequence[int]:
+        """The places of the entries in the log."""
+        return self._seqs
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -52,7 +57,15 @@ class Window(Sequence[Entry]):
         return entry  # type: ignore[no-any-return]
 
     def __iter__(self) -> Iterator[Entry]:
-        return (self[i] for i in range(len(self._entries)))
+        return iter(self._whole())
+
+    def _whole(self) -> Sequence[Any]:
+        """The entries, all of them decoded."""
+        decode = self._decode
+        if decode is not None:
+            self._entries = [decode(e) if type(e) is bytes else e for e in self._entries]
+            self._decode = None
+        return self._entries
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Window):
@@ -68,28 +81,34 @@ class Window(Sequence[Entry]):
         """Each entry with its place in the log."""
         return zip(self.seqs, self, strict=True)
 
+    def ending_with(self, seq: int, entry: Entry) -> "Window":
+        """The window with `entry` as its last, wherever it stood before; the others as they are."""
+        places = [i for i, place in enumerate(self._seqs) if place != seq]
+        entries = [self._entries[i] for i in places]
+        seqs = [self._seqs[i] for i in places]
+        return Window([*entries, entry], [*seqs, seq], self._decode)
+
     @property
     def messages(self) -> list[Message]:
         """The messages among the entries, whatever became of them."""
-        return [entry for entry in self if type(entry) is Message]
+        return [entry for entry in self._whole() if type(entry) is Message]
 
     def fit(self, budget: int, count: Callable[[str], int] = estimate_tokens) -> list[Message]:
         """The newest messages that a model may see and that fit into `budget` tokens.
 
-        Whole turns only: a turn of which a part does not fit is left out with all before it. The
-        newest turn always stays.
+        Whole turns only, the newest first: one that does not fit ends it. The newest always stays.
         """
-        kept: list[Message] = []
-        turn: list[Message] = []
-        left = budget
-        for message in reversed([m for m in self.messages if m.visible]):
-            if turn and turn[-1].turn != message.turn:
-                kept, turn = kept + turn, []
-            left -= count(message.text)
-            if left < 0 and kept:
-                return kept[::-1]
-            turn.append(message)
-        return (kept + turn)[::-1]
+        visible = [m for m in self.messages if m.visible]
+        costs: dict[bytes, int] = {}
+        for message in reversed(visible):
+            costs[message.turn] = costs.get(message.turn, 0) + count(message.text)
+        kept: set[bytes] = set()
+        for turn, cost in costs.items():
+            budget -= cost
+            if kept and budget < 0:
+                break
+            kept.add(turn)
+        return [m for m in visible if m.turn in kept]
 
 
 class Context(Struct, frozen=True, gc=False):
@@ -108,7 +127,6 @@ class Context(Struct, frozen=True, gc=False):
     seq: int = 0
     revision: int = 0
     gate_epoch: int = 0
-    consent: int = 0
     floor: Floor = Floor.AGENT
     status: Status = Status.ACTIVE
     release: bytes = NO_RELEASE

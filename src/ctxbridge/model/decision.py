@@ -2,7 +2,10 @@
 
 from typing import Literal
 
+import msgspec
 from msgspec import Struct
+
+from ctxbridge.errors import CorruptRecord
 
 Stage = Literal["inbound", "context", "tool_call", "tool_result", "reply", "send"]
 Action = Literal["allow", "warn", "modify", "defer", "escalate", "block"]
@@ -69,3 +72,21 @@ class Decision(Struct, frozen=True, array_like=True, gc=False):
     results: tuple[GuardResult, ...]
     judged: bytes = b""
     enforced_digest: bytes = b""
+
+    def pack(self) -> bytes:
+        """The form that a message carries: a decision is written always and read by few."""
+        return b"\x01" + _encoder.encode(self)
+
+    @classmethod
+    def unpack(cls, packed: bytes) -> "Decision | None":
+        """The decision in `packed`, `None` for none; raises `CorruptRecord` if it is damaged."""
+        if not packed:
+            return None
+        try:
+            return _decoder.decode(packed[1:])
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            raise CorruptRecord("a stored decision is damaged") from None
+
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(Decision)

@@ -46,7 +46,7 @@ class Verification(Struct, frozen=True, gc=False):
     key: int = -1
 
 
-class Inbound(Struct, frozen=True, gc=False):
+class Inbound(Struct, frozen=True, gc=False, array_like=True):
     """One message that a customer sent, whatever the channel.
 
     `message_id` is unique per endpoint; `id_source` says who chose it. `thread` is the channel's

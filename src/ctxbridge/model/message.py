@@ -26,12 +26,12 @@ class Quote(Struct, frozen=True, array_like=True, gc=False, tag=1):
 
 
 class Attachment(Struct, frozen=True, array_like=True, gc=False, tag=2):
-    """A file that came along. `handle` says where its bytes are; nothing here fetches it."""
+    """A file that came along. `where` leads to its bytes; nothing here fetches them."""
 
     media_type: str
     name: str = ""
     size: int = -1
-    handle: str = ""
+    where: str = ""
 
 
 class ToolCall(Struct, frozen=True, array_like=True, gc=False, tag=3):
@@ -81,14 +81,20 @@ class Message(Struct, frozen=True, array_like=True, gc=False, tag=0):
     thread: str = ""
     subject: str = ""
     assurance: Assurance = Assurance.ANONYMOUS
-    decision: Decision | None = None
+    packed_decision: bytes = b""
     labels: tuple[str, ...] = ()
     flags: tuple[str, ...] = ()
+    references: tuple[str, ...] = ()
 
     @property
     def text(self) -> str:
         """What was written in this message, without quotes and attachments."""
         return "\n".join([part.text for part in self.parts if type(part) is Text])
+
+    @property
+    def decision(self) -> Decision | None:
+        """What the guards said of it, unpacked when asked for; `None` where none judged."""
+        return Decision.unpack(self.packed_decision)
 
     @property
     def visible(self) -> bool:
@@ -97,12 +103,16 @@ class Message(Struct, frozen=True, array_like=True, gc=False, tag=0):
 
 
 class Event(Struct, frozen=True, array_like=True, gc=False, tag=1):
-    """An entry that is no message: link, consent, handoff, release change. `data` is small."""
+    """An entry that is no message: link, consent, handoff. `data` is a few pairs."""
 
     kind: str
     at: int
     turn: bytes = b""
-    data: dict[str, str] = {}
+    data: tuple[tuple[str, str], ...] = ()
+
+    def about(self, name: str) -> str:
+        """What `data` says of `name`; empty if nothing."""
+        return next((value for key, value in self.data if key == name), "")
 
 
 Entry = Message | Event

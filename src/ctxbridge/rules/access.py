@@ -22,12 +22,14 @@ def trusts_link(contact: Contact, address: Address | None) -> bool:
 
 def sees_all(head: Head, contact: Contact, address: Address, assurance: Assurance) -> bool:
     """Whether nothing of the conversation has to be looked at before it is shown."""
-    return (
-        assurance >= Assurance.CHANNEL
-        and all(link.until == 0 and link.assurance >= Assurance.CHANNEL for link in contact.links)
-        and (not head.flags & LABELLED or assurance >= Assurance.VERIFIED)
-        and contact.link_to(address) is not None
-    )
+    if assurance < (Assurance.VERIFIED if head.flags & LABELLED else Assurance.CHANNEL):
+        return False
+    known = False
+    for link in contact.links:
+        if link.until or link.assurance < Assurance.CHANNEL:
+            return False
+        known = known or link.address == address
+    return known
 
 
 def may_see(
@@ -59,7 +61,7 @@ def view(
     """The context of `address` as a reader of `assurance` may see it, in the turn `turn`."""
     context = Context(
         contact, head.conversation, window, state, head.seq, head.revision, head.gate_epoch,
-        head.consent, head.floor, head.status, head.release, head.trace, assurance,
+        head.floor, head.status, head.release, head.trace, assurance,
     )  # fmt: skip
     if sees_all(head, contact, address, assurance):
         return context

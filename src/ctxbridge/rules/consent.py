@@ -5,7 +5,9 @@ from collections.abc import Iterable
 from ctxbridge.model import Consent
 
 # The order is stored (one bit each in the head): append, never reorder.
-CHANNELS = ("sms", "email", "chat", "whatsapp", "slack", "voice", "other", "all")
+CHANNELS = (
+    "sms", "email", "chat", "whatsapp", "slack", "voice", "rcs", "messenger", "other", "all",
+)  # fmt: skip
 PURPOSES = ("service", "marketing", "otp", "all")
 
 
@@ -37,7 +39,9 @@ def revoked_bits(consents: Iterable[Consent]) -> int:
     return bits
 
 
-def may_send(bits: int, channel: str, purpose: str) -> bool:
-    """Whether a message of `purpose` may leave by `channel`, by the bits of the head."""
-    refusals = bit(channel, purpose) | bit(channel, "all") | bit("all", purpose) | bit("all", "all")
-    return not bits & refusals
+def may_send(consents: Iterable[Consent], channel: str, purpose: str = "service") -> bool:
+    """Whether a message of `purpose` may leave by `channel`: nothing that covers it is revoked."""
+    return not any(
+        not c.granted and c.channel in {channel, "all"} and c.purpose in {purpose, "all"}
+        for c in consents
+    )

@@ -5,6 +5,7 @@ what they return. They check before they change, so a refusal has no effect.
 """
 
 from collections.abc import Iterable
+from math import ceil
 from typing import Literal
 
 from msgspec import Struct
@@ -31,12 +32,14 @@ from ctxbridge.rules.access import LABELLED
 class Seen(Struct, frozen=True, gc=False):
     """What is remembered of a message id: its turn, the digest of its content, its place.
 
-    `until` is the end of its time, in Unix milliseconds.
+    `assurance` is that of who wrote it first: whoever repeats it with less gets no answer. `until`
+    is the end of its time, in Unix milliseconds.
     """
 
     turn: bytes
     digest: bytes
     seq: int
+    assurance: int
     until: int
 
 
@@ -70,6 +73,8 @@ class Opening(Struct, frozen=True, gc=False):
     append: tuple[Entry, ...] = ()
     remember: Seen | None = None
     resumed: bool = False
+    tells: bool = False
+    """Whether the stored answer may be told to whoever repeats the message."""
 
 
 def open_turn(
@@ -99,7 +104,7 @@ def open_turn(
         )
     head = replace(head, seq=head.seq + len(append), flags=_flags(head, append))
     until = claim.now + int(claim.remember_seconds * 1000)
-    remember = Seen(claim.turn, claim.digest, place, until)
+    remember = Seen(claim.turn, claim.digest, place, int(claim.assurance), until)
     if head.lease_end > claim.now:
         return Opening("busy", head, contact, claim.turn, place, append, remember)
     leased = _lease(head, claim, claim.turn)
@@ -110,7 +115,8 @@ def _open_again(head: Head, contact: Contact, seen: Seen, answered: bool, claim:
     if seen.digest != claim.digest:
         return Opening("mismatch", head, contact, seen.turn, seen.seq)
     if answered:
-        return Opening("duplicate", head, contact, seen.turn, seen.seq)
+        tells = claim.assurance >= seen.assurance
+        return Opening("duplicate", head, contact, seen.turn, seen.seq, tells=tells)
     if head.lease_end > claim.now:
         return Opening("busy", head, contact, seen.turn, seen.seq)
     leased = _lease(head, claim, seen.turn)
@@ -128,20 +134,22 @@ def _lease(head: Head, claim: Claim, turn: bytes) -> Head:
 
 
 def _consent_event(change: Consent, claim: Claim) -> Event:
-    data = {
-        "channel": change.channel,
-        "purpose": change.purpose,
-        "granted": "yes" if change.granted else "no",
-        "evidence": change.evidence,
-    }
+    data = (
+        ("channel", change.channel),
+        ("purpose", change.purpose),
+        ("granted", "yes" if change.granted else "no"),
+        ("evidence", change.evidence),
+    )
     return Event("consent", change.at, claim.turn, data)
 
 
 def _flags(head: Head, entries: Iterable[Entry]) -> int:
-    for entry in entries:
-        if type(entry) is Message and entry.labels:
-            return head.flags | LABELLED
-    return head.flags
+    flags = head.flags
+    if not flags & LABELLED:
+        for entry in entries:
+            if type(entry) is Message and entry.labels:
+                return flags | LABELLED
+    return flags
 
 
 class Settling(Struct, frozen=True, gc=False):
@@ -158,38 +166,54 @@ def settle_turn(
     if head is None:
         return Refused("unknown")
     if answer is not None:
-        if answer.fence != (change.fence or 0):
-            return Refused("fenced", head.revision, head.gate_epoch)
-        return Committed(answer.first + answer.count - 1, answer.revision, replayed=True)
-    refused = _refusal(head, change)
-    if refused is not None:
-        return refused
+        return _replay(head, answer, change)
+    fence = change.fence
+    if fence is not None or change.revision is not None or change.amend:
+        refused = _refusal(head, change)
+        if refused is not None:
+            return refused
     count = len(change.append)
     seq = head.seq + count
     revision = head.revision if change.state is None else head.revision + 1
     flags = _flags(head, change.append)
-    if change.fence is None:
+    if change.amend:
+        flags |= _flags(head, [message for _, message in change.amend])
+    if fence is None:
+        fence = 0
         head = replace(head, seq=seq, revision=revision, flags=flags)
     else:
-        flags |= _flags(head, [message for _, message in change.amend])
         trace = change.trace or head.trace
         head = replace(head, seq=seq, revision=revision, flags=flags, lease_end=0, trace=trace)
     if not change.finished:
         return Settling(head, None)
     until = change.now + int(change.remember_seconds * 1000)
-    return Settling(head, Answer(seq - count + 1, count, revision, change.fence or 0, until))
+    return Settling(head, Answer(seq - count + 1, count, revision, fence, until))
+
+
+def _replay(head: Head, answer: Answer, change: Change) -> Committed | Refused:
+    if answer.fence != (change.fence or 0):
+        return Refused("fenced", head.revision, head.gate_epoch)
+    return Committed(answer.first + answer.count - 1, answer.revision, replayed=True)
 
 
 def _refusal(head: Head, change: Change) -> Refused | None:
-    if change.fence is None:
-        if change.revision is None or change.revision == head.revision:
-            return None
-        return Refused("conflict", head.revision, head.gate_epoch)
-    if change.fence != head.fence or change.turn != head.turn or not head.lease_end:
-        return Refused("fenced", head.revision, head.gate_epoch)
-    if change.finished and change.gate_epoch != head.gate_epoch:
-        return Refused("gated", head.revision, head.gate_epoch)
-    return None
+    reason: Literal["fenced", "gated", "conflict", "unknown"] | None = None
+    if change.fence is not None and not holds_lease(head, change):
+        reason = "fenced"
+    elif change.fence is not None and change.finished and change.gate_epoch != head.gate_epoch:
+        reason = "gated"
+    elif change.fence is None and change.revision not in {None, head.revision}:
+        reason = "conflict"
+    elif not all(1 <= place <= head.seq for place, _ in change.amend):
+        reason = "unknown"
+    return Refused(reason, head.revision, head.gate_epoch) if reason else None
+
+
+def holds_lease(head: Head, change: Change) -> bool:
+    """Whether the change is of the worker who holds the lease: then its turn is not finished."""
+    if not head.lease_end:
+        return False
+    return change.fence == head.fence and change.turn == head.turn
 
 
 def link_head(head: Head) -> Head:
@@ -204,8 +228,10 @@ def fold_record(current: Record | None, write: RecordWrite) -> Record | Literal[
         return "conflict"
     if write.value is None:
         return None
-    life = round(write.lifetime_seconds * 1000)
-    return Record(write.value, (held.revision if held else 0) + 1, write.now + life if life else 0)
+    life = ceil(write.lifetime_seconds * 1000)
+    # Counted on from one that has expired, so that who still holds its revision cannot win.
+    revision = current.revision + 1 if current else 1
+    return Record(write.value, revision, write.now + life if life else 0)
 
 
 def expired(record: Record, now: int) -> bool:

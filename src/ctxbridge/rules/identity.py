@@ -33,12 +33,12 @@ def add_link(contact: Contact, link: Link) -> Contact:
 
 def link_event(link: Link, now: int) -> Event:
     """The entry that tells the log of a link; the address itself stands in the contact alone."""
-    data = {
-        "channel": link.address.channel,
-        "assurance": link.assurance.name.lower(),
-        "evidence": link.evidence,
-        "source": link.source,
-    }
+    data = (
+        ("channel", link.address.channel),
+        ("assurance", link.assurance.name.lower()),
+        ("evidence", link.evidence),
+        ("source", link.source),
+    )
     return Event("link", now, data=data)
 
 

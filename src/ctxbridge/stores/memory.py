@@ -48,13 +48,6 @@ class _Home:
         places = order.newest(self.head.seq, size)
         return Window(tuple(self.entries[places.start - 1 :]), places)
 
-    def forget(self, now: int) -> None:
-        """Let go of the oldest answer if its time is over."""
-        for turn, answer in self.answers.items():
-            if answer.until <= now:
-                del self.answers[turn]
-            return
-
 
 class MemoryStore:
     """Keeps everything in this process and loses it with it. Runs on asyncio and trio."""
@@ -77,12 +70,12 @@ class MemoryStore:
         await self.aclose()
 
     async def check(self) -> StoreReport:
-        """Always fit, never durable."""
-        self._require_open()
+        """Always fit, never durable. A store that was closed is open again, as it was."""
+        self._closed = False
         return StoreReport("memory", durable=False, writable=True, version="1")
 
     async def aclose(self) -> None:
-        """Refuse what comes later; what was stored is let go of with the object."""
+        """Refuse what comes until `check` opens it again."""
         self._closed = True
 
     def _require_open(self) -> None:
@@ -110,6 +103,7 @@ class MemoryStore:
         key = (claim.tenant, claim.endpoint, claim.message.message_id)
         home, seen = self._remembered(key, claim)
         known = home.answers.get(seen.turn) if home and seen else None
+        known = known if known and known.until > claim.now else None
         opening = fold.open_turn(
             home.head if home else None, home.contact if home else None,
             seen, known is not None, claim,
@@ -122,7 +116,7 @@ class MemoryStore:
             self._seen[key] = (home, opening.remember)
         home.head, home.contact = opening.head, opening.contact
         home.views.clear()
-        answer = self._answer(home, known) if known and opening.status == "duplicate" else ()
+        answer = self._answer(home, known) if known and opening.tells else ()
         context = view(
             home.head, home.contact, home.state, home.window(claim.window),
             claim.address, claim.assurance, opening.turn,
@@ -175,7 +169,9 @@ class MemoryStore:
             home.state = change.state
         if settling.answer:
             home.answers[change.turn] = settling.answer
-            home.forget(change.now)
+            oldest = next(iter(home.answers))
+            if home.answers[oldest].until <= change.now:
+                del home.answers[oldest]
         if home.views:
             home.views.clear()
         return Committed(head.seq, head.revision)

@@ -100,6 +100,25 @@ class StoreContract:
         again = await store.open(actor.claim())
         assert (again.status, again.answer) == ("duplicate", ())
 
+    async def test_who_is_less_sure_than_the_first_gets_no_stored_answer(
+        self, store: Store
+    ) -> None:
+        actor = Actor()
+        opened = await store.open(actor.claim(assurance=Assurance.AUTHENTICATED))
+        await store.commit(actor.change(opened, "your balance is 4711"))
+        forged = await store.open(actor.claim(assurance=Assurance.CHANNEL))
+        assert (forged.status, forged.answer) == ("duplicate", ())
+        again = await store.open(actor.claim(assurance=Assurance.AUTHENTICATED))
+        assert [m.text for m in again.answer] == ["your balance is 4711"]
+
+    async def test_an_entry_that_is_not_there_cannot_be_amended(self, store: Store) -> None:
+        actor = Actor()
+        contact = await self._contact(store, actor)
+        for place in (0, 3, -1):
+            change = actor.note(contact, amend=((place, actor.message("x")),))
+            assert isinstance(await store.commit(change), Refused)
+        assert (await store.read(actor.query())).seq == 2
+
     async def test_the_same_id_with_another_body_is_refused_and_changes_nothing(
         self, store: Store
     ) -> None:
@@ -197,7 +216,6 @@ class StoreContract:
         await store.commit(actor.change(await store.open(actor.claim("STOP", stop=True))))
         start = actor.claim("START", message_id="SM2", stop=False)
         opened = await store.open(start)
-        assert opened.context.consent == 0
         assert opened.context.contact is not None
         assert [c.granted for c in opened.context.contact.consents] == [True]
 
@@ -264,6 +282,22 @@ class StoreContract:
         assert texts(context)[2:] == [str(attempt) for attempt in range(20)]
         assert context.revision == 20
 
+    async def test_a_worker_that_is_cancelled_while_opening_leaves_no_lease(
+        self, store: Store
+    ) -> None:
+        for attempt in range(20):
+            actor = Actor(seed=attempt)
+            claim = actor.claim(f"{attempt}", message_id=f"SM{attempt}")
+            with anyio.move_on_after(0.0002 * (attempt % 5)) as scope:
+                opened = await store.open(claim)
+            if not scope.cancelled_caught:
+                await store.commit(actor.change(opened))
+            again = await store.open(claim)
+            assert again.status in {"new", "duplicate"}
+            if again.status == "new":
+                await store.commit(actor.change(again))
+        assert (await store.read(Actor().query())).seq == 20
+
     # --- reading ----------------------------------------------------------------------------------
 
     async def test_a_window_shows_the_newest_entries_and_their_places(self, store: Store) -> None:
@@ -290,7 +324,7 @@ class StoreContract:
         actor = Actor()
         contact = await self._contact(store, actor)
         message = actor.message("né 😀 \u202e", labels=("health",), subject="s", flags=("auto",))
-        event = Event("note", actor.now, data={"key": "value"})
+        event = Event("note", actor.now, data=(("key", "value"),))
         await store.commit(actor.note(contact, message, event))
         assert list((await store.read(actor.query())).window)[-2:] == [message, event]
 
@@ -422,6 +456,10 @@ class StoreContract:
         assert await store.records(actor.read_record("k")) is None
         again = await store.records(actor.write_record("k", b"2", revision=0))
         assert again is not None
+        assert again.revision == 2, "who still holds the revision that expired cannot win"
+        tiny = await store.records(actor.write_record("t", b"1", lifetime_seconds=0.0001))
+        assert tiny is not None
+        assert tiny.expires_at > actor.now
 
     # --- the end ----------------------------------------------------------------------------------
 

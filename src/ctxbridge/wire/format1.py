@@ -5,7 +5,8 @@ that a script inside a server can read: see `_HEAD`.
 """
 
 import struct
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import NamedTuple
 
 import msgspec
 
@@ -18,12 +19,15 @@ _MARK = b"\x01"
 _DAMAGE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 _encoder = msgspec.msgpack.Encoder()
-_entry = msgspec.msgpack.Decoder(Entry)
+_decode_entry: Callable[[bytes], Entry] = msgspec.msgpack.Decoder(Entry).decode
 _contact = msgspec.msgpack.Decoder(Contact)
 
 # format, floor, status, assurance, flags · seq, revision, fence, lease end, gate epoch, consent ·
 # conversation, turn, release, members, trace · length of the ring of recent message ids, the ring
 _HEAD = struct.Struct(">BBBBB QQQQQQ 16s 16s 8s 16s 25s H")
+
+
+_FLOORS, _STATUSES = tuple(Floor), tuple(Status)
 
 
 def encode_entry(entry: Entry, /) -> bytes:
@@ -33,7 +37,10 @@ def encode_entry(entry: Entry, /) -> bytes:
 
 def decode_entry(data: bytes) -> Entry:
     """The entry behind the format byte."""
-    return _decode(_entry, data, "entry")  # type: ignore[no-any-return]
+    try:
+        return _decode_entry(data[1:])
+    except _DAMAGE:
+        raise CorruptRecord("a stored entry is damaged") from None
 
 
 def encode_contact(contact: Contact, /) -> bytes:
@@ -43,14 +50,10 @@ def encode_contact(contact: Contact, /) -> bytes:
 
 def decode_contact(data: bytes) -> Contact:
     """The contact behind the format byte."""
-    return _decode(_contact, data, "contact")  # type: ignore[no-any-return]
-
-
-def _decode(decoder: "msgspec.msgpack.Decoder[Any]", data: bytes, what: str) -> Any:
     try:
-        return decoder.decode(memoryview(data)[1:])
+        return _contact.decode(data[1:])
     except _DAMAGE:
-        raise CorruptRecord(f"a stored {what} is damaged") from None
+        raise CorruptRecord("a stored contact is damaged") from None
 
 
 def encode_head(head: Head, /) -> bytes:
@@ -77,9 +80,10 @@ def decode_head(data: bytes) -> Head:
             raise CorruptRecord("a stored head is cut off or too long")
         return Head(
             conversation, seq, revision, fence, lease_end, gate_epoch, consent, turn, trace,
-            Floor(floor), Status(status), assurance, flags, release, members, data[_HEAD.size :],
+            _FLOORS[floor], _STATUSES[status], assurance, flags, release, members,
+            data[_HEAD.size :],
         )  # fmt: skip
-    except (struct.error, ValueError):
+    except (struct.error, IndexError):
         raise CorruptRecord("a stored head is damaged") from None
 
 

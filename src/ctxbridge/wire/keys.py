@@ -6,11 +6,7 @@ Every part is hashed with its length before it, so no two lists of parts give th
 
 from hashlib import blake2b
 
-import msgspec
-
-from ctxbridge.model import Address, Endpoint, Inbound
-
-_parts = msgspec.msgpack.Encoder()
+from ctxbridge.model import Address, Endpoint
 
 
 def _key(kind: bytes, *parts: bytes) -> bytes:
@@ -48,10 +44,9 @@ def record_key(tenant: str, scope: str, name: str) -> bytes:
     return _key(b"ctxb:record", _bytes(tenant), _bytes(scope), _bytes(name))
 
 
-def content_digest(tenant: str, inbound: Inbound) -> bytes:
+def content_digest(tenant: str, content: bytes) -> bytes:
     """What tells one body from another under the same message id, 16 bytes."""
-    words = _bytes(str(inbound.sender)), _bytes(inbound.subject)
-    return _key(b"ctxb:content", _bytes(tenant), *words, _parts.encode(inbound.parts))
+    return _key(b"ctxb:content", _bytes(tenant), content)
 
 
 def text_digest(tenant: str, text: str) -> bytes:

@@ -6,36 +6,76 @@ slow. So asyncio and trio are each asked in their own words, trio only where it 
 
 import asyncio
 import sys
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import anyio
 
 
-class Waiter(Protocol):
-    """One result to come."""
+class Waiter:
+    """One result to come, for one caller. It may be waited for again after a cancellation."""
 
-    def __await__(self) -> Generator[Any, None, Any]: ...
+    __slots__ = ("_outcome", "settled")
 
-    def done(self) -> bool:
-        """Whether there is a result, or nobody waits for it any more."""
-        ...
+    def __init__(self) -> None:
+        self.settled = False
+        self._outcome: Any = None
 
-    def set_result(self, result: Any, /) -> None:
-        """Wake the one who waits."""
-        ...
+    async def wait(self) -> None:
+        """Return once it is settled."""
+        raise AssertionError  # each loop has its own
 
-    def set_exception(self, error: BaseException, /) -> None:
-        """Wake the one who waits with an error."""
-        ...
+    def settle(self, outcome: Any) -> None:
+        """Wake the one who waits. Called on the loop."""
+        self.settled = True
+        self._outcome = outcome
+
+    def result(self) -> Any:
+        """The outcome; an exception is raised."""
+        if isinstance(self._outcome, BaseException):
+            raise self._outcome
+        return self._outcome
+
+
+class _AsyncioWaiter(Waiter):
+    """asyncio cancels the future that is waited for, so each wait has its own."""
+
+    __slots__ = ("_future",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._future: asyncio.Future[None] | None = None
+
+    async def wait(self) -> None:
+        if not self.settled:
+            self._future = asyncio.get_running_loop().create_future()
+            await self._future
+
+    def settle(self, outcome: Any) -> None:
+        super().settle(outcome)
+        if self._future is not None and not self._future.done():
+            self._future.set_result(None)
+
+
+class _TrioWaiter(Waiter):
+    __slots__ = ("_event",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._event = anyio.Event()
+
+    async def wait(self) -> None:
+        await self._event.wait()
+
+    def settle(self, outcome: Any) -> None:
+        super().settle(outcome)
+        self._event.set()
 
 
 class Loop(Protocol):
     """An event loop, as far as a thread is concerned."""
 
-    def waiter(self) -> Waiter:
-        """A new result to come."""
-        ...
+    waiter: type[Waiter]
 
     def soon(self, call: Callable[[], None], /) -> None:
         """Run `call` when those who are ready now have had their turn."""
@@ -47,45 +87,21 @@ class Loop(Protocol):
 
 
 class _Asyncio:
-    """asyncio's futures, with its own batching of what is due in this tick."""
+    """asyncio, with its own batching of what is due in this tick."""
+
+    waiter: type[Waiter] = _AsyncioWaiter
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self.waiter: Callable[[], Any] = loop.create_future
         self.soon: Callable[[Callable[[], None]], Any] = loop.call_soon
         self.from_thread: Callable[[Callable[[], None]], Any] = loop.call_soon_threadsafe
-
-
-class _EventWaiter:
-    """A future's four verbs over an anyio event, for trio."""
-
-    def __init__(self) -> None:
-        self._event = anyio.Event()
-        self._result: Any = None
-        self._error: BaseException | None = None
-
-    def __await__(self) -> Generator[Any, None, Any]:
-        yield from self._event.wait().__await__()
-        if self._error is not None:
-            raise self._error
-        return self._result
-
-    def done(self) -> bool:
-        return self._event.is_set()
-
-    def set_result(self, result: Any, /) -> None:
-        self._result = result
-        self._event.set()
-
-    def set_exception(self, error: BaseException, /) -> None:
-        self._error = error
-        self._event.set()
 
 
 class _Trio:
     """trio's token; what is due soon runs in the next batch of its loop."""
 
+    waiter: type[Waiter] = _TrioWaiter
+
     def __init__(self, token: Any) -> None:
-        self.waiter = _EventWaiter
         self.soon: Callable[[Callable[[], None]], Any] = token.run_sync_soon
         self.from_thread: Callable[[Callable[[], None]], Any] = token.run_sync_soon
 

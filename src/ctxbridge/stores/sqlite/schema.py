@@ -34,17 +34,18 @@ CREATE TABLE seen (
     turn    BLOB NOT NULL,
     digest  BLOB NOT NULL,
     seq     INTEGER NOT NULL,
+    assurance INTEGER NOT NULL,
     until   INTEGER NOT NULL
 ) WITHOUT ROWID;
 CREATE TABLE answer (
+    turn     BLOB NOT NULL,           -- first in the key: ids sort by time, so rows are appended
     home     INTEGER NOT NULL,
-    turn     BLOB NOT NULL,
     first    INTEGER NOT NULL,
     count    INTEGER NOT NULL,
     revision INTEGER NOT NULL,
     fence    INTEGER NOT NULL,
     until    INTEGER NOT NULL,
-    PRIMARY KEY (home, turn)
+    PRIMARY KEY (turn, home)
 ) WITHOUT ROWID;
 CREATE TABLE record (
     record  BLOB PRIMARY KEY,         -- hash of tenant, scope and name
@@ -95,9 +96,12 @@ def migrate(connection: sqlite3.Connection, migrations: Sequence[str] = MIGRATIO
 
     Raises `UnknownFormat` for a file of another program or of a newer release.
     """
-    if _version(connection, len(migrations)) == len(migrations):
-        return len(migrations)
-    connection.execute("PRAGMA journal_mode=WAL")
+    version = _version(connection, len(migrations))
+    (mode,) = connection.execute("PRAGMA journal_mode=WAL").fetchone()
+    if mode != "wal":
+        raise StoreReadOnly(f"the file cannot be put into WAL mode (it is in {mode!r})")
+    if version == len(migrations):
+        return version
     connection.execute("BEGIN IMMEDIATE")
     try:
         for number in range(_version(connection, len(migrations)), len(migrations)):

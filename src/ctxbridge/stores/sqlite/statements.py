@@ -5,8 +5,9 @@ before the first write.
 """
 
 import sqlite3
+from collections.abc import Callable
+from typing import Literal
 
-from ctxbridge.errors import Conflict
 from ctxbridge.model import (
     Address,
     Change,
@@ -41,26 +42,25 @@ from ctxbridge.wire.keys import address_key, contact_key, message_key, record_ke
 HOME_OF_ADDRESS = """
     SELECT home.home, head, contact, state FROM address JOIN home USING (home) WHERE address = ?
 """
-WINDOW = "SELECT body FROM entry WHERE home = ? AND seq BETWEEN ? AND ? ORDER BY seq"
+ENTRIES = "SELECT body FROM entry WHERE home = ? AND seq BETWEEN ? AND ? ORDER BY seq"
 RECORD = "SELECT body FROM record WHERE record = ?"
 
 _HOME = "SELECT home, head, contact, state FROM home WHERE home = ?"
+_HEAD_OF_CONTACT = "SELECT home, head FROM home WHERE owner = ?"
 _HOME_OF_CONTACT = "SELECT home, head, contact, state FROM home WHERE owner = ?"
-_SEEN = "SELECT home, turn, digest, seq, until FROM seen WHERE message = ?"
-_ANSWER = "SELECT first, count, revision, fence, until FROM answer WHERE home = ? AND turn = ?"
+_SEEN = "SELECT home, turn, digest, seq, assurance, until FROM seen WHERE message = ?"
+_ANSWER = "SELECT first, count, revision, fence, until FROM answer WHERE turn = ? AND home = ?"
 
 _ADD_HOME = "INSERT INTO home (owner, head, contact) VALUES (?, ?, ?)"
 _PUT_ADDRESS = "INSERT OR REPLACE INTO address (address, home) VALUES (?, ?)"
 _ADD_ENTRY = "INSERT INTO entry (home, seq, body) VALUES (?, ?, ?)"
 _AMEND_ENTRY = "UPDATE entry SET body = ? WHERE home = ? AND seq = ?"
-_PUT_SEEN = "INSERT OR REPLACE INTO seen VALUES (?, ?, ?, ?, ?, ?)"
+_PUT_SEEN = "INSERT OR REPLACE INTO seen VALUES (?, ?, ?, ?, ?, ?, ?)"
 _PUT_ANSWER = "INSERT OR REPLACE INTO answer VALUES (?, ?, ?, ?, ?, ?, ?)"
 _PUT_HEAD = "UPDATE home SET head = ? WHERE home = ?"
 _PUT_HEAD_AND_CONTACT = "UPDATE home SET head = ?, contact = ? WHERE home = ?"
 _PUT_HEAD_AND_STATE = "UPDATE home SET head = ?, state = ? WHERE home = ?"
 _PUT_RECORD = "INSERT OR REPLACE INTO record VALUES (?, ?, ?)"
-_TRIM_ANSWERS = "DELETE FROM answer WHERE home = ? AND until <= ?"
-_TRIM_EVERY = 64
 _DROP_RECORD = "DELETE FROM record WHERE record = ?"
 
 
@@ -104,14 +104,14 @@ def _append(
 def _answer_of(
     connection: sqlite3.Connection, home: int, turn: bytes, now: int
 ) -> fold.Answer | None:
-    row = connection.execute(_ANSWER, (home, turn)).fetchone()
+    row = connection.execute(_ANSWER, (turn, home)).fetchone()
     return fold.Answer(*row) if row and row[4] > now else None
 
 
 def _entries(connection: sqlite3.Connection, home: int, places: range) -> list[bytes]:
     if not places:
         return []
-    found = connection.execute(WINDOW, (home, places.start, places.stop - 1)).fetchall()
+    found = connection.execute(ENTRIES, (home, places.start, places.stop - 1)).fetchall()
     order.require_whole(places, len(found))
     return [body for (body,) in found]
 
@@ -120,7 +120,7 @@ def open_turn(connection: sqlite3.Connection, claim: Claim) -> Opened:
     """`Store.open`."""
     message = message_key(claim.tenant, claim.endpoint, claim.message.message_id)
     row = connection.execute(_SEEN, (message,)).fetchone()
-    seen = fold.Seen(*row[1:]) if row and row[4] > claim.now else None
+    seen = fold.Seen(*row[1:]) if row and row[5] > claim.now else None
     if seen:
         held = _find(connection, _HOME, row[0])
     else:
@@ -132,7 +132,7 @@ def open_turn(connection: sqlite3.Connection, claim: Claim) -> Opened:
     )  # fmt: skip
     home = _write_opening(connection, claim, held, opening, message)
     replies: list[Entry] = []
-    if answer and opening.status == "duplicate":
+    if answer and opening.tells:
         replies = [decode_entry(body) for body in _entries(connection, home, answer.places)]
     places = order.newest(opening.head.seq, claim.window)
     window = Window(_entries(connection, home, places), places, decode_entry)
@@ -165,21 +165,36 @@ def _write_opening(
     _append(connection, home, opening.head.seq, opening.append)
     if opening.remember:
         seen = opening.remember
-        row = (message, home, seen.turn, seen.digest, seen.seq, seen.until)
+        row = (message, home, seen.turn, seen.digest, seen.seq, seen.assurance, seen.until)
         connection.execute(_PUT_SEEN, row)
     return home
 
 
+def release_of(claim: Claim, opened: Opened) -> Callable[[sqlite3.Connection], object] | None:
+    """The work that gives back the lease of a turn whose worker was cancelled while opening it."""
+    contact = opened.context.contact
+    if opened.status != "new" or contact is None:
+        return None
+    change = Change(
+        claim.tenant, contact.id, opened.turn, claim.now, opened.fence, finished=False
+    )  # fmt: skip
+    return lambda connection: commit_turn(connection, change)
+
+
 def commit_turn(connection: sqlite3.Connection, change: Change) -> Committed | Refused:
     """`Store.commit`."""
-    held = _find(connection, _HOME_OF_CONTACT, contact_key(change.tenant, change.contact))
-    if held is None:
+    owner = contact_key(change.tenant, change.contact)
+    row = connection.execute(_HEAD_OF_CONTACT, (owner,)).fetchone()
+    if row is None:
         return Refused("unknown")
-    known = _answer_of(connection, held.home, change.turn, change.now)
-    settling = fold.settle_turn(held.head, known, change)
+    home, head = row[0], decode_head(row[1])
+    known = None
+    if not fold.holds_lease(head, change):
+        known = _answer_of(connection, home, change.turn, change.now)
+    settling = fold.settle_turn(head, known, change)
     if not isinstance(settling, fold.Settling):
         return settling
-    home, head = held.home, settling.head
+    head = settling.head
     _append(connection, home, head.seq, change.append)
     for place, message in change.amend:
         connection.execute(_AMEND_ENTRY, (encode_entry(message), home, place))
@@ -189,10 +204,8 @@ def commit_turn(connection: sqlite3.Connection, change: Change) -> Committed | R
         connection.execute(_PUT_HEAD_AND_STATE, (encode_head(head), change.state, home))
     if settling.answer:
         a = settling.answer
-        row = (home, change.turn, a.first, a.count, a.revision, a.fence, a.until)
+        row = (change.turn, home, a.first, a.count, a.revision, a.fence, a.until)
         connection.execute(_PUT_ANSWER, row)
-        if head.seq % _TRIM_EVERY == 0:
-            connection.execute(_TRIM_ANSWERS, (home, change.now))
     return Committed(head.seq, head.revision)
 
 
@@ -223,13 +236,15 @@ def identify(connection: sqlite3.Connection, claim: LinkClaim) -> Identified:
     return Identified("linked", linked)
 
 
-def write_record(connection: sqlite3.Connection, write: RecordWrite) -> Record | None:
-    """`Store.records`, for a write."""
+def write_record(
+    connection: sqlite3.Connection, write: RecordWrite
+) -> Record | Literal["conflict"] | None:
+    """`Store.records`, for a write; a conflict is an outcome and no failure of the transaction."""
     key = record_key(write.tenant, write.scope, write.name)
     row = connection.execute(RECORD, (key,)).fetchone()
     record = fold.fold_record(decode_record(row[0]) if row else None, write)
     if record == "conflict":
-        raise Conflict("a record has another revision than expected; read it again")
+        return record
     if record is None:
         connection.execute(_DROP_RECORD, (key,))
         return None
@@ -237,26 +252,33 @@ def write_record(connection: sqlite3.Connection, write: RecordWrite) -> Record |
     return record
 
 
-_SLICES = 256
-_TRIM = (
-    """DELETE FROM answer WHERE (home, turn) IN (
-           SELECT home, turn FROM seen WHERE message >= ? AND message < ? AND until <= ?)""",
-    "DELETE FROM seen WHERE message >= ? AND message < ? AND until <= ?",
-    "DELETE FROM record WHERE record >= ? AND record < ? AND until BETWEEN 1 AND ?",
-)
+_SWEPT_AT_ONCE = 512
+_SWEEPS = {
+    "seen": (
+        "SELECT until, message FROM seen WHERE message > ? ORDER BY message LIMIT ?",
+        "DELETE FROM seen WHERE message = ?",
+    ),
+    "answer": (
+        "SELECT until, turn, home FROM answer WHERE turn > ? ORDER BY turn LIMIT ?",
+        "DELETE FROM answer WHERE turn = ? AND home = ?",
+    ),
+    "record": (
+        "SELECT until, record FROM record WHERE record > ? ORDER BY record LIMIT ?",
+        "DELETE FROM record WHERE record = ?",
+    ),
+}
 
 
-def tidy(connection: sqlite3.Connection, turn: int, now: int) -> None:
+def tidy(connection: sqlite3.Connection, reached: dict[str, bytes], now: int) -> None:
     """What the writer does when it is idle: move the log into the file, let go of what has expired.
 
-    The `turn`-th time it looks at that one of 256 slices of the keys, so that no pause is long.
-    `now` is the latest time that a caller named: callers own the time.
+    Some rows at a time, from where it stopped before (`reached`), so that no pause is long. `now`
+    is the time that the last caller named: callers own the time.
     """
     connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
-    part = turn % _SLICES
-    first = bytes([part])
-    after = bytes([part + 1]) if part + 1 < _SLICES else b"\xff" * 17
     connection.execute("BEGIN IMMEDIATE")
-    for statement in _TRIM:
-        connection.execute(statement, (first, after, now))
+    for table, (look, drop) in _SWEEPS.items():
+        rows = connection.execute(look, (reached.get(table, b""), _SWEPT_AT_ONCE)).fetchall()
+        connection.executemany(drop, [key for until, *key in rows if 0 < until <= now])
+        reached[table] = rows[-1][1] if len(rows) == _SWEPT_AT_ONCE else b""
     connection.execute("COMMIT")

@@ -1,13 +1,24 @@
 """The SQLite store: reads inline on the caller's thread, writes on one thread with group commit."""
 
+import os
 import sqlite3
+import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
-from typing import Any, Literal, Self, TypeVar
+from typing import Literal, Self, TypeVar
 
+import anyio
 import anyio.to_thread
 
-from ctxbridge.errors import StoreClosed, StoreError, StoreReadOnly, UnknownFormat
+from ctxbridge.errors import (
+    ConfigurationError,
+    Conflict,
+    StoreClosed,
+    StoreError,
+    StoreReadOnly,
+    UnknownFormat,
+)
 from ctxbridge.model import (
     Change,
     Claim,
@@ -29,11 +40,13 @@ from ctxbridge.rules import fold, order
 from ctxbridge.rules.access import view
 from ctxbridge.stores.sqlite import schema, statements
 from ctxbridge.stores.sqlite.faults import typed
-from ctxbridge.stores.sqlite.writer import Writer
+from ctxbridge.stores.sqlite.writer import Work, Writer
 from ctxbridge.wire import decode_contact, decode_entry, decode_head, decode_record
 from ctxbridge.wire.keys import address_key, record_key
 
 T = TypeVar("T")
+
+_NOT_OPEN = "the sqlite store is not open: use `async with`"
 
 
 class SqliteStore:
@@ -41,7 +54,8 @@ class SqliteStore:
 
     `synchronous` is ``full`` (what was acknowledged survives a power cut) or ``normal`` (it
     survives the end of the process). `mode="ro"` only reads. Several processes of one machine may
-    share the file; it must not lie on a network drive. Runs on asyncio and trio.
+    share the file, each opening it for itself; it must not lie on a network drive. Runs on asyncio
+    and trio.
     """
 
     def __init__(
@@ -54,11 +68,15 @@ class SqliteStore:
         self.path = path
         self._mode = mode
         self._synchronous = synchronous
+        self._opening = threading.Lock()
+        self._reading = threading.Lock()
         self._writer: Writer | None = None
         self._reader: sqlite3.Connection | None = None
         self._connections: list[sqlite3.Connection] = []
+        self._process = 0
         self._version = 0
-        self._tidied = 0
+        self._notes: tuple[str, ...] = ()
+        self._swept: dict[str, bytes] = {}
         self._latest = 0
 
     def __repr__(self) -> str:
@@ -76,25 +94,39 @@ class SqliteStore:
         """Open the file, bring it to the newest version, and say what it can give.
 
         A file that cannot be written is opened for reading, and the report says so. Raises
-        `UnknownFormat`, `CorruptRecord`, `StoreReadOnly` or `Unavailable`.
+        `UnknownFormat`, `CorruptRecord`, `StoreReadOnly`, `Unavailable` or `ConfigurationError`.
         """
         if self._reader is None:
-            await anyio.to_thread.run_sync(self._start)
-        durable = self._writer is not None and self._synchronous == "full"
-        return StoreReport("sqlite", durable, self._writer is not None, str(self._version))
+            with anyio.CancelScope(shield=True):
+                await anyio.to_thread.run_sync(self._start)
+        writable = self._writer is not None
+        durable = writable and self._synchronous == "full"
+        return StoreReport("sqlite", durable, writable, str(self._version), self._notes)
 
     def _start(self) -> None:
+        with self._opening:
+            if self._reader is not None:
+                return
+            try:
+                self._open_file()
+            except (sqlite3.Error, StoreError) as error:
+                self._let_go()
+                fault = typed(error) if isinstance(error, sqlite3.Error) else error
+                raise type(fault)(f"{self.path}: {fault}") from None
+            except (OSError, ValueError):
+                self._let_go()
+                raise ConfigurationError("the path of the store is no path of a file") from None
+
+    def _open_file(self) -> None:
+        if "\x00" in self.path:
+            raise ValueError  # SQLite would take what stands before it for the name
         if Path(self.path).is_dir():
-            raise UnknownFormat(f"{self.path}: this is a folder; name a file in it")
-        try:
-            if self._mode == "ro" or not self._start_writing():
-                self._start_reading()
-            else:
-                self._reader = self._connect("ro")
-        except (sqlite3.Error, StoreError) as error:
-            self._stop()
-            fault = typed(error) if isinstance(error, sqlite3.Error) else error
-            raise type(fault)(f"{self.path}: {fault}") from None
+            raise UnknownFormat("this is a folder; name a file in it")
+        self._process, self._notes = os.getpid(), ()
+        if self._mode == "ro" or not self._start_writing():
+            self._start_reading()
+        else:
+            self._reader = self._connect("ro")
 
     def _start_writing(self) -> bool:
         """Whether the file can be written; where it exists and cannot, it can still be read."""
@@ -112,8 +144,7 @@ class SqliteStore:
         return True
 
     def _tidy(self, connection: sqlite3.Connection) -> None:
-        self._tidied += 1
-        statements.tidy(connection, self._tidied, self._latest)
+        statements.tidy(connection, self._swept, self._latest)
 
     def _start_reading(self) -> None:
         """For a folder that cannot be written SQLite needs to be told that nobody else writes."""
@@ -123,8 +154,15 @@ class SqliteStore:
         except sqlite3.Error as error:
             if not isinstance(typed(error), StoreReadOnly) or not Path(self.path).is_file():
                 raise
+            log = Path(f"{self.path}-wal")
+            if log.exists() and log.stat().st_size:
+                raise StoreReadOnly(
+                    "the folder cannot be written, and the file's -wal holds what could not be "
+                    "read then; open it once where it can be written"
+                ) from None
             self._reader = self._connect("frozen")
             self._version = schema.require_readable(self._reader)
+            self._notes = ("read as it was when it was opened: its folder cannot be written",)
 
     def _connect(self, mode: Literal["rw", "ro", "frozen"]) -> sqlite3.Connection:
         connection = schema.connect(self.path, mode, self._synchronous)
@@ -137,47 +175,70 @@ class SqliteStore:
             await anyio.to_thread.run_sync(self._stop)
 
     def _stop(self) -> None:
-        writer, self._writer, self._reader = self._writer, None, None
-        if writer is not None:
-            writer.close()
-        while self._connections:
-            self._connections.pop().close()
+        with self._opening:
+            self._let_go()
+
+    def _let_go(self) -> None:
+        if self._writer is not None:
+            self._writer.close()
+        with self._reading:
+            self._writer = self._reader = None
+            while self._connections:
+                self._connections.pop().close()
 
     async def read(self, query: Query, /) -> Context:
         """The context of an address, by two statements on the caller's own thread."""
         key = address_key(query.tenant, query.address)
-        row = self._rows(statements.HOME_OF_ADDRESS, (key,))
-        if not row:
+        with self._reading:
+            connection = self._require_reader()
+            try:
+                # Both see one moment: a label that is written meanwhile is seen with its message.
+                connection.execute("BEGIN")
+                return self._context(connection, key, query)
+            except sqlite3.Error as error:
+                raise typed(error) from None
+            finally:
+                with suppress(sqlite3.Error):
+                    connection.execute("ROLLBACK")
+
+    def _context(self, connection: sqlite3.Connection, key: bytes, query: Query) -> Context:
+        row = connection.execute(statements.HOME_OF_ADDRESS, (key,)).fetchone()
+        if row is None:
             return Context(None, NO_ID, Window(), reader=query.assurance)
-        home, head_bytes, contact_bytes, state = row[0]
-        head = decode_head(head_bytes)
+        head = decode_head(row[1])
         places = order.newest(head.seq, query.window)
-        found = self._rows(statements.WINDOW, (home, places.start, head.seq))
-        window = Window(
-            [body for (body,) in found], order.require_whole(places, len(found)), decode_entry
-        )
-        contact = decode_contact(contact_bytes)
-        return view(head, contact, state, window, query.address, query.assurance)
+        found = connection.execute(statements.ENTRIES, (row[0], places.start, head.seq)).fetchall()
+        order.require_whole(places, len(found))
+        window = Window([body for (body,) in found], places, decode_entry)
+        return view(
+            head, decode_contact(row[2]), row[3], window, query.address, query.assurance
+        )  # fmt: skip
 
-    def _rows(self, statement: str, values: tuple[object, ...]) -> list[Any]:
+    def _require_reader(self) -> sqlite3.Connection:
         if self._reader is None:
-            raise StoreClosed("the sqlite store is not open: use `async with`")
-        try:
-            return self._reader.execute(statement, values).fetchall()
-        except sqlite3.Error as error:
-            raise typed(error) from None
+            raise StoreClosed(_NOT_OPEN)
+        if self._process != os.getpid():
+            raise StoreClosed("the store was opened before this process was forked: open it here")
+        return self._reader
 
-    async def _write(self, work: Callable[[sqlite3.Connection], T]) -> T:
+    async def _write(
+        self,
+        work: Callable[[sqlite3.Connection], T],
+        undo: Callable[[T], Work | None] = lambda _: None,
+    ) -> T:
+        self._require_reader()
         if self._writer is None:
-            if self._reader is not None:
-                raise StoreReadOnly("the store was opened for reading only; nothing was changed")
-            raise StoreClosed("the sqlite store is not open: use `async with`")
-        return await self._writer.run(work)
+            raise StoreReadOnly("the store was opened for reading only; nothing was changed")
+        return await self._writer.run(work, undo)
 
     async def open(self, claim: Claim, /) -> Opened:
         """Open a turn; see `Store.open`."""
-        self._latest = max(self._latest, claim.now)
-        return await self._write(lambda connection: statements.open_turn(connection, claim))
+        opened = await self._write(
+            lambda connection: statements.open_turn(connection, claim),
+            lambda opened: statements.release_of(claim, opened),
+        )
+        self._latest = claim.now
+        return opened
 
     async def commit(self, change: Change, /) -> Committed | Refused:
         """Commit a turn; see `Store.commit`."""
@@ -189,9 +250,19 @@ class SqliteStore:
 
     async def records(self, operation: RecordRead | RecordWrite, /) -> Record | None:
         """Read or write a record; see `Store.records`."""
-        if isinstance(operation, RecordWrite):
-            return await self._write(lambda c: statements.write_record(c, operation))
+        if isinstance(operation, RecordRead):
+            return self._read_record(operation)
+        record = await self._write(lambda c: statements.write_record(c, operation))
+        if record == "conflict":
+            raise Conflict("a record has another revision than expected; read it again")
+        return record
+
+    def _read_record(self, operation: RecordRead) -> Record | None:
         key = record_key(operation.tenant, operation.scope, operation.name)
-        rows = self._rows(statements.RECORD, (key,))
-        held = decode_record(rows[0][0]) if rows else None
+        with self._reading:
+            try:
+                row = self._require_reader().execute(statements.RECORD, (key,)).fetchone()
+            except sqlite3.Error as error:
+                raise typed(error) from None
+        held = decode_record(row[0]) if row else None
         return None if held is None or fold.expired(held, operation.now) else held
