@@ -30,7 +30,7 @@ class Window(Sequence[Entry]):
         self,
         entries: Sequence[Any] = (),
         seqs: Sequence[int] = (),
-        decode: Callable[[bytes], Entry] | None = None,
+        decode: Callable[[Sequence[Any]], list[Entry]] | None = None,
     ) -> None:
         self._entries = list(entries) if decode else entries
         self._decode = decode
@@ -53,7 +53,8 @@ class Window(Sequence[Entry]):
             return Window(self._entries[index], self.seqs[index], self._decode)
         entry = self._entries[index]
         if type(entry) is bytes and self._decode:
-            entry = self._entries[index] = self._decode(entry)  # type: ignore[index]
+            (entry,) = self._decode([entry])
+            self._entries[index] = entry  # type: ignore[index]
         return entry  # type: ignore[no-any-return]
 
     def __iter__(self) -> Iterator[Entry]:
@@ -63,7 +64,7 @@ class Window(Sequence[Entry]):
         """The entries, all of them decoded."""
         decode = self._decode
         if decode is not None:
-            self._entries = [decode(e) if type(e) is bytes else e for e in self._entries]
+            self._entries = decode(self._entries)
             self._decode = None
         return self._entries
 

@@ -3,6 +3,8 @@
 A format's file is never edited after a release: a new one is added beside it, and reading upcasts.
 """
 
+from collections.abc import Sequence
+
 from ctxbridge.errors import CorruptRecord, UnknownFormat
 from ctxbridge.model import Contact, Entry, Head, Record
 from ctxbridge.wire import format1
@@ -32,6 +34,14 @@ def decode_entry(data: bytes, /) -> Entry:
     if data[:1] == b"\x01":
         return format1.decode_entry(data)
     raise _refuse(data, "entry")
+
+
+def decode_entries(records: Sequence[bytes | Entry], /) -> list[Entry]:
+    """All of `records`, of which some may be decoded already; raises as `decode_entry` does."""
+    for record in records:
+        if type(record) is bytes and record[:1] != b"\x01":
+            raise _refuse(record, "entry")
+    return format1.decode_entries(records)
 
 
 def decode_contact(data: bytes, /) -> Contact:
@@ -66,6 +76,7 @@ __all__ = [
     "FORMAT",
     "StateBytes",
     "decode_contact",
+    "decode_entries",
     "decode_entry",
     "decode_head",
     "decode_record",

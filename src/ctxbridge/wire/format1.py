@@ -5,7 +5,7 @@ that a script inside a server can read: see `_HEAD`.
 """
 
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -39,6 +39,15 @@ def decode_entry(data: bytes) -> Entry:
     """The entry behind the format byte."""
     try:
         return _decode_entry(data[1:])
+    except _DAMAGE:
+        raise CorruptRecord("a stored entry is damaged") from None
+
+
+def decode_entries(records: Sequence[bytes | Entry]) -> list[Entry]:
+    """The entries of a window at once, as far as they are not decoded yet; all of format 1."""
+    decode = _decode_entry
+    try:
+        return [decode(r[1:]) if type(r) is bytes else r for r in records]  # type: ignore[misc]
     except _DAMAGE:
         raise CorruptRecord("a stored entry is damaged") from None
 

@@ -29,7 +29,7 @@ from ctxbridge.rules import fold, identity, order
 from ctxbridge.rules.access import view
 from ctxbridge.wire import (
     decode_contact,
-    decode_entry,
+    decode_entries,
     decode_head,
     decode_record,
     encode_contact,
@@ -133,9 +133,9 @@ def open_turn(connection: sqlite3.Connection, claim: Claim) -> Opened:
     home = _write_opening(connection, claim, held, opening, message)
     replies: list[Entry] = []
     if answer and opening.tells:
-        replies = [decode_entry(body) for body in _entries(connection, home, answer.places)]
+        replies = decode_entries(_entries(connection, home, answer.places))
     places = order.newest(opening.head.seq, claim.window)
-    window = Window(_entries(connection, home, places), places, decode_entry)
+    window = Window(_entries(connection, home, places), places, decode_entries)
     context = view(
         opening.head, opening.contact, held.state if held else None, window,
         claim.address, claim.assurance, opening.turn,

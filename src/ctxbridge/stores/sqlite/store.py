@@ -41,7 +41,7 @@ from ctxbridge.rules.access import view
 from ctxbridge.stores.sqlite import schema, statements
 from ctxbridge.stores.sqlite.faults import typed
 from ctxbridge.stores.sqlite.writer import Work, Writer
-from ctxbridge.wire import decode_contact, decode_entry, decode_head, decode_record
+from ctxbridge.wire import decode_contact, decode_entries, decode_head, decode_record
 from ctxbridge.wire.keys import address_key, record_key
 
 T = TypeVar("T")
@@ -209,7 +209,7 @@ class SqliteStore:
         places = order.newest(head.seq, query.window)
         found = connection.execute(statements.ENTRIES, (row[0], places.start, head.seq)).fetchall()
         order.require_whole(places, len(found))
-        window = Window([body for (body,) in found], places, decode_entry)
+        window = Window([body for (body,) in found], places, decode_entries)
         return view(
             head, decode_contact(row[2]), row[3], window, query.address, query.assurance
         )  # fmt: skip
