@@ -15,6 +15,7 @@ from random import Random, SystemRandom
 
 from bench import machine, memory, sqlite, turn
 from bench.harness import Outcome, Plan, Skip, Unequal
+from bench.publish import RESULTS, publish
 from bench.report import Report
 
 SCENARIOS: dict[str, Callable[[Plan], Awaitable[Outcome]]] = {
@@ -22,7 +23,6 @@ SCENARIOS: dict[str, Callable[[Plan], Awaitable[Outcome]]] = {
     "sqlite": sqlite.run,
     "turn": turn.run,
 }
-LATEST = Path(__file__).parent / "results" / "latest.json"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -40,7 +40,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     report.load_after = machine.load()
     report.judge()
     print(report.as_markdown())
-    _write(report, options.json)
+    if options.json:
+        _write(report, options.json)
+    elif not options.quick and not options.only:
+        _write(report, RESULTS / "latest.json")
+        publish()
     return 0
 
 
@@ -48,7 +52,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench", description="Measure ctxbridge.")
     parser.add_argument("--quick", action="store_true", help="a rough run of some seconds")
     parser.add_argument("--only", choices=list(SCENARIOS), help="one scenario instead of all")
-    parser.add_argument("--json", type=Path, default=LATEST, help="where the figures go")
+    parser.add_argument("--json", type=Path, help="where the figures go; a full run is published")
     parser.add_argument("--seed", type=int, help="repeat the choices of an earlier run")
     return parser.parse_args(arguments)
 

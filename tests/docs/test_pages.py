@@ -35,3 +35,11 @@ def test_every_adapter_guard_and_store_has_its_place_in_the_pages():
 def test_the_pages_name_no_machine():
     for page in [*PAGES, ROOT / "constraints.txt", ROOT / "Makefile", ROOT / "pyproject.toml"]:
         assert not re.search(r"/(work|root|home/\w+)/", page.read_text()), page
+
+
+def test_the_figures_in_the_pages_are_those_of_the_latest_run():
+    from bench import publish
+
+    for page in publish.PAGES:
+        shown = page.read_text().split(publish.BEGIN)[1].split(publish.END)[0]
+        assert shown == publish.latest()

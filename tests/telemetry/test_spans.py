@@ -14,8 +14,9 @@ from ctxbridge.model.head import NO_TRACE
 CANARIES = ("canary-text", "+15550100001", "canary@example.org", "Canary Name")
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def exporter():
+    """OpenTelemetry takes a provider once in a process."""
     exporter = InMemorySpanExporter()
     provider = TracerProvider()
     provider.add_span_processor(SimpleSpanProcessor(exporter))

@@ -8,6 +8,7 @@ its beginning and length are those of an issuer.
 import re
 from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
+from itertools import accumulate
 
 from ctxbridge.errors import ConfigurationError
 from ctxbridge.guards.guard import FunctionGuard, TextCheck, allow, guard, modify
@@ -47,11 +48,24 @@ _SECRET = re.compile(
 KINDS = ("card", "iban", "ssn", "secret")
 
 
-def luhn(digits: str) -> bool:
-    """Whether the digits carry the check digit of ISO/IEC 7812 (payment cards)."""
-    doubled = (0, 2, 4, 6, 8, 1, 3, 5, 7, 9)
-    total = sum(int(d) for d in digits[-1::-2]) + sum(doubled[int(d)] for d in digits[-2::-2])
-    return total % 10 == 0
+class _Luhn:
+    """Check digits of ISO/IEC 7812 for any stretch of `digits`, by sums made once."""
+
+    _DOUBLED = (0, 2, 4, 6, 8, 1, 3, 5, 7, 9)
+
+    def __init__(self, digits: str) -> None:
+        plain = [int(d) for d in digits]
+        doubled = [self._DOUBLED[n] for n in plain]
+        pairs = list(zip(plain, doubled, strict=True))
+        self._sums = [
+            list(accumulate((pair[(i + odd) % 2] for i, pair in enumerate(pairs)), initial=0))
+            for odd in (0, 1)
+        ]
+
+    def holds(self, first: int, last: int) -> bool:
+        """Whether the digits from `first` to `last` carry a right check digit."""
+        sums = self._sums[last % 2]  # in these the digit at `last` counts plain
+        return (sums[last + 1] - sums[first]) % 10 == 0
 
 
 @lru_cache(maxsize=10_000)
@@ -68,13 +82,14 @@ def _cards(text: str) -> Iterator[Finding]:
         digits = "".join(text[i] for i in places)
         begins = [n for n, i in enumerate(places) if not n or places[n - 1] != i - 1]
         ends = {n for n, i in enumerate(places) if n + 1 == len(places) or places[n + 1] != i + 1}
+        luhn = _Luhn(digits)
         after = 0
         for first in begins:
             if first < after:
                 continue
             for length in _card_lengths(digits[first : first + 4]):
                 last = first + length - 1
-                if last in ends and luhn(digits[first : last + 1]):
+                if last in ends and luhn.holds(first, last):
                     yield Finding("card", places[first], places[last] + 1)
                     after = last + 1
                     break
