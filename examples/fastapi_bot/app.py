@@ -3,7 +3,9 @@
 Start it with ``python examples/fastapi_bot/app.py``; the README beside it names the settings.
 """
 
+import hmac
 import json
+import logging
 import os
 import time
 from collections.abc import AsyncIterator
@@ -22,6 +24,7 @@ from ctxbridge.ports import Channel
 
 KIB = 1024
 env = os.environ.get
+log = logging.getLogger("bot")
 
 
 class Notes(Struct):
@@ -35,6 +38,12 @@ bridge = Bridge(env("CTXBRIDGE_STORE", "sqlite:///bot.db"), tenant="bot", state=
 sms = Twilio(env("TWILIO_AUTH_TOKEN", ()), url=env("PUBLIC_URL"))
 mail = Email(authserv_id=env("MAIL_AUTHSERV_ID"))
 chat = WebChat(env("CHAT_SECRET", ()), app="bot")
+mail_key = env("MAIL_HOOK_KEY", "")
+if env("MAIL_AUTHSERV_ID") and not mail_key:
+    # Whoever can post a mail writes its Authentication-Results too: only your server may.
+    raise SystemExit(
+        "MAIL_AUTHSERV_ID is set, so MAIL_HOOK_KEY must be: your mail server's own key"
+    )
 
 
 async def think(turn: Turn[Notes]) -> str:
@@ -48,6 +57,8 @@ async def think(turn: Turn[Notes]) -> str:
 async def receive(adapter: Channel, request: RawRequest) -> tuple[Parsed, list[Message]]:
     """Verify, parse, and one turn per message: the same for every channel."""
     parsed = adapter.parse(request, adapter.verify(request))
+    for error in parsed.errors:  # a repetition cannot help; keep the request if you may need it
+        log.warning("%s: %s", adapter.name, error)
     answer: list[Message] = []
     for event in parsed.events:
         if isinstance(event, Inbound):
@@ -102,6 +113,9 @@ async def on_sms(request: Request) -> Response:
 @app.post("/hooks/email")
 async def on_mail(request: Request) -> JSONResponse:
     """A mail as it came (RFC 5322); the reply is told here, for nothing sends mail yet."""
+    key = request.headers.get("X-Mail-Hook-Key", "")
+    if mail_key and not hmac.compare_digest(key.encode(), mail_key.encode()):
+        raise HTTPException(403)
     parsed, answer = await receive(mail, await whole(request, 10 * KIB * KIB))
     told = {"replies": [m.text for m in answer], "errors": [str(e) for e in parsed.errors]}
     return JSONResponse(told, mail.reply(parsed, answer).status)

@@ -28,6 +28,7 @@ SETTINGS = {
     "TWILIO_AUTH_TOKEN": AUTH_TOKEN,
     "CHAT_SECRET": CHAT_SECRET,
     "MAIL_AUTHSERV_ID": "mx.example.com",
+    "MAIL_HOOK_KEY": "the mail server's key",
 }
 SHOP = "+15550100199"
 
@@ -39,7 +40,8 @@ class Service:
         self.url = f"http://127.0.0.1:{port}"
         self.chat_url = f"ws://127.0.0.1:{port}/chat"
         self.db = db
-        self.http = httpx.Client(timeout=20)
+        key = {"X-Mail-Hook-Key": SETTINGS["MAIL_HOOK_KEY"]}
+        self.http = httpx.Client(timeout=20, headers=key)
 
     def sms(self, sid: str, sender: str, body: str, token: str = AUTH_TOKEN) -> httpx.Response:
         form = {"MessageSid": sid, "From": sender, "To": SHOP, "Body": body, "NumMedia": "0"}
@@ -47,8 +49,9 @@ class Service:
         signature = RequestValidator(token).compute_signature(url, form)
         return self.http.post(url, data=form, headers={"X-Twilio-Signature": signature})
 
-    def mail(self, raw: bytes) -> httpx.Response:
-        return self.http.post(f"{self.url}/hooks/email", content=raw)
+    def mail(self, raw: bytes, key: str = SETTINGS["MAIL_HOOK_KEY"]) -> httpx.Response:
+        headers = {"X-Mail-Hook-Key": key}
+        return self.http.post(f"{self.url}/hooks/email", content=raw, headers=headers)
 
     def stored(self, address: str) -> list[tuple[str, str, str]]:
         """Channel, author and text of what this other process reads in the file."""
@@ -316,3 +319,25 @@ class TestSettings:
 
         assert (again.status_code, again.json()) == (503, {"error": "StoreReadOnly"})
         assert health.status_code == 503
+
+
+class TestMailDoor:
+    """Whoever can post a mail writes its Authentication-Results too."""
+
+    def test_only_the_mail_server_may_hand_mails_in(self, service: Service) -> None:
+        for key in ("", "guessed", "the mail server's key "):
+            assert service.mail(mail("eve@example.org", "door", "hi"), key).status_code == 403
+        assert service.stored("eve@example.org") == []
+
+    def test_it_does_not_start_where_anybody_could(self, tmp_path: Path) -> None:
+        done = subprocess.run(
+            [sys.executable, str(APP)],
+            cwd=tmp_path,
+            env={"PATH": os.environ["PATH"], "MAIL_AUTHSERV_ID": "mx.example.com"},
+            capture_output=True,
+            text=True,
+            timeout=20,
+            check=False,
+        )
+        assert done.returncode != 0
+        assert "MAIL_HOOK_KEY" in done.stderr

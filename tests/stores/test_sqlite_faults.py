@@ -48,9 +48,10 @@ async def refused_within_a_second(path, kind):
 
 
 class TestWrongFiles:
-    async def test_no_database(self, tmp_path):
+    @pytest.mark.parametrize("content", [b"x", b"my notes\n", b"These are my notes.\n" * 100])
+    async def test_no_database(self, tmp_path, content):
         path = tmp_path / "notes.txt"
-        path.write_bytes(b"These are my notes, and they are longer than a header.\n" * 100)
+        path.write_bytes(content)
         before = path.read_bytes()
         await refused_within_a_second(path, errors.UnknownFormat)
         assert path.read_bytes() == before

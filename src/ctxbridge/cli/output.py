@@ -1,6 +1,7 @@
 """What goes to stdout: JSON lines for programs, columns and colours for people."""
 
 import os
+import re
 import shutil
 import sys
 import unicodedata
@@ -14,10 +15,22 @@ NARROWEST, WIDEST = 40, 120
 
 
 def emit(value: Any) -> None:
-    """One JSON object on a line of its own, in UTF-8 whatever the terminal speaks."""
+    """One JSON object on a line of its own, in UTF-8 whatever the terminal speaks.
+
+    Characters that a terminal may obey are escaped, so a customer's text cannot steer it.
+    """
+    line = _STEERING.sub(_escaped, msgspec.json.encode(value).decode())
     sys.stdout.flush()
-    sys.stdout.buffer.write(msgspec.json.encode(value) + b"\n")
+    sys.stdout.buffer.write(line.encode() + b"\n")
     sys.stdout.buffer.flush()
+
+
+# C1 controls, and marks that turn the direction of what follows.
+_STEERING = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+
+
+def _escaped(match: "re.Match[str]") -> str:
+    return f"\\u{ord(match[0]):04x}"
 
 
 def say(text: str = "") -> None:

@@ -15,7 +15,7 @@ from ctxbridge.guards.guard import FunctionGuard, TextCheck, allow, guard, modif
 from ctxbridge.model import Finding, Verdict
 
 # What people and their keyboards put between the groups of a number.
-_GAP = r"[\s.\-\u2010-\u2015]{0,2}"
+_GAP = r"[\s.,/_\-\u2010-\u2015\u200b-\u200d\u2060]{0,3}"
 _DIGITS = re.compile(rf"[0-9](?:{_GAP}[0-9]){{11,59}}")
 # Beginning and lengths of card numbers (ISO/IEC 7812; lengths as the schemes publish them).
 _ISSUERS = (

@@ -143,13 +143,17 @@ def _consent_event(change: Consent, claim: Claim) -> Event:
     return Event("consent", change.at, claim.turn, data)
 
 
-def _flags(head: Head, entries: Iterable[Entry]) -> int:
-    flags = head.flags
-    if not flags & LABELLED:
-        for entry in entries:
-            if type(entry) is Message and entry.labels:
-                return flags | LABELLED
-    return flags
+def _flags(
+    head: Head, entries: Iterable[Entry], amended: Iterable[tuple[int, Message]] = ()
+) -> int:
+    """The head's flags after these entries: labels stay known."""
+    for entry in entries:
+        if type(entry) is Message and entry.labels:
+            return head.flags | LABELLED
+    for _, message in amended:
+        if message.labels:
+            return head.flags | LABELLED
+    return head.flags
 
 
 class Settling(Struct, frozen=True, gc=False):
@@ -175,9 +179,9 @@ def settle_turn(
     count = len(change.append)
     seq = head.seq + count
     revision = head.revision if change.state is None else head.revision + 1
-    flags = _flags(head, change.append)
-    if change.amend:
-        flags |= _flags(head, [message for _, message in change.amend])
+    flags = head.flags
+    if not flags & LABELLED:
+        flags = _flags(head, change.append, change.amend)
     if fence is None:
         fence = 0
         head = replace(head, seq=seq, revision=revision, flags=flags)

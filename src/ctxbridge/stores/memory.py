@@ -30,6 +30,8 @@ from ctxbridge.rules import fold, identity, order
 from ctxbridge.rules.access import view
 from ctxbridge.rules.fold import Settling, settle_turn
 
+_FORGET_EVERY = 64
+
 
 class _Home:
     """One contact's conversation. Entries are frozen, so they are shared and never copied."""
@@ -43,6 +45,12 @@ class _Home:
         self.entries: list[Entry] = []
         self.answers: dict[bytes, fold.Answer] = {}
         self.views: dict[Query, Context] = {}
+
+    def forget(self, now: int) -> None:
+        """Let go of the answers whose time is over; they stand in the order of their coming."""
+        answers = self.answers
+        while answers and answers[oldest := next(iter(answers))].until <= now:
+            del answers[oldest]
 
     def window(self, size: int) -> Window:
         places = order.newest(self.head.seq, size)
@@ -169,9 +177,8 @@ class MemoryStore:
             home.state = change.state
         if settling.answer:
             home.answers[change.turn] = settling.answer
-            oldest = next(iter(home.answers))
-            if home.answers[oldest].until <= change.now:
-                del home.answers[oldest]
+            if not head.seq % _FORGET_EVERY:
+                home.forget(change.now)
         if home.views:
             home.views.clear()
         return Committed(head.seq, head.revision)

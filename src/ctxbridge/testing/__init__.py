@@ -10,24 +10,25 @@
             async with MyStore() as store:
                 yield store
 
-Run with pytest and anyio's plugin. `store_machine` makes a Hypothesis state machine of any store;
-it needs the extra ``ctxbridge[testing]``.
+Run it with pytest. `store_machine` makes a Hypothesis state machine of any store. Both need the
+extra ``ctxbridge[testing]``.
 """
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from ctxbridge.testing.actor import Actor
-from ctxbridge.testing.contract import StoreContract
 
 if TYPE_CHECKING:
+    from ctxbridge.testing.contract import StoreContract
     from ctxbridge.testing.machine import store_machine
 
 __all__ = ["Actor", "StoreContract", "store_machine"]
 
+_HOMES = {"StoreContract": "contract", "store_machine": "machine"}
+
 
 def __getattr__(name: str) -> Any:
-    if name == "store_machine":
-        from ctxbridge.testing.machine import store_machine
-
-        return store_machine
-    raise AttributeError(f"module 'ctxbridge.testing' has no attribute {name!r}")
+    if name not in _HOMES:
+        raise AttributeError(f"module 'ctxbridge.testing' has no attribute {name!r}")
+    return getattr(import_module(f"ctxbridge.testing.{_HOMES[name]}"), name)

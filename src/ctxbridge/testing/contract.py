@@ -3,6 +3,7 @@
 from typing import Any
 
 import anyio
+import pytest
 from msgspec.structs import replace
 
 from ctxbridge.errors import Conflict, StoreClosed
@@ -36,7 +37,12 @@ async def raises(kind: type[Exception], awaitable: Any) -> Exception:
 
 
 class StoreContract:
-    """Subclass it, with a fixture `store` that gives an opened, empty store."""
+    """Subclass it, with a fixture `store` that gives an opened, empty store.
+
+    Each test runs on the event loops that anyio's plugin is told (its fixture `anyio_backend`).
+    """
+
+    pytestmark = pytest.mark.anyio
 
     # --- turns ----------------------------------------------------------------------------------
 

@@ -46,6 +46,7 @@ from ctxbridge.wire.keys import address_key, record_key
 
 T = TypeVar("T")
 
+_SHORTEST_HEADER = 16
 _NOT_OPEN = "the sqlite store is not open: use `async with`"
 
 
@@ -122,6 +123,9 @@ class SqliteStore:
             raise ValueError  # SQLite would take what stands before it for the name
         if Path(self.path).is_dir():
             raise UnknownFormat("this is a folder; name a file in it")
+        if Path(self.path).is_file() and 0 < Path(self.path).stat().st_size < _SHORTEST_HEADER:
+            # Of a file that is shorter than a header's mark SQLite makes a new database.
+            raise UnknownFormat("the file is no SQLite database; choose another path")
         self._process, self._notes = os.getpid(), ()
         if self._mode == "ro" or not self._start_writing():
             self._start_reading()
