@@ -325,7 +325,7 @@ class TestMailDoor:
     """Whoever can post a mail writes its Authentication-Results too."""
 
     def test_only_the_mail_server_may_hand_mails_in(self, service: Service) -> None:
-        for key in ("", "guessed", "the mail server's key "):
+        for key in ("", "guessed", "the mail server's key."):
             assert service.mail(mail("eve@example.org", "door", "hi"), key).status_code == 403
         assert service.stored("eve@example.org") == []
 
