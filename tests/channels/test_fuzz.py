@@ -30,7 +30,7 @@ ANSWER = [Message(b"t", "agent", "sms", (Text("<ok> \x00\ud800"),), 0)]
 BITS = [b"", b"\x00", b"\xff", b"\xed\xa0\x80", b"%", b"%ff", b"=", b"&", b"+", b'"', b"\\", b"\\ud800", b"{", b"[",
         b"}", b":", b";", b",", b"<", b">", b"(", b")", b"@", b"\r\n", b"\r", b"\n", b"\r\n\r\n", b"--B", b"--B--",
         b"=?utf-8?q?", b"?=", b"=?x?B?", b"1e400", b"-1", b"99999999999999999999", b"null", b"true", b"*0*=", b"''",
-        b"From: ", b"<div hidden>", b"</div>", b"<!--", b"&#x110000;", b"boundary=", b"charset=idna", b"base64",
+        b"From: ", b"<div hidden>", b"</div>", b"<!--", b"&#x110000;", b"&#" + b"9" * 5000, b"boundary=", b"charset=idna", b"base64",
         "\u202e٣é😀".encode(), b"On 1 Jan 2024 at 10:00 a@b wrote:\n", b"> ", b"-- \n", b"multipart/", b"a" * 300]  # fmt: skip
 
 MAILS = [

@@ -40,6 +40,8 @@ HOSTILE: dict[str, Callable[[], bytes]] = {
     "content types": lambda: (
         MIXED + (b"--B\r\nContent-Type: a/b" + b';"' * 4000 + b"\r\n\r\n") * 190
     ),
+    "lines in parts": lambda: MIXED + b"--B\r\n\r\n" + b"--Bx\r\n" * 170_000,
+    "18 nested, lines": lambda: nested(18) + b"\r\n" + b"x\r\n" * 99_000,
     "lines": lambda: b"\r\n" + b"\n" * 400_000,
 }
 BOUNDED: dict[str, Callable[[], bytes]] = {
@@ -55,6 +57,13 @@ BOUNDED: dict[str, Callable[[], bytes]] = {
     "comments": lambda: b"Content-Type: text/html\r\n\r\n" + b"<!--" * 1_000_000,
     "open attributes": lambda: b"Content-Type: text/html\r\n\r\n" + b"<a b=\"'" * 500_000,
     "styles": lambda: b"Content-Type: text/html\r\n\r\n" + (b"<a style='" + b"/*" * 2000 + b"'>") * 100,
+    "parts of paragraphs": lambda: (
+        MIXED + (b"--B\r\nContent-Type: text/html\r\n\r\n" + b"<p>" * 9000 + b"\r\n") * 18
+    ),
+    "attributes": lambda: b"Content-Type: text/html\r\n\r\n<p" + b" a" * 250_000 + b">",
+    "bad GB 18030": lambda: (
+        b"Content-Type: text/plain; charset=gb18030\r\n\r\n" + b"\x81\x30\x81\xff" * 2_600_000
+    ),
     "quotes and words": lambda: b"\r\n" + b"> a\nb\n" * 40_000,
 }  # fmt: skip
 
@@ -79,6 +88,24 @@ def test_hostile_mail_within_the_limits_is_read_in_time(name: str) -> None:
     parsed, seconds = timed(FROM + BOUNDED[name]())
     assert message_of(parsed).sender.value == "ann@example.org"
     assert seconds < 2
+
+
+def test_more_tags_than_are_read_are_reported_for_the_whole_mail() -> None:
+    part = b"--B\r\nContent-Type: text/html\r\n\r\n" + b"<b>x</b>" * 20_000 + b"\r\n"
+    message = message_of(parse(FROM + MIXED + part * 2))
+    assert message.text.count("x") == 25_000
+    assert message.flags == ("truncated",)
+    assert message_of(parse(FROM + MIXED + part)).flags == ()
+
+
+def test_a_mail_with_ten_megabytes_of_file_that_is_forwarded_is_read() -> None:
+    file = b"Content-Type: a/b\r\n\r\n" + b"x" * 76 + b"\r\n"
+    inner = nested(3) + file + (b"x" * 76 + b"\r\n") * 134_000
+    head = b"Content-Type: multipart/mixed; boundary=B\r\n\r\n--B\r\n\r\nhi\r\n"
+    message = message_of(
+        parse(FROM + head + b"--B\r\nContent-Type: message/rfc822\r\n\r\n" + inner)
+    )
+    assert message.text == "hi"
 
 
 def test_twenty_nested_parts_are_read() -> None:

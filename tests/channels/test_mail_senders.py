@@ -75,6 +75,13 @@ SENDERS: list[tuple[bytes, str, tuple[str, ...]]] = [
     (b"From: <=?utf-8?q?b=40bank.com?=>", "", PLAIN),
     (b"From: =?utf-8?q?b@bank.com?=", "", PLAIN),
     (b'From: "b c"@bank.com', "", PLAIN),
+    (b'From: "b\\"x"@bank.com', "", PLAIN),
+    (b'From: <"b\\"x"@bank.com>', "", PLAIN),
+    (b'From: <"b"x"@bank.com>', "", PLAIN),
+    (b'From: x"b"@bank.com', "", PLAIN),
+    (b'From: "x b@bank.com y"@evil.com', "", PLAIN),
+    ("From: \u212aate@ban\u212a.com".encode(), "\u212aate@ban\u212a.com", PLAIN),
+    ("From: \u212bSE@x.y".encode(), "\u212bse@x.y", PLAIN),
     (b"From: @bank.com", "", PLAIN),
     (b"From: b@", "", PLAIN),
     (b"From: <>", "", PLAIN),
@@ -145,9 +152,20 @@ def test_our_own_server_may_vouch_for_the_sender(results: bytes) -> None:
         b"Authentication-Results: mx.ours; x=(" + b"(" * 5000 + b"; dmarc=pass header.from=x.y\r\n",
         b"Authentication-Results: mx.ours 2; dmarc=pass header.from=x.y\r\n",
         b"Authentication-Results:\r\n" + PASS,
+        # The server's own words, swallowed by what the sender left open before them.
+        (
+            b'Authentication-Results: mx.ours; spf=pass (mx: domain of "x);dmarc=pass header.from=x.y;'
+            b'x=(("@evil.com designates 1.2.3.4) smtp.mailfrom=evil.com; dmarc=fail header.from=x.y\r\n'
+        ),
+        (
+            b"Authentication-Results: mx.ours; spf=pass smtp.mailfrom=a;dmarc=pass header.from=x.y;"
+            b'x="@evil.com; dmarc=fail header.from=x.y\r\n'
+        ),
+        "Authentication-Results: mx.ours; dmar\u212a=pass header.from=x.y\r\n".encode(),
+        b"Authentication-Results : mx.ours; dmarc=fail header.from=x.y\r\n" + PASS,
         b"Authentication-Results: mx.ours; " + b"a=b; " * 3000 + b"dmarc=pass header.from=x.y\r\n",
     ],
-    ids=range(19),
+    ids=range(23),
 )
 def test_nobody_else_may_and_no_forgery_below(results: bytes) -> None:
     """Acceptance 72."""
@@ -156,10 +174,48 @@ def test_nobody_else_may_and_no_forgery_below(results: bytes) -> None:
 
 @pytest.mark.parametrize(
     "head",
-    [b"From: evil@x.y\r\nFrom: evil@x.y", b"From: evil@x.y, b@x.y", b"From: <evil@x.y> <b@x.y>"],
+    [
+        b"From: evil@x.y\r\nFrom: evil@x.y",
+        b"From : a@b.c\r\nFrom: evil@x.y",
+        b"From: evil@x.y, b@x.y",
+        b"From: <evil@x.y> <b@x.y>",
+    ],
 )
 def test_an_ambiguous_sender_is_never_more_than_claimed(head: bytes) -> None:
     assert mail(PASS + head, OURS).assurance == Assurance.CLAIMED
+
+
+def test_the_kelvin_sign_is_no_k_where_somebody_vouches() -> None:
+    results = PASS.replace(b"x.y", b"k.y")
+    assert mail(results + "From: evil@\u212a.y".encode(), OURS).assurance == Assurance.CLAIMED
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"\r\n\nFrom: a@x.y\r\nSubject: Hi\r\n\r\nHello",
+        b"\xef\xbb\xbfFrom: a@x.y\r\nSubject: Hi\r\n\r\nHello",
+        b"From \t: a@x.y\r\nSubject : Hi\r\n\r\nHello",
+        b"garbage\r\nFrom: a@x.y\r\nSubject: Hi\r\n\r\nHello",
+        b"From: a@x.y\r\ngarbage\r\n , b@bank.com\r\nSubject: Hi\r\n\r\nHello",
+        b"From a@x.y Thu May 28 20:26:40 2026\nFrom: a@x.y\nSubject: Hi\n\nHello",
+        b"From: a@x.y\rgarbage\rSubject: Hi\r\rHello",
+        b"From: a@x.y\nSubject: Hi\nHello",
+    ],
+    ids=range(8),
+)
+def test_a_header_block_with_a_flaw_is_read(raw: bytes) -> None:
+    message = message_of(Email().parse(with_body(raw), UNSIGNED))
+    found = (message.sender.value, message.subject, message.text, message.flags)
+    assert found == ("a@x.y", "Hi", "Hello", ())
+
+
+def test_words_that_follow_headers_without_an_empty_line_are_not_taken_for_a_flaw() -> None:
+    raw = b"From: a@x.y\nHello\nthere\nmy\norder\nNumber: 5\n\ngarbage\nFrom: b@x.y\n"
+    message = message_of(Email().parse(with_body(raw), UNSIGNED))
+    assert message.text == "Hello\nthere\nmy\norder\nNumber: 5\n\ngarbage\nFrom: b@x.y"
+    raw = b"From: a@x.y\n\ngarbage\nX : y\n"
+    assert message_of(Email().parse(with_body(raw), UNSIGNED)).text == "garbage\nX : y"
 
 
 @pytest.mark.parametrize(

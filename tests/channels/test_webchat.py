@@ -25,6 +25,7 @@ SECRET = "s" * 32
 SECONDS = NOW // 1000
 CLAIMS = {"sub": "visitor-7", "exp": SECONDS + 60, "aud": "webchat"}
 FRAME = {"type": "message", "client_msg_id": "m1", "text": "Hello", "sent_at": NOW - 5}
+NAMED = FRAME | {"visitor": "v1"}
 UNSIGNED = Verification("unsigned")
 
 
@@ -77,7 +78,9 @@ def test_a_token_of_ours_names_its_person() -> None:
         {"sub": "visitor-7"},
         CLAIMS | {"exp": 10**30},
         CLAIMS | {"exp": -1},
-        CLAIMS | {"exp": SECONDS + 0.5},
+        CLAIMS | {"exp": SECONDS - 0.5},
+        CLAIMS | {"exp": 1e12},
+        CLAIMS | {"iat": SECONDS + 60.5},
         CLAIMS | {"exp": True},
         CLAIMS | {"exp": None},
         CLAIMS | {"nbf": SECONDS + 61},
@@ -106,6 +109,7 @@ def test_claims_that_do_not_hold_fail(claims: dict[str, object]) -> None:
     "claims",
     [
         {"sub": "visitor-7", "exp": SECONDS + 1},
+        CLAIMS | {"exp": SECONDS + 0.5, "iat": SECONDS - 0.25, "nbf": float(SECONDS)},
         CLAIMS | {"iat": SECONDS + 60, "nbf": SECONDS + 60},
         CLAIMS | {"aud": ["other", "webchat"]},
         CLAIMS | {"more": {"deep": [1, 2, 3]}},
@@ -185,12 +189,18 @@ def test_a_websocket_may_send_its_token_in_the_frame() -> None:
     assert message_of(both(request)).sender == Address("chat", "visitor-7")
 
 
-def test_without_a_secret_visitors_are_anonymous() -> None:
+def test_without_a_secret_visitors_are_anonymous_but_not_one_person() -> None:
     open_house = WebChat()
-    named = message_of(both(frame(None, FRAME | {"visitor": "v1"}), open_house))
-    nobody = message_of(both(frame(None), open_house))
+    named = message_of(both(frame(None, NAMED), open_house))
     assert (named.sender.value, named.assurance) == ("v1", Assurance.ANONYMOUS)
-    assert (nobody.sender.value, nobody.assurance) == ("anonymous", Assurance.ANONYMOUS)
+    assert "a visitor or a token is needed" in reason(both(frame(None), open_house))
+
+
+def test_a_token_that_nobody_checked_gives_a_name_and_no_assurance() -> None:
+    """As `ctxbridge parse` shows it, which has no secret to check with."""
+    message = message_of(WebChat().parse(frame(minted(CLAIMS | {"login": True})), UNSIGNED))
+    assert (message.sender.value, message.assurance) == ("visitor-7", Assurance.ANONYMOUS)
+    assert reason(WebChat().parse(frame("a.b.c"), UNSIGNED)).startswith("Malformed")
 
 
 def test_a_visitor_named_in_the_frame_does_not_replace_the_token() -> None:
@@ -233,21 +243,21 @@ def test_two_visitors_never_share_an_id() -> None:
         b"[" * 60_000,
         b'{"type":"message","x":' + b'{"a":' * 9_000,
         b'{"type":"message","client_msg_id":"a","text":"\xff"}',
-        FRAME | {"type": "typing"},
-        FRAME | {"type": 1},
-        FRAME | {"client_msg_id": ""},
-        FRAME | {"client_msg_id": "x" * 129},
-        FRAME | {"client_msg_id": "a\u0000b"},
-        FRAME | {"client_msg_id": 7},
-        FRAME | {"text": ""},
-        FRAME | {"text": " \n "},
-        FRAME | {"text": "x" * 16_001},
-        FRAME | {"text": None},
-        FRAME | {"sent_at": -1},
-        FRAME | {"sent_at": "soon"},
-        FRAME | {"sent_at": 10**30},
-        FRAME | {"visitor": "a\nb"},
-        FRAME | {"pad": "x" * 70_000},
+        NAMED | {"type": "typing"},
+        NAMED | {"type": 1},
+        NAMED | {"client_msg_id": ""},
+        NAMED | {"client_msg_id": "x" * 129},
+        NAMED | {"client_msg_id": "a\u0000b"},
+        NAMED | {"client_msg_id": 7},
+        NAMED | {"text": ""},
+        NAMED | {"text": " \n "},
+        NAMED | {"text": "x" * 16_001},
+        NAMED | {"text": None},
+        NAMED | {"sent_at": -1},
+        NAMED | {"sent_at": "soon"},
+        NAMED | {"sent_at": 10**30},
+        NAMED | {"visitor": "a\nb"},
+        NAMED | {"pad": "x" * 70_000},
     ],
 )
 def test_what_is_no_frame_is_malformed(body: dict[str, object] | bytes) -> None:
@@ -258,7 +268,7 @@ def test_what_is_no_frame_is_malformed(body: dict[str, object] | bytes) -> None:
 
 
 def test_a_surrogate_in_text_is_replaced_or_refused_but_never_kept() -> None:
-    body = b'{"type":"message","client_msg_id":"a","text":"x\\ud800y\\u0000z"}'
+    body = b'{"type":"message","client_msg_id":"a","text":"x\\ud800y\\u0000z","visitor":"v"}'
     for event in WebChat().parse(frame(None, body), UNSIGNED).events:
         assert event.text.encode()
 

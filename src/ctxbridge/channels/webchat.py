@@ -49,8 +49,8 @@ LEEWAY_SECONDS = 60
 
 JSON = "application/json"
 
-# A time that is no whole number of seconds within three thousand years is no time of ours.
-Seconds = Annotated[int, Meta(ge=0, le=10**11)]
+# A time beyond three thousand years is no time of ours. Seconds may have a fraction (RFC 7519, 2).
+Seconds = Annotated[float, Meta(ge=0, le=10**11)]
 Milliseconds = Annotated[int, Meta(ge=0, le=10**14)]
 
 # What msgspec raises for bytes that are no JSON, no UTF-8, or nested too deep.
@@ -91,7 +91,8 @@ class WebChat:
     """The web chat of one `app`, which is the endpoint's name and the token's audience.
 
     `secret` signs tokens: at least 32 random bytes (RFC 7518, 3.2), or several while one is being
-    replaced; the first one mints. Without a secret everybody is an anonymous visitor. Frames over
+    replaced; the first one mints. Without a secret everybody is an anonymous visitor, told from
+    others by what the browser calls itself: each needs a random id of its own. Frames over
     `max_bytes` are malformed. Raises `ConfigurationError` for an empty secret.
     """
 
@@ -175,7 +176,7 @@ class WebChat:
             return malformed(f"text must be 1 to {MAX_TEXT_CHARACTERS} characters")
         writer = self._writer(request, verification, frame)
         if writer is None:
-            return malformed("the visitor's name must be 1 to 200 printable characters")
+            return malformed("a visitor or a token is needed: 1 to 200 printable characters")
         subject, assurance = writer
         message = Inbound(
             channel=self.channel,
@@ -243,14 +244,14 @@ class WebChat:
         self, request: RawRequest, verification: Verification, frame: _Frame
     ) -> tuple[str, Assurance] | None:
         """Who writes and how sure that is, from the claims that `verify` has found good."""
-        if verification.status != "verified":
-            visitor = frame.visitor or "anonymous"
-            named = _is_name(visitor, MAX_SUBJECT_CHARACTERS)
-            return (visitor, Assurance.ANONYMOUS) if named else None
         claims = _claims(self._token(request) or b"")
-        if claims is None or not _is_name(claims.sub, MAX_SUBJECT_CHARACTERS):
-            return None
-        return claims.sub, Assurance.AUTHENTICATED if claims.login else Assurance.CHANNEL
+        subject = claims.sub if claims else ""
+        assurance = Assurance.AUTHENTICATED if claims and claims.login else Assurance.CHANNEL
+        if verification.status != "verified":
+            # No common name for all: they would read each other's words. A token that nobody has
+            # checked says no more than the browser does.
+            subject, assurance = frame.visitor or subject, Assurance.ANONYMOUS
+        return (subject, assurance) if _is_name(subject, MAX_SUBJECT_CHARACTERS) else None
 
 
 def _failed(reason: str) -> Verification:

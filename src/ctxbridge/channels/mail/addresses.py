@@ -1,6 +1,6 @@
 """Address headers (RFC 5322, 3.4), in one pass over their characters."""
 
-from ctxbridge.channels.mail.headers import MAX_MAILBOXES, Mailbox, canonical, text
+from ctxbridge.channels.mail.headers import MAX_MAILBOXES, Mailbox, canonical, is_atom, text
 
 
 class _Entry:
@@ -57,9 +57,11 @@ def _entries(raw: str) -> list[_Entry]:
     while at < end:
         entry, char = entries[-1], raw[at]
         if char == '"':
+            start = at
             at, inside = _until(raw, at + 1, '"')
-            if at < end and raw[at] == "@":  # a quoted local part: "ann lee"@example.org
-                entry.words.append(f'"{inside}"')
+            if at < end and raw[at] == "@":  # a quoted local part, as it stands: "ann"@example.org
+                # One that needs its quotes is none of ours, and no word in it is an address.
+                entry.words.append(raw[start:at] if is_atom(raw[start + 1 : at - 1]) else '"')
             else:
                 entry.quoted.append(inside)
                 entry.words.append(" ")

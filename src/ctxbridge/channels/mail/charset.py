@@ -1,6 +1,7 @@
 """Bytes to text, whatever the mail says its charset is."""
 
 import re
+from codecs import getincrementaldecoder
 from encodings.aliases import aliases
 
 # Only codecs of text that run in one pass. What else Python knows under such a name - utf-7, idna,
@@ -46,9 +47,10 @@ def codec(name: str) -> str | None:
     return found if found in _CODECS else None
 
 
-def decode(data: bytes, charset: str = "") -> str:
+def decode(data: bytes, charset: str = "", *, cut: bool = False) -> str:
     """`data` as text. Never raises: a charset that is unknown or a lie is guessed.
 
+    With `cut` a character that is not complete at the end is left out: the charset is no lie then.
     The order: as said; as UTF-8; as said with marks for a few bad bytes; as windows-1252.
     """
     said = codec(charset)
@@ -56,7 +58,7 @@ def decode(data: bytes, charset: str = "") -> str:
         if name is None:
             continue
         try:
-            return data.decode(name)
+            return getincrementaldecoder(name)().decode(data, not cut)
         except UnicodeError:
             continue
     # One damaged character must not turn a whole Japanese mail into Western letters.

@@ -10,6 +10,7 @@ import calendar
 import re
 from collections.abc import Iterator
 from email.utils import parsedate_tz
+from string import ascii_lowercase, ascii_uppercase
 from urllib.parse import unquote_to_bytes
 
 from msgspec import Struct
@@ -33,7 +34,10 @@ _SPACES = re.compile(r"\s+")
 _MESSAGE_ID = re.compile(rf"<([!-;=?-~]{{1,{MAX_ID_CHARACTERS}}})>")
 _BARE_ID = re.compile(rf"[!-;=?-~]{{1,{MAX_ID_CHARACTERS}}}")
 _CHARSET = re.compile(r"=\?([^?\s*]{1,64})(?:\*[^?\s]{0,64})?\?([bBqQ])\?")
+_WORD = r"[^\s()<>@,;:\\\"/\[\]?=]+"
+_VALUE = re.compile(rf"[\s\"']*({_WORD})(?:\s*/\s*({_WORD}))?")
 _DOMAIN = re.compile(r"(?:[\w-]+(?:\.[\w-]+)*\.?|\[[0-9A-Za-z:.]+\])")
+_LOWER = str.maketrans(ascii_uppercase, ascii_lowercase)
 _ATOM = re.compile(r"[^\s\"(),:;<>@\[\\\]\x00-\x1f\x7f]+")
 
 
@@ -153,28 +157,49 @@ def date(raw: str, received_at: int) -> int:
 
 
 def parameters(raw: str) -> tuple[str, dict[str, str]]:
-    """A structured header's value, lower-cased, and its parameters (RFC 2045, RFC 2231 decoded)."""
-    pieces = _split(eight_bit(raw))
+    """A structured header's value, lower-cased, and its parameters (RFC 2045, RFC 2231 decoded).
+
+    The value comes without quotes, blanks and comments; parameters may follow it without semicolon.
+    """
+    value, *pieces = _split(eight_bit(raw))
+    value, rest = _value(value)
+    pieces.insert(0, rest)
     plain: dict[str, str] = {}
     pieced: dict[str, dict[int, str]] = {}
-    for piece in pieces[1:]:
-        name, equals, value = piece.partition("=")
-        name, value = name.strip().lower(), value.strip()
+    for piece in pieces:
+        name, equals, given = piece.partition("=")
+        name, given = name.strip().lower(), given.strip()
         if not equals:
             continue
-        if value.startswith('"'):
-            value = _unquoted(value)
+        if given.startswith('"'):
+            given = _unquoted(given)
         base, star, rest = name.partition("*")
         if not star:
-            plain.setdefault(name, value)
+            plain.setdefault(name, given)
             continue
         number = rest.rstrip("*")
         place = int(number) if number.isascii() and number.isdigit() and len(number) < 4 else 0
         mark = "%" if rest.endswith("*") or not rest else "="
-        pieced.setdefault(base, {}).setdefault(place, mark + value)
+        pieced.setdefault(base, {}).setdefault(place, mark + given)
     for base, found in pieced.items():
         plain[base] = _joined(found)
-    return pieces[0].strip().lower(), plain
+    return value, plain
+
+
+def _value(raw: str) -> tuple[str, str]:
+    """``type/subtype`` or a word at the beginning of `raw`, and the rest; all of it if neither."""
+    found = _VALUE.match(raw)
+    if found is None:
+        return raw.strip().lower(), ""
+    kind, below = found[1], found[2]
+    value = kind if below is None else f"{kind}/{below}"
+    return value.strip("'").lower(), raw[found.end() :].lstrip("\"' ,:")
+
+
+def is_media_type(value: str) -> bool:
+    """Whether `value` is ``type/subtype`` (RFC 2045, 5.1)."""
+    found = _VALUE.fullmatch(value)
+    return found is not None and found[2] is not None
 
 
 def _joined(pieces: dict[int, str]) -> str:
@@ -235,9 +260,18 @@ def canonical(address: str) -> str:
     local, at, domain = address.rpartition("@")
     local, domain = local.strip(), domain.strip()
     if local.startswith('"') and local.endswith('"') and len(local) > 2:
-        inside = _unquoted(local)
-        local = inside if _ATOM.fullmatch(inside) else ""
+        local = local[1:-1]
     sized = 0 < len(local) <= MAX_LOCAL and 0 < len(domain) <= MAX_DOMAIN
-    if not (at and sized and _ATOM.fullmatch(local) and _DOMAIN.fullmatch(domain)):
+    if not (at and sized and is_atom(local) and _DOMAIN.fullmatch(domain)):
         return ""
-    return f"{local.lower()}@{domain.lower().rstrip('.')}"
+    return lower(f"{local}@{domain.rstrip('.')}")
+
+
+def is_atom(local: str) -> bool:
+    """Whether a local part is one without quotes, so that it can be written in one way only."""
+    return _ATOM.fullmatch(local) is not None
+
+
+def lower(text: str) -> str:
+    """A-Z in lower case. `str.lower` makes the Kelvin sign a k too, and one of two mailboxes."""
+    return text.translate(_LOWER)

@@ -5,12 +5,13 @@ in this Python, and a mail may hold thousands of them. Every step here goes forw
 """
 
 import re
-from html import unescape
+from html import unescape as _unescape
 
 from msgspec import Struct
 
 MAX_QUOTE_DEPTH = 10
 MAX_OPEN = 2000
+MAX_TAGS = 50_000
 
 _START = re.compile(r"<[a-zA-Z/!?]")  # any other "<" is text
 _NAME = re.compile(r"[a-zA-Z][^\s/>]*")
@@ -19,6 +20,7 @@ _ATTRIBUTE = re.compile(
 )
 _SPACES = re.compile(r"[ \t\r\n\f]+")
 _SIZE = re.compile(r"([0-9]*\.?[0-9]+)(px|pt|pc|cm|mm|in|rem|vw|vh|em|ex|ch|%)?")
+_NUMBER = re.compile(r"&#0*+([0-9]{1,8}+)[0-9]*+")
 _COMMENT = re.compile(r"/\*[^*]*\*/")
 
 _VOID = frozenset(
@@ -105,10 +107,15 @@ _ENDS = {
 
 
 class Rendered(Struct):
-    """The text of a page. `hidden` says that there were words no reader would have seen."""
+    """The text of a page. `hidden` says that there were words no reader would have seen.
+
+    `tags` counts its tags and attributes; `cut` says that there were more than are read.
+    """
 
     text: str
     hidden: bool
+    tags: int = 0
+    cut: bool = False
 
 
 class _Look(Struct, frozen=True):
@@ -124,21 +131,30 @@ class _Look(Struct, frozen=True):
         return not (self.gone or self.tiny or self.invisible)
 
 
-def render(html: str) -> Rendered:
-    """The visible text of `html`. Quotes get ``> `` in front, as in a mail of plain text."""
+def render(html: str, tags: int = MAX_TAGS) -> Rendered:
+    """The visible text of `html`. Quotes get ``> `` in front, as in a mail of plain text.
+
+    It ends behind the first `tags` tags and attributes: they cost far more than words.
+    """
     page = _Page()
     at, end = 0, len(html)
-    while at < end:
+    while at < end and page.tags < tags:
         found = _START.search(html, at)
         start = found.start() if found else end
         if start > at:
             page.text(html[at:start])
         at = _markup(html, start, page) if start < end else end
-    return Rendered(page.finish(), page.hidden)
+    return Rendered(page.finish(), page.hidden, page.tags, at < end)
+
+
+def unescape(text: str) -> str:
+    """Character references resolved. Python refuses numbers of thousands of digits, so cut them."""
+    return _unescape(_NUMBER.sub(r"&#\1", text) if "&#" in text else text)
 
 
 def _markup(html: str, start: int, page: "_Page") -> int:
     """Read what begins with the ``<`` at `start`; where it goes on."""
+    page.tags += 1
     if html.startswith("<!--", start):
         return _after(html, "-->", start + 2)
     if html.startswith(("<!", "<?"), start):
@@ -157,6 +173,7 @@ def _markup(html: str, start: int, page: "_Page") -> int:
         if found[1].lower() in ("style", "hidden", "type"):
             attributes.setdefault(found[1].lower(), unescape((found[2] or "").strip("\"'")))
         at = found.end()
+        page.tags += 1
     at = _after(html, ">", at)
     page.open(tag, attributes)
     if tag in _RAW:
@@ -176,6 +193,7 @@ class _Page:
 
     def __init__(self) -> None:
         self.hidden = False
+        self.tags = 0
         self._lines: list[str] = []
         self._line: list[str] = []
         self._open: list[tuple[str, _Look]] = []

@@ -6,6 +6,7 @@ nothing more.
 """
 
 import binascii
+import re
 from collections.abc import Iterator
 from email.feedparser import BytesFeedParser
 from email.message import Message
@@ -17,14 +18,17 @@ from msgspec import Struct
 
 from ctxbridge.channels.mail import headers
 from ctxbridge.channels.mail.charset import decode
-from ctxbridge.channels.mail.html import render
+from ctxbridge.channels.mail.html import MAX_TAGS, render
 from ctxbridge.errors import Malformed
 from ctxbridge.model import Attachment
 from ctxbridge.rules.text import clean
 
 PIECE = 64 * 1024
 MAX_LINES = 300_000
-MAX_LOOKS = 2_000_000
+# 10 MiB of base64 are 136,000 lines: an ordinary mail with a big file must stay possible, and also
+# if it is forwarded, some parts deep.
+MAX_LINES_IN_PARTS = 160_000
+MAX_LOOKS = 1_000_000
 MAX_PARTS = 200
 MAX_DEPTH = 20
 MAX_HEADERS = 1000
@@ -34,12 +38,19 @@ MAX_ALL_HEADER_CHARACTERS = 384 * 1024
 MAX_REFERENCES_CHARACTERS = 2 * 1024 * 1024
 MAX_ATTACHMENTS = 100
 MAX_NAME_CHARACTERS = 255
+MAX_STRAY_LINES = 3
 MAX_TEXT_BYTES = 256 * 1024
+MAX_DECODED_BYTES = 4 * MAX_TEXT_BYTES
 MAX_HTML_CHARACTERS = 512 * 1024
 
 # A reply in a long thread may name thousands of ids; all but the newest are dropped later.
 _LONG = frozenset({"references", "in-reply-to"})
-_TEXT = frozenset({"text/plain", "text/html", "text"})
+# What is written to be read. Calendars, tables and cards are files, as is what nobody has named.
+_PLAIN = frozenset({"text/plain", "text", "plain/text", "text/*"})
+_TEXT = _PLAIN | {"text/html", "text/markdown", "text/enriched", "text/richtext"}
+_BOM = b"\xef\xbb\xbf"
+_END_OF_HEADERS = re.compile(rb"(?>\r\n|\r|\n)(?=[\r\n])")
+_FIELD = re.compile(rb"([!-9;-~]+)[ \t]*:")
 _FORBIDDEN = '<>:"|?*'
 
 
@@ -47,14 +58,17 @@ class Body(Struct):
     """What a mail says: its text, its attachments, and facts for guards.
 
     `hidden` says that words were left out that no reader would see, `cut` that `text` ends early,
-    `html_left` how many characters of HTML may still be rendered.
+    `plain_left`, `html_left` and `tags_left` how many bytes of plain text, characters and tags of
+    HTML may still be read.
     """
 
     text: str = ""
     attachments: tuple[Attachment, ...] = ()
     hidden: bool = False
     cut: bool = False
+    plain_left: int = MAX_DECODED_BYTES
     html_left: int = MAX_HTML_CHARACTERS
+    tags_left: int = MAX_TAGS
 
 
 class _Budget:
@@ -83,6 +97,8 @@ class Part(Message):
             looks = payload.depth * self._budget.lines
             if self._budget.parts > MAX_PARTS or payload.depth > MAX_DEPTH or looks > MAX_LOOKS:
                 _refuse("the mail has too many parts, or too deep")
+            if self._budget.lines > MAX_LINES_IN_PARTS:
+                _refuse("the mail has too many lines")
         super().attach(payload)  # type: ignore[arg-type]
 
     def set_raw(self, name: str, value: str) -> None:
@@ -126,6 +142,7 @@ def parse(raw: bytes, max_bytes: int) -> Part:
     lines = raw.count(b"\n") + raw.count(b"\r") - raw.count(b"\r\n")
     if lines > MAX_LINES:
         _refuse("the mail has too many lines")
+    raw = _mended(raw)
     try:
         parser = BytesFeedParser(partial(Part, _Budget(lines)), policy=compat32)
         # By the piece: as one it would be held several times over, four bytes for each.
@@ -134,6 +151,40 @@ def parse(raw: bytes, max_bytes: int) -> Part:
         return cast("Part", parser.close())
     except RecursionError:
         _refuse("the mail is nested too deep")
+
+
+def _mended(raw: bytes) -> bytes:
+    """`raw` without what is in front of its headers, and with a header block that can be read."""
+    raw = raw.removeprefix(_BOM).lstrip(b"\r\n")
+    limit = MAX_REFERENCES_CHARACTERS + MAX_ALL_HEADER_CHARACTERS
+    found = _END_OF_HEADERS.search(raw, 0, limit)
+    if found is None and len(raw) > limit:
+        return raw
+    end = found.end() if found else len(raw)
+    head = _fields(raw[:end].splitlines(keepends=True))
+    return raw if raw.startswith(head) and len(head) == end else head + raw[end:]
+
+
+def _fields(lines: list[bytes]) -> bytes:
+    """The header block without blanks before a colon and without lines that are no header.
+
+    Those are left out only if they are few and a header follows: else the words have begun. What
+    continues them goes with them, or it would continue the header above, which is another's.
+    """
+    kept: list[bytes] = []
+    stray: list[bytes] = []
+    for at, line in enumerate(lines):
+        field = _FIELD.match(line)
+        if field is not None:
+            stray.clear()
+            kept.append(field[1] + b":" + line[field.end() :])
+        elif line[:1] in b" \t" and not stray:
+            kept.append(line)
+        else:
+            stray.append(line)
+        if len(stray) > MAX_STRAY_LINES:
+            return b"".join([*kept, *stray, *lines[at + 1 :]])
+    return b"".join([*kept, *stray])
 
 
 def _refuse(reason: str) -> NoReturn:
@@ -169,28 +220,43 @@ def _read(part: Part, body: Body, attachments: list[Attachment]) -> str:
         return "\n".join([text for _, text in spoken])
     disposition, given = headers.parameters(part.first("content-disposition"))
     kind = _kind(part, kind)
-    named_file = disposition and (given.get("filename") or named.get("name"))
+    # Some mailers name even the body in its type, as "inline"; a file is named in its disposition.
+    name = given.get("filename") or (disposition != "inline" and named.get("name"))
+    named_file = disposition and name
     if disposition == "attachment" or named_file or kind not in _TEXT:
         attachments.append(_attachment(part, kind, named | given))
         return ""
-    words = decode(_payload(part), named.get("charset", ""))
-    if kind != "text/html":
-        return words.replace("\r\n", "\n").replace("\r", "\n")
-    shown = render(words[: body.html_left])
+    charset = named.get("charset", "")
+    return (_html if kind == "text/html" else _plain)(_payload(part), charset, body)
+
+
+def _plain(data: bytes, charset: str, body: Body) -> str:
+    cut = len(data) > body.plain_left
+    words = decode(data[: body.plain_left], charset, cut=cut)
+    body.cut |= cut
+    body.plain_left -= min(len(data), body.plain_left)
+    return words.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def _html(data: bytes, charset: str, body: Body) -> str:
+    most = min(MAX_DECODED_BYTES, 4 * body.html_left)
+    words = decode(data[:most], charset, cut=len(data) > most)
+    shown = render(words[: body.html_left], body.tags_left)
     body.hidden |= shown.hidden
-    body.cut |= len(words) > body.html_left
+    body.cut |= shown.cut or len(data) > most or len(words) > body.html_left
     body.html_left = max(0, body.html_left - len(words))
+    body.tags_left = max(0, body.tags_left - shown.tags)
     return shown.text
 
 
 def _kind(part: Part, said: str) -> str:
     """The media type of a leaf. Without one it is text (RFC 2045, 5.2), as is a broken multipart.
 
-    What is no type at all is kept as a file, if it has the encoding of one.
+    So is what is no type at all, but it is kept as a file if it has the encoding of one.
     """
     if not said or said.startswith("multipart/"):
         return "text/plain"
-    if "/" not in said and said != "text":
+    if said != "text" and not headers.is_media_type(said):
         return "application/octet-stream" if _encoding(part) == "base64" else "text/plain"
     return said
 
@@ -203,7 +269,7 @@ def _below(part: Part) -> Iterator[Part]:
 def _preferred(spoken: list[tuple[Part, str]]) -> str:
     """Of several forms of the same: plain text if there is one, else the last, the best."""
     for child, text in spoken:
-        if headers.parameters(child.first("content-type"))[0] in ("text/plain", "text", ""):
+        if headers.parameters(child.first("content-type"))[0] in {*_PLAIN, ""}:
             return text
     return spoken[-1][1] if spoken else ""
 
@@ -227,7 +293,7 @@ def _size(part: Part) -> int:
 
 
 def _encoding(part: Part) -> str:
-    return part.first("content-transfer-encoding").strip().lower()
+    return headers.parameters(part.first("content-transfer-encoding"))[0]
 
 
 def _attachment(part: Part, kind: str, named: dict[str, str]) -> Attachment:

@@ -49,7 +49,7 @@ def is_aligned(mail: Part, authserv_id: str, domain: str) -> bool:
         return False
     server, *statements = _statements(results[0])
     name, _, version = server.partition(" ")
-    if name.lower() != authserv_id.lower() or version.strip() not in ("", "1"):
+    if headers.lower(name) != headers.lower(authserv_id) or version.strip() not in ("", "1"):
         return False
     judged = [s for s in map(_properties, statements) if "dmarc" in s]
     return (
@@ -82,15 +82,16 @@ def _statements(raw: str) -> list[str]:
             kept = []
         elif not depth:
             kept.append("_" if quoted and char in "; =" else char)
-    # What is left open was cut or forged: nothing in it counts.
-    pieces[-1] = "" if depth or quoted else "".join(kept)
+    if depth or quoted:  # cut, or forged: what was left open may have swallowed a statement
+        return [""]
+    pieces[-1] = "".join(kept)
     return [" ".join(piece.split()) for piece in pieces]
 
 
 def _properties(statement: str) -> dict[str, str]:
     """``dmarc=pass header.from=example.org`` as a dict; what is given twice counts as neither."""
     found: dict[str, str] = {}
-    for word in statement.replace(" =", "=").replace("= ", "=").lower().split():
+    for word in headers.lower(statement.replace(" =", "=").replace("= ", "=")).split():
         name, equals, value = word.partition("=")
         if equals:
             name = name.partition("/")[0]
