@@ -326,8 +326,8 @@ class TestMailDoor:
 
     def test_only_the_mail_server_may_hand_mails_in(self, service: Service) -> None:
         for key in ("", "guessed", "the mail server's key."):
-            assert service.mail(mail("eve@example.org", "door", "hi"), key).status_code == 403
-        assert service.stored("eve@example.org") == []
+            assert service.mail(mail("mallory@example.org", "door", "hi"), key).status_code == 403
+        assert service.stored("mallory@example.org") == []
 
     def test_it_does_not_start_where_anybody_could(self, tmp_path: Path) -> None:
         done = subprocess.run(

@@ -167,7 +167,7 @@ class TestAddress:
     @pytest.mark.parametrize(
         ("written", "read"),
         [("sms:+1555", Address("sms", "+1555")), ("+1555", Address("sms", "+1555")),
-         ("a@b.c", Address("email", "a@b.c")), ("EMAIL:a@b.c", Address("email", "a@b.c")),
+         ("a@b.c", Address("email", "a@b.c")), ("EMAIL:A@B.c", Address("email", "a@b.c")), ("\u212a@b.c", Address("email", "\u212a@b.c")),
          (" visitor-7 ", Address("chat", "visitor-7")), ("whatsapp:+1", Address("whatsapp", "+1"))],
     )  # fmt: skip
     def test_it_is_read_as_people_write_it(self, written, read):

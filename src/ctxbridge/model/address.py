@@ -50,7 +50,8 @@ class Address(Struct, frozen=True, array_like=True, gc=False, cache_hash=True):
         if not value:
             raise ConfigurationError("an address is empty; write for example sms:+15551230001")
         if channel == "email":
-            value = value.lower()
+            # ASCII alone: str.lower makes a "k" of the Kelvin sign, which is another mailbox.
+            value = "".join(c.lower() if c.isascii() else c for c in value)
         elif value.startswith("+"):
             value = "+" + "".join(c for c in value if c.isascii() and c.isdigit())
         return cls(channel, value)
