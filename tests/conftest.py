@@ -2,7 +2,12 @@
 
 import pytest
 
-pytest.register_assert_rewrite("ctxbridge.testing.contract", "ctxbridge.testing.machine")
+pytest.register_assert_rewrite(
+    "ctxbridge.testing.contract.turns",
+    "ctxbridge.testing.contract.reading",
+    "ctxbridge.testing.contract.records",
+    "ctxbridge.testing.machine",
+)
 
 
 @pytest.fixture(params=["asyncio", "trio"])

@@ -15,8 +15,7 @@ from ctxbridge import errors
 from ctxbridge.model import Committed
 from ctxbridge.stores import open_store
 from ctxbridge.stores.sqlite import SqliteStore, schema, statements
-from ctxbridge.testing.actor import Actor, texts
-from ctxbridge.testing.contract import raises
+from ctxbridge.testing.actor import Actor, raises, texts
 
 
 @pytest.fixture

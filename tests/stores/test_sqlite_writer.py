@@ -11,8 +11,7 @@ import pytest
 from ctxbridge import errors
 from ctxbridge.model import Committed
 from ctxbridge.stores.sqlite import SqliteStore, schema
-from ctxbridge.testing.actor import Actor, texts
-from ctxbridge.testing.contract import raises
+from ctxbridge.testing.actor import Actor, raises, texts
 
 
 def writers():

@@ -1,8 +1,10 @@
 """Somebody who asks a store for things, with a clock and ids of their own."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from hashlib import blake2b
 from typing import Any
+
+from msgspec.structs import replace
 
 from ctxbridge.model import (
     Address,
@@ -22,6 +24,7 @@ from ctxbridge.model import (
     RecordWrite,
     Text,
 )
+from ctxbridge.ports import Store
 
 PHONE = Address("sms", "+15550100001")
 MAIL = Address("email", "ann@example.org")
@@ -143,3 +146,29 @@ def texts(context: Context) -> list[str]:
 def is_dense(seqs: Sequence[int]) -> bool:
     """Whether the places go up by one, from 1."""
     return list(seqs) == list(range(1, len(seqs) + 1))
+
+
+async def contact_of(store: Store, actor: Actor, text: str = "hello") -> bytes:
+    """The id of a contact with one finished turn: `text` and the answer "ok"."""
+    claim = actor.claim(text)
+    opened = await store.open(claim)
+    accepted: Message = replace(claim.message, disposition="accepted")
+    await store.commit(actor.change(opened, "ok", accept=accepted))
+    assert opened.context.contact is not None
+    return opened.context.contact.id
+
+
+async def id_of(store: Store, actor: Actor) -> bytes:
+    """The id of the contact that is stored under the actor's phone."""
+    contact = (await store.read(actor.query())).contact
+    assert contact is not None
+    return contact.id
+
+
+async def raises(kind: type[Exception], awaitable: Awaitable[object]) -> Exception:
+    """The error of `kind` that awaiting raises; an AssertionError if there is none."""
+    try:
+        await awaitable
+    except kind as error:
+        return error
+    raise AssertionError(f"{kind.__name__} was not raised")

@@ -1,50 +1,15 @@
-"""The contract: what every store promises, as tests. See `ctxbridge.ports.Store`."""
-
-from typing import Any
+"""Turns: dedupe, lease, fence, gate, and many at once."""
 
 import anyio
-import pytest
 from msgspec.structs import replace
 
-from ctxbridge.errors import Conflict, StoreClosed
-from ctxbridge.model import (
-    Address,
-    Assurance,
-    Committed,
-    Endpoint,
-    Event,
-    Message,
-    Opened,
-    Refused,
-)
+from ctxbridge.model import Assurance, Committed, Endpoint, Opened, Refused
 from ctxbridge.ports import Store
-from ctxbridge.testing.actor import CHAT, MAIL, OURS, PHONE, Actor, is_dense, texts
-
-HOSTILE = [
-    "", " ", "{}", "{a}", ":", "a:b", "*", "?", "[", "\\", "'", '"', ";--", "\r\n", "\t",
-    "\u202e", "\u200d", "é", "😀", "%s", "x" * 65_536, "\x7f", "../..", "null", "$(x)",
-]  # fmt: skip
-"""Values that have broken somebody's keys before."""
+from ctxbridge.testing.actor import Actor, contact_of, is_dense, texts
 
 
-async def raises(kind: type[Exception], awaitable: Any) -> Exception:
-    """The error of `kind` that awaiting raises; an AssertionError if there is none."""
-    try:
-        await awaitable
-    except kind as error:
-        return error
-    raise AssertionError(f"{kind.__name__} was not raised")
-
-
-class StoreContract:
-    """Subclass it, with a fixture `store` that gives an opened, empty store.
-
-    Each test runs on the event loops that anyio's plugin is told (its fixture `anyio_backend`).
-    """
-
-    pytestmark = pytest.mark.anyio
-
-    # --- turns ----------------------------------------------------------------------------------
+class TurnContract:
+    """One effect per message id, one turn at a time, all or nothing."""
 
     async def test_nobody_is_known_at_first(self, store: Store) -> None:
         context = await store.read(Actor().query())
@@ -119,7 +84,7 @@ class StoreContract:
 
     async def test_an_entry_that_is_not_there_cannot_be_amended(self, store: Store) -> None:
         actor = Actor()
-        contact = await self._contact(store, actor)
+        contact = await contact_of(store, actor)
         for place in (0, 3, -1):
             change = actor.note(contact, amend=((place, actor.message("x")),))
             assert isinstance(await store.commit(change), Refused)
@@ -229,7 +194,7 @@ class StoreContract:
         self, store: Store
     ) -> None:
         actor = Actor()
-        contact = await self._contact(store, actor)
+        contact = await contact_of(store, actor)
         first = await store.commit(actor.note(contact, state=b"1", revision=0))
         assert first == Committed(2, 1)
         refused = await store.commit(actor.note(contact, state=b"2", revision=0))
@@ -256,7 +221,7 @@ class StoreContract:
         assert (await store.read(Actor().query())).seq == 1
 
     async def test_many_writers_lose_nothing_and_leave_no_gap(self, store: Store) -> None:
-        contact = await self._contact(store, Actor())
+        contact = await contact_of(store, Actor())
 
         async def write(writer: int) -> None:
             actor = Actor(seed=writer + 1)
@@ -277,7 +242,7 @@ class StoreContract:
     async def test_a_cancelled_caller_leaves_all_or_nothing_and_may_repeat(
         self, store: Store
     ) -> None:
-        contact = await self._contact(store, Actor())
+        contact = await contact_of(store, Actor())
         for attempt in range(20):
             actor = Actor(seed=attempt + 1)
             change = actor.note(contact, actor.message(f"{attempt}"), state=b"%d" % attempt)
@@ -303,205 +268,3 @@ class StoreContract:
             if again.status == "new":
                 await store.commit(actor.change(again))
         assert (await store.read(Actor().query())).seq == 20
-
-    # --- reading ----------------------------------------------------------------------------------
-
-    async def test_a_window_shows_the_newest_entries_and_their_places(self, store: Store) -> None:
-        actor = Actor()
-        contact = await self._contact(store, actor)
-        for i in range(30):
-            await store.commit(actor.note(contact, actor.message(str(i))))
-        context = await store.read(actor.query(window=3))
-        assert texts(context) == ["27", "28", "29"]
-        assert list(context.window.seqs) == [30, 31, 32]
-        assert len((await store.read(actor.query(window=0))).window) == 32
-        assert len((await store.read(actor.query(window=99))).window) == 32
-
-    async def test_a_context_does_not_change_under_its_reader(self, store: Store) -> None:
-        actor = Actor()
-        contact = await self._contact(store, actor)
-        before = await store.read(actor.query())
-        await store.commit(actor.note(contact, actor.message("later"), state=b"new"))
-        assert texts(before) == ["hello", "ok"]
-        assert (before.state, before.seq) == (None, 2)
-        assert texts(await store.read(actor.query())) == ["hello", "ok", "later"]
-
-    async def test_every_kind_of_entry_comes_back_as_it_was(self, store: Store) -> None:
-        actor = Actor()
-        contact = await self._contact(store, actor)
-        message = actor.message("né 😀 \u202e", labels=("health",), subject="s", flags=("auto",))
-        event = Event("note", actor.now, data=(("key", "value"),))
-        await store.commit(actor.note(contact, message, event))
-        assert list((await store.read(actor.query())).window)[-2:] == [message, event]
-
-    # --- identity and access ----------------------------------------------------------------------
-
-    async def test_linked_addresses_lead_to_one_conversation(self, store: Store) -> None:
-        actor = Actor()
-        contact = await self._contact(store, actor)
-        assert (await store.identify(actor.link(PHONE, MAIL))).status == "linked"
-        opened = await store.open(
-            actor.claim(
-                "by mail", message_id="<1@x>", address=MAIL, endpoint=Endpoint("email", "us")
-            )
-        )
-        assert opened.context.contact is not None
-        assert opened.context.contact.id == contact
-        assert texts(opened.context) == ["hello", "ok", "by mail"]
-        assert (await store.identify(actor.link(contact, MAIL))).status == "unchanged"
-
-    async def test_a_link_between_two_unknown_addresses_founds_a_contact(
-        self, store: Store
-    ) -> None:
-        actor = Actor()
-        founded = await store.identify(actor.link(PHONE, MAIL))
-        assert founded.status == "linked"
-        assert founded.contact is not None
-        assert set(founded.contact.addresses) == {PHONE, MAIL}
-        for address in (PHONE, MAIL):
-            context = await store.read(actor.query(address))
-            assert context.contact == founded.contact
-
-    async def test_an_address_with_a_history_elsewhere_is_taken(self, store: Store) -> None:
-        actor = Actor()
-        await self._contact(store, actor)
-        await store.open(actor.claim("mail", message_id="<1@x>", address=MAIL))
-        assert (await store.identify(actor.link(PHONE, MAIL))).status == "taken"
-        assert texts(await store.read(actor.query(MAIL))) == ["mail"]
-
-    async def test_linking_to_an_id_that_is_not_stored_is_refused(self, store: Store) -> None:
-        actor = Actor()
-        assert (await store.identify(actor.link(actor.id(), MAIL))).status == "unknown"
-        assert (await store.read(actor.query(MAIL))).contact is None
-
-    async def test_a_claimed_sender_sees_their_own_message_only(self, store: Store) -> None:
-        actor = Actor()
-        await self._contact(store, actor)
-        await store.identify(actor.link(PHONE, MAIL))
-        await store.commit(actor.note((await self._id(store, actor)), state=b"secret"))
-        forged = actor.claim(
-            "it is me", message_id="<1@x>", address=MAIL, assurance=Assurance.CLAIMED
-        )
-        context = (await store.open(forged)).context
-        assert (texts(context), context.state, context.withheld) == (["it is me"], None, 3)
-        assert context.contact is not None
-        assert context.contact.addresses == (MAIL,)
-
-    async def test_other_channels_need_a_firm_link_on_both_sides(self, store: Store) -> None:
-        actor = Actor()
-        await self._contact(store, actor)
-        await store.identify(actor.link(PHONE, MAIL, Assurance.CLAIMED))
-        seen = await store.read(actor.query(MAIL, Assurance.CHANNEL))
-        assert (texts(seen), seen.withheld) == ([], 3)
-        await store.identify(actor.link(PHONE, MAIL, Assurance.CHANNEL))
-        seen = await store.read(actor.query(MAIL, Assurance.CHANNEL))
-        assert texts(seen) == ["hello", "ok"]
-
-    async def test_labelled_messages_need_a_verified_reader(self, store: Store) -> None:
-        actor = Actor()
-        contact = await self._contact(store, actor)
-        await store.commit(actor.note(contact, actor.message("my illness", labels=("health",))))
-        low = await store.read(actor.query(assurance=Assurance.CHANNEL))
-        assert (texts(low), low.withheld) == (["hello", "ok"], 1)
-        high = await store.read(actor.query(assurance=Assurance.VERIFIED))
-        assert texts(high) == ["hello", "ok", "my illness"]
-
-    async def test_tenants_never_meet(self, store: Store) -> None:
-        acme, other = Actor("acme"), Actor("other")
-        contact = await self._contact(store, acme)
-        assert (await store.read(other.query())).contact is None
-        assert await store.commit(other.note(contact, other.message("x"))) == Refused("unknown")
-        assert (await store.identify(other.link(contact, MAIL))).status == "unknown"
-        await store.records(acme.write_record("k", b"acme"))
-        assert await store.records(other.read_record("k")) is None
-        await self._contact(store, other, "hers")
-        assert texts(await store.read(acme.query())) == ["hello", "ok"]
-
-    async def test_hostile_names_stay_apart(self, store: Store) -> None:
-        actor = Actor()
-        addresses = [Address("chat", value) for value in HOSTILE]
-        addresses += [Address("chat", "a", "bc"), Address("chat", "ab", "c"), Address("chata", "b")]
-        for number, address in enumerate(addresses):
-            claim = actor.claim(str(number), message_id=str(address), address=address)
-            opened = await store.open(claim)
-            assert opened.status == "new", address
-            await store.commit(actor.change(opened, "ok"))
-        for number, address in enumerate(addresses):
-            assert texts(await store.read(actor.query(address))) == [str(number), "ok"]
-
-    # --- records ----------------------------------------------------------------------------------
-
-    async def test_a_record_is_read_as_it_was_written(self, store: Store) -> None:
-        actor = Actor()
-        assert await store.records(actor.read_record("k")) is None
-        for revision, value in ((1, b"one"), (2, b""), (3, bytes(range(256)))):
-            written = await store.records(actor.write_record("k", value))
-            assert written is not None
-            assert (written.value, written.revision) == (value, revision)
-            assert await store.records(actor.read_record("k")) == written
-        assert await store.records(actor.read_record("k", scope="elsewhere")) is None
-
-    async def test_a_record_of_another_revision_than_expected_is_a_conflict(
-        self, store: Store
-    ) -> None:
-        actor = Actor()
-        await store.records(actor.write_record("k", b"1", revision=0))
-        await raises(Conflict, store.records(actor.write_record("k", b"x", revision=0)))
-        await raises(Conflict, store.records(actor.write_record("k", b"x", revision=2)))
-        await store.records(actor.write_record("k", b"2", revision=1))
-        await raises(Conflict, store.records(actor.write_record("k", None, revision=1)))
-        assert await store.records(actor.write_record("k", None, revision=2)) is None
-        assert await store.records(actor.read_record("k")) is None
-
-    async def test_a_record_ends_with_its_lifetime(self, store: Store) -> None:
-        actor = Actor()
-        await store.records(actor.write_record("k", b"1", lifetime_seconds=1.0))
-        actor.now += 999
-        assert await store.records(actor.read_record("k")) is not None
-        actor.now += 1
-        assert await store.records(actor.read_record("k")) is None
-        again = await store.records(actor.write_record("k", b"2", revision=0))
-        assert again is not None
-        assert again.revision == 2, "who still holds the revision that expired cannot win"
-        tiny = await store.records(actor.write_record("t", b"1", lifetime_seconds=0.0001))
-        assert tiny is not None
-        assert tiny.expires_at > actor.now
-
-    # --- the end ----------------------------------------------------------------------------------
-
-    async def test_a_closed_store_refuses_and_closing_twice_is_fine(self, store: Store) -> None:
-        actor = Actor()
-        claim, note = actor.claim(), actor.note(actor.id())
-        await store.aclose()
-        await store.aclose()
-        await raises(StoreClosed, store.open(claim))
-        await raises(StoreClosed, store.read(actor.query()))
-        await raises(StoreClosed, store.commit(note))
-        await raises(StoreClosed, store.identify(actor.link(PHONE, MAIL)))
-        await raises(StoreClosed, store.records(actor.read_record("k")))
-
-    async def test_the_report_says_what_the_store_can_give(self, store: Store) -> None:
-        report = await store.check()
-        assert report.writable
-        assert report.kind
-
-    # --- what several of them need ----------------------------------------------------------------
-
-    @staticmethod
-    async def _contact(store: Store, actor: Actor, text: str = "hello") -> bytes:
-        """A contact with one finished turn: `text` and the answer "ok"."""
-        claim = actor.claim(text)
-        opened = await store.open(claim)
-        accepted: Message = replace(claim.message, disposition="accepted")
-        await store.commit(actor.change(opened, "ok", accept=accepted))
-        assert opened.context.contact is not None
-        return opened.context.contact.id
-
-    @staticmethod
-    async def _id(store: Store, actor: Actor) -> bytes:
-        contact = (await store.read(actor.query())).contact
-        assert contact is not None
-        return contact.id
-
-
-__all__ = ["CHAT", "HOSTILE", "OURS", "StoreContract", "raises"]

@@ -1,0 +1,19 @@
+"""The contract: what every store promises, as tests. See `ctxbridge.ports.Store`."""
+
+import pytest
+
+from ctxbridge.testing.contract.reading import ReadingContract
+from ctxbridge.testing.contract.records import RecordContract
+from ctxbridge.testing.contract.turns import TurnContract
+
+
+class StoreContract(TurnContract, ReadingContract, RecordContract):
+    """Subclass it, with a fixture `store` that gives an opened, empty store.
+
+    Each test runs on the event loops that anyio's plugin is told (its fixture `anyio_backend`).
+    """
+
+    pytestmark = pytest.mark.anyio
+
+
+__all__ = ["StoreContract"]
