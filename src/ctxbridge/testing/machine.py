@@ -86,6 +86,7 @@ class StoreMachine(RuleBasedStateMachine):
     )
     def write(self, id: str, body: str, address: Address, stop: bool | None) -> None:
         """A message arrives, perhaps again, perhaps while another turn runs."""
+        id = self._own_id(id, address)
         claim = self.actor.claim(
             body, message_id=id, address=address, stop=stop,
             assurance=Assurance.AUTHENTICATED, lease_seconds=LEASE_SECONDS,
@@ -97,6 +98,12 @@ class StoreMachine(RuleBasedStateMachine):
             self._expect_again(opened, known, body)
         else:
             self._expect_first(opened, id, body, address, stop)
+
+    def _own_id(self, id: str, address: Address) -> str:
+        """Ids are of one conversation: what others do with the same id is not promised."""
+        known = self.known.get(id)
+        foreign = known and known.until > self.actor.now and address not in known.talk.addresses
+        return f"{id} of {address}" if foreign else id
 
     def _expect_again(self, opened: Opened, known: _Known, body: str) -> None:
         talk = known.talk
