@@ -22,6 +22,9 @@
         │   ├── StoreReadOnly     the file or its folder cannot be written
         │   └── StoreClosed       the store was closed, or never entered
         ├── OutcomeUnknown        it may or may not have been applied
+        │   └── NotDurable        it was applied, but is not yet as safe as was asked for
+        ├── HistoryRolledBack     what was acknowledged before is gone from the store
+        ├── ReplyMismatch         the store answered something else than was asked
         ├── UnknownFormat         the file or record is no ctxbridge data, or of a newer release
         └── CorruptRecord         stored bytes are damaged; what is intact stays readable
 
@@ -134,6 +137,26 @@ class StoreClosed(Unavailable):
 
 class OutcomeUnknown(StoreError):
     """It may or may not have been applied: repeat with the same message id to find out."""
+
+    retry_safe = True
+
+
+class NotDurable(OutcomeUnknown):
+    """Applied, but not yet on as many machines as was asked for: repeat with the same id."""
+
+
+class HistoryRolledBack(StoreError):
+    """What was acknowledged before is gone: a failover or a restart took the store back in time.
+
+    It is told once for each conversation; the same call again goes on from what is there. Messages
+    that were lost come again only if their provider repeats them.
+    """
+
+    retry_safe = True
+
+
+class ReplyMismatch(StoreError):
+    """The store answered something else than was asked; the connection was dropped each time."""
 
     retry_safe = True
 

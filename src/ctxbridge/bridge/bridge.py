@@ -16,6 +16,8 @@ from ctxbridge.stores import open_store
 from ctxbridge.wire.checked import checked
 
 StateT = TypeVar("StateT")
+RedisClient = Any
+"""A client of `redis.asyncio`: `Redis` or `RedisCluster`. Nothing of redis is imported for it."""
 
 DAY_SECONDS = 86_400.0
 WEEK_SECONDS = 7 * DAY_SECONDS
@@ -27,7 +29,8 @@ _CONTACT_ID = re.compile(r"[0-9a-f]{32}")
 class Bridge(Generic[StateT]):
     """What a team holds: opens turns, looks up contexts, links addresses.
 
-    `store` is a store or its address (``"sqlite:///support.db"``, ``"memory://"``). `tenant` says
+    `store` is a store or its address (``"sqlite:///support.db"``, ``"redis://host:port"``, see
+    `open_store`), or a client of `redis.asyncio` whose settings are taken over. `tenant` says
     whose customers these are; contexts of two tenants never meet, whatever the ids. `state` is the
     type of the conversation's state: a pydantic or msgspec model whose fields have defaults.
     `guards` replace the built-in ones (`opt_out`, `automatic`, `pii`); that nothing leaves against
@@ -43,7 +46,7 @@ class Bridge(Generic[StateT]):
     @overload
     def __init__(
         self: "Bridge[dict[str, Any]]",
-        store: Store | str,
+        store: Store | RedisClient | str,
         *,
         tenant: str,
         guards: Sequence[Guard] | None = None,
@@ -57,7 +60,7 @@ class Bridge(Generic[StateT]):
     @overload
     def __init__(
         self: "Bridge[StateT]",
-        store: Store | str,
+        store: Store | RedisClient | str,
         *,
         tenant: str,
         state: type[StateT],
@@ -71,7 +74,7 @@ class Bridge(Generic[StateT]):
     ) -> None: ...
     def __init__(
         self,
-        store: Store | str,
+        store: Store | RedisClient | str,
         *,
         tenant: str,
         state: Any = dict,
@@ -96,7 +99,7 @@ class Bridge(Generic[StateT]):
                 "message ids are remembered for seven days to ten years (remember_seconds=604800)"
             )
         self.tenant = tenant
-        self.store: Store = open_store(store) if isinstance(store, str) else store
+        self.store: Store = store if isinstance(store, Store) else open_store(store)
         self.guards: tuple[Guard, ...] = tuple(
             (opt_out(), automatic(), pii()) if guards is None else guards
         )
@@ -108,7 +111,7 @@ class Bridge(Generic[StateT]):
         self.clock: Clock = clock or SystemClock()
         self.ids: Ids = ids or Uuid7()
         self.lines = Lines()
-        self._owns_store = isinstance(store, str)
+        self._owns_store = self.store is not store
 
     def __repr__(self) -> str:
         return f"<Bridge tenant={self.tenant!r} {self.store!r}>"
@@ -132,18 +135,19 @@ class Bridge(Generic[StateT]):
         *,
         window: int | None = None,
         assurance: Assurance = Assurance.AUTHENTICATED,
+        fresh: bool = False,
     ) -> Context:
         """What is known of an address, without opening a turn; one look-up.
 
         `window` is the number of entries (0: the whole conversation). `assurance` is whose eyes to
-        use: the default is the tenant's own, who sees all. `Context.contact` is `None` for somebody
-        never seen.
+        use: the default is the tenant's own, who sees all. `fresh` goes past the near cache of a
+        store that has one. `Context.contact` is `None` for somebody never seen.
         """
         where = Address.parse(address) if isinstance(address, str) else address
         size = self.window if window is None else window
         if size < 0:
             raise UsageError("window is the number of entries, or 0 for the whole conversation")
-        return await self.store.read(Query(self.tenant, where, assurance, size))
+        return await self.store.read(Query(self.tenant, where, assurance, size, fresh))
 
     async def link(
         self,

@@ -13,13 +13,15 @@ from ctxbridge.model.message import Entry, Message
 class Query(Struct, frozen=True, gc=False, cache_hash=True):
     """Look up the context of an address, as a reader of this assurance may see it.
 
-    `window` is the number of entries, 0 for the whole conversation.
+    `window` is the number of entries, 0 for the whole conversation. `fresh` asks the store itself,
+    where a cache in this process might answer that is some milliseconds behind other processes.
     """
 
     tenant: str
     address: Address
     assurance: Assurance = Assurance.AUTHENTICATED
     window: int = 20
+    fresh: bool = False
 
 
 class Claim(Struct, frozen=True, gc=False):

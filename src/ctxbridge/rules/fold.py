@@ -94,7 +94,7 @@ def open_turn(
     place = head.seq + 1
     append: tuple[Entry, ...] = (claim.message,)
     if claim.consents:
-        append += tuple(_consent_event(change, claim) for change in claim.consents)
+        append += tuple(consent_event(change, claim) for change in claim.consents)
         contact = replace(contact, consents=consent.fold(contact.consents, claim.consents))
         head = replace(
             head,
@@ -133,7 +133,8 @@ def _lease(head: Head, claim: Claim, turn: bytes) -> Head:
     )
 
 
-def _consent_event(change: Consent, claim: Claim) -> Event:
+def consent_event(change: Consent, claim: Claim) -> Event:
+    """The entry that tells the log of a change of consent."""
     data = (
         ("channel", change.channel),
         ("purpose", change.purpose),

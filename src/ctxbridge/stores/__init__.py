@@ -1,21 +1,37 @@
 """Stores: where conversations live. Each passes `ctxbridge.testing.StoreContract`."""
 
 from typing import Any
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 
 from ctxbridge.errors import ConfigurationError
 from ctxbridge.ports import Store
 
-KNOWN = "memory://, sqlite:///relative/path.db, sqlite:////absolute/path.db"
+KNOWN = (
+    "memory://, sqlite:///relative/path.db, sqlite:////absolute/path.db, redis://host:port/0, "
+    "rediss://host:port/0, unix:///path, redis+sentinel://host:port,host:port/name, "
+    "redis+cluster://host:port,host:port"
+)
+_REDIS = frozenset({
+    "redis", "rediss", "unix", "redis+sentinel", "rediss+sentinel", "redis+cluster",
+    "rediss+cluster",
+})  # fmt: skip
 
 
-def open_store(url: str) -> Store:
-    """The store that `url` names; nothing is touched until its `check` is awaited.
+def open_store(where: Any, /, **options: Any) -> Store:
+    """The store that `where` names; nothing is touched until its `check` is awaited.
 
-    Options follow a question mark: ``sqlite:///bot.db?synchronous=normal&mode=ro``. An unknown
+    `where` is an address, or a client of `redis.asyncio` whose settings are to be used. Options are
+    named, or follow a question mark: ``sqlite:///bot.db?synchronous=normal&mode=ro``. An unknown
     scheme or option raises `ConfigurationError`.
     """
-    parts = urlsplit(url)
+    if not isinstance(where, str) or urlsplit(where).scheme in _REDIS:
+        from ctxbridge.stores.redis import RedisStore
+
+        return RedisStore(where, **options)
+    if options:
+        query = urlencode(options)
+        return open_store(f"{where}{'&' if '?' in where else '?'}{query}")
+    parts = urlsplit(where)
     options = dict(parse_qsl(parts.query, keep_blank_values=True))
     if parts.scheme == "memory" and not options:
         from ctxbridge.stores.memory import MemoryStore

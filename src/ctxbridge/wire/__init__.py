@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from ctxbridge.errors import CorruptRecord, UnknownFormat
 from ctxbridge.model import Contact, Entry, Head, Record
 from ctxbridge.wire import format1
-from ctxbridge.wire.format1 import StateBytes
+from ctxbridge.wire.format1 import Forward, StateBytes
 
 FORMAT = 1
 
@@ -17,6 +17,9 @@ encode_contact = format1.encode_contact
 encode_head = format1.encode_head
 encode_state = format1.encode_state
 encode_record = format1.encode_record
+encode_forward = format1.encode_forward
+encode_link_claim = format1.encode_link_claim
+decode_link_claim = format1.decode_link_claim
 
 
 def _refuse(data: bytes, what: str) -> Exception:
@@ -72,18 +75,30 @@ def decode_record(data: bytes, /) -> Record:
     raise _refuse(data, "record")
 
 
+def decode_forward(data: bytes, /) -> Forward:
+    """The forward in `data`; raises `CorruptRecord` or `UnknownFormat`."""
+    if data[:1] == b"\x01":
+        return format1.decode_forward(data)
+    raise _refuse(data, "forward")
+
+
 __all__ = [
     "FORMAT",
+    "Forward",
     "StateBytes",
     "decode_contact",
     "decode_entries",
     "decode_entry",
+    "decode_forward",
     "decode_head",
+    "decode_link_claim",
     "decode_record",
     "decode_state",
     "encode_contact",
     "encode_entry",
+    "encode_forward",
     "encode_head",
+    "encode_link_claim",
     "encode_record",
     "encode_state",
 ]

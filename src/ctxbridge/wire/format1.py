@@ -11,7 +11,7 @@ from typing import NamedTuple
 import msgspec
 
 from ctxbridge.errors import CorruptRecord
-from ctxbridge.model import Contact, Entry, Floor, Head, Record, Status
+from ctxbridge.model import Contact, Entry, Floor, Head, LinkClaim, Record, Status
 
 _MARK = b"\x01"
 
@@ -120,6 +120,54 @@ def decode_state(data: bytes) -> StateBytes:
     except struct.error:
         raise CorruptRecord("a stored state is damaged") from None
     return StateBytes(schema, codec, data[_STATE.size :])
+
+
+class Forward(NamedTuple):
+    """What stands where an address has no conversation of its own: the hash of the list it is in.
+
+    `journal` is the link that is being made; empty once it is made.
+    """
+
+    target: bytes
+    journal: bytes = b""
+
+
+_FORWARD = struct.Struct(">BB16s")
+_LINKED, _LINKING = b"FP"
+
+
+def encode_forward(forward: Forward, /) -> bytes:
+    """A forward: format, F (made) or P (being made), hash of the list, journal."""
+    kind = _LINKING if forward.journal else _LINKED
+    return _FORWARD.pack(1, kind, forward.target) + forward.journal
+
+
+def decode_forward(data: bytes) -> Forward:
+    """The forward."""
+    try:
+        _, kind, target = _FORWARD.unpack_from(data)
+    except struct.error:
+        raise CorruptRecord("a stored forward is damaged") from None
+    forward = Forward(target, data[_FORWARD.size :])
+    if kind not in {_LINKED, _LINKING} or (kind == _LINKED) != (not forward.journal):
+        raise CorruptRecord("a stored forward is damaged")
+    return forward
+
+
+_link_claim = msgspec.msgpack.Decoder(LinkClaim)
+
+
+def encode_link_claim(claim: LinkClaim, /) -> bytes:
+    """The journal of a forward: the link that is being made."""
+    return _encoder.encode(claim)
+
+
+def decode_link_claim(data: bytes, /) -> LinkClaim:
+    """The journal of a forward."""
+    try:
+        return _link_claim.decode(data)
+    except _DAMAGE:
+        raise CorruptRecord("the journal of a stored forward is damaged") from None
 
 
 _RECORD = struct.Struct(">BQQ")

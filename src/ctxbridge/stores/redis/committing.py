@@ -1,0 +1,118 @@
+"""Committing a turn: one script on one list."""
+
+from typing import Any
+
+from ctxbridge.errors import CorruptRecord
+from ctxbridge.model import Change, Committed, Refused
+from ctxbridge.stores.redis.exchange import Exchange
+from ctxbridge.stores.redis.ground import Ground
+from ctxbridge.stores.redis.keys import Place
+from ctxbridge.stores.redis.looking import MOST_HOPS, Looking
+from ctxbridge.stores.redis.resp import pack
+from ctxbridge.stores.redis.scripts import COMMIT, Request
+from ctxbridge.stores.redis.values import committed, packed_change
+from ctxbridge.wire import decode_forward, encode_entry
+
+_CONTACT_BYTES = 16
+
+
+class Committing:
+    """`Store.commit`, and how a contact's id leads to its list."""
+
+    def __init__(self, ground: Ground, looking: Looking) -> None:
+        self._ground = ground
+        self._looking = looking
+        self._keys = ground.keys
+
+    async def commit(self, change: Change) -> Committed | Refused:
+        """Commit a turn."""
+        place = await self.place_of(change.tenant, change.contact)
+        for _ in range(MOST_HOPS):
+            if place is None:
+                return Refused("unknown")
+            reply = await self._ask(place, change)
+            status = self._ground.require_sound(reply)
+            if status == b"moved":
+                place = await self._looking.step(place, decode_forward(reply[2]))
+                self._keys.learn_contact(change.tenant, change.contact, place)
+                continue
+            return self._outcome(place, change, reply)
+        raise CorruptRecord("forwards of the store lead in a circle")
+
+    def _outcome(self, place: Place, change: Change, reply: list[Any]) -> Committed | Refused:
+        status = reply[1]
+        if status == b"rolledback":
+            raise self._ground.rolled_back(place, reply[5])
+        if status == b"none":
+            self._keys.contacts.pop((change.tenant, change.contact), None)
+            if place.seq:
+                raise self._ground.rolled_back(place)
+            return Refused("unknown")
+        if status == b"ok":
+            place.seq = max(place.seq, reply[2])
+        elif status == b"replayed":
+            place.seq = max(place.seq, reply[4])
+        elif status == b"fenced" and not change.finished:
+            return self._given_back(change, reply)
+        return committed(reply)
+
+    @staticmethod
+    def _given_back(change: Change, reply: list[Any]) -> Committed | Refused:
+        """A lease that was given back by the same call before, whose answer was lost."""
+        _, _, revision, epoch, fence, seq, turn, lease = reply
+        if (fence, turn, lease) == (change.fence, change.turn, 0):
+            return Committed(seq, revision, replayed=True)
+        return Refused("fenced", revision, epoch)
+
+    async def _ask(self, place: Place, change: Change) -> list[Any]:
+        nonce = self._ground.nonce()
+        appended = [encode_entry(entry) for entry in change.append]
+        amended = tuple([(seq, encode_entry(message)) for seq, message in change.amend])
+        flat = [value for seq, entry in amended for value in (b"%d" % seq, entry)]
+        fixed = packed_change(change, nonce, self._ground.time(change.now))
+        request = COMMIT.request(
+            nonce, place.script_keys, 2, fixed, change.state or b"", *flat, *appended
+        )
+        take = None
+        if self._ground.near is not None:
+            take = self._writing_through(place, change.state, appended, amended)
+        reply: list[Any] = await self._ground.write(place, request, take)
+        return reply
+
+    def _writing_through(
+        self,
+        place: Place,
+        state: bytes | None,
+        appended: list[bytes],
+        amended: tuple[tuple[int, bytes], ...],
+    ) -> Any:
+        """What keeps the near cache's reading going, if it was of the very moment before."""
+        near = self._ground.near
+        assert near is not None
+
+        def take(exchange: Exchange, reply: Any) -> None:
+            held = near.held(place)
+            if held is None:
+                return
+            if not isinstance(reply, list) or held.exchange is not exchange:
+                near.drop(place.key)
+            elif reply[1] == b"ok":
+                if held.head.seq + len(appended) == reply[2]:
+                    near.put(place, held.after(reply[4], state, appended, amended))
+                else:
+                    near.drop(place.key)
+
+        return take
+
+    async def place_of(self, tenant: str, contact: bytes) -> Place | None:
+        """The list of a contact, by its id; `None` where nobody has it. Remembered afterwards."""
+        place = self._keys.contacts.get((tenant, contact))
+        if place is not None or len(contact) != _CONTACT_BYTES:
+            return place
+        shard, key = self._keys.pointer(tenant, contact)
+        hash = await self._ground.courier.read(shard, Request((pack(b"GET", key),)))
+        if not hash:
+            return None
+        if len(hash) != _CONTACT_BYTES:
+            raise CorruptRecord("where a contact is found is no place")
+        return self._keys.contacts.learn((tenant, contact), self._keys.at(hash))

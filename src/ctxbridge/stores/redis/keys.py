@@ -1,0 +1,142 @@
+"""Where things lie on the server. This file is the grammar of the keys.
+
+::
+
+    cb:{a7}:<hash>       list    a conversation: entries, head, contact, state; or one forward
+    cb:{a7}:<hash>:i     hash    the message ids and the answers that it remembers
+    cb:{a7}:c:<hash>     string  where the contact of this id lives: the hash of the list
+    cb:{a7}:r:<hash>     string  a record
+    cb:{a7}:b            string  written before each WAIT, so that it waits for something
+    cb:{00}:store        hash    what this store is: format, number of shards, epoch
+
+``cb`` is the prefix, which a store may choose; ``a7`` the shard, which is also the hash tag that
+puts all of a conversation into one slot of a Cluster. A hash is 16 bytes of BLAKE2b over tenant and
+address (or id, or name) in base64url: no address, id or name of a person is ever in a key.
+"""
+
+from base64 import urlsafe_b64encode
+from collections.abc import Hashable
+from typing import Any, TypeVar
+
+from ctxbridge.model import Address
+from ctxbridge.stores.redis.resp import bulk, pack
+from ctxbridge.wire.keys import address_key, contact_key, record_key
+
+T = TypeVar("T")
+
+TAIL = 3
+"""Head, contact and state stand behind the entries of a list."""
+
+
+class Place:
+    """Where one list lies, and the highest `seq` that this process was told of it."""
+
+    __slots__ = ("_look", "_window", "hash", "ids", "key", "script_keys", "seq", "shard")
+
+    def __init__(self, keys: "Keys", hash: bytes) -> None:
+        self.hash = hash
+        self.shard = hash[0] % keys.shards
+        self.key = keys.named(self.shard, _text(hash))
+        self.ids = self.key + b":i"
+        self.script_keys = bulk(self.key) + bulk(self.ids)
+        self.seq = 0
+        self._window = -1
+        self._look = b""
+
+    def look(self, window: int) -> bytes:
+        """The command that reads the newest `window` entries and what stands behind them."""
+        if window != self._window:
+            start = b"0" if not window else b"-%d" % (window + TAIL)
+            self._look = pack(b"LRANGE", self.key, start, b"-1")
+            self._window = window
+        return self._look
+
+
+class Memory(dict[Any, T]):
+    """Remembers at most `most` things that can be found out again; the oldest go first."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__()
+        self._most = most
+
+    def learn(self, key: Hashable, value: T) -> T:
+        """Remember `value`."""
+        if key not in self and len(self) >= self._most:
+            del self[next(iter(self))]
+        self[key] = value
+        return value
+
+
+class Keys:
+    """The keys of one store; places that were worked out are remembered."""
+
+    def __init__(self, prefix: str, shards: int, most: int) -> None:
+        self.shards = shards
+        self._prefix = prefix.encode()
+        self._lists: Memory[Place] = Memory(most)
+        self._addresses: Memory[Place] = Memory(most)
+        self._homes: Memory[Place] = Memory(most)
+        self.contacts: Memory[Place] = Memory(most)
+
+    def forget(self) -> None:
+        """Work everything out anew; nobody was told of any `seq`."""
+        for remembered in (self._lists, self._addresses, self._homes, self.contacts):
+            remembered.clear()
+
+    def named(self, shard: int, name: str) -> bytes:
+        """The key `name` in a shard."""
+        return b"%b:{%02x}:%b" % (self._prefix, shard, name.encode())
+
+    def at(self, hash: bytes) -> Place:
+        """The list that has this hash."""
+        place = self._lists.get(hash)
+        return place or self._lists.learn(hash, Place(self, hash))
+
+    def of_address(self, tenant: str, address: Address) -> Place:
+        """The list that an address has of its own; what it says may be a forward to another."""
+        place = self._addresses.get((tenant, address))
+        if place is None:
+            place = self.at(address_key(tenant, address))
+            self._addresses.learn((tenant, address), place)
+        return place
+
+    def home_of(self, tenant: str, address: Address) -> Place:
+        """The list that an address is known to lead to; else the one of its own."""
+        home = self._homes.get((tenant, address))
+        return home or self._homes.learn((tenant, address), self.of_address(tenant, address))
+
+    def learn_home(self, tenant: str, address: Address, home: Place) -> None:
+        """An address was found to live at `home`: its forward need not be read again."""
+        self._homes.learn((tenant, address), home)
+
+    def learn_contact(self, tenant: str, contact: bytes, home: Place) -> None:
+        """A contact was found to live at `home`: its pointer need not be read again."""
+        self.contacts.learn((tenant, contact), home)
+
+    def born_at(self, id: bytes, place: Place) -> bytes:
+        """The id as a contact gets it whose first list is `place`: its last byte is the shard."""
+        return id[:15] + bytes([place.shard])
+
+    def pointer(self, tenant: str, contact: bytes) -> tuple[int, bytes]:
+        """The shard and the key of where a contact is found by its id."""
+        shard = contact[-1] % self.shards if contact else 0
+        return shard, self.named(shard, f"c:{_text(contact_key(tenant, contact))}")
+
+    def record(self, tenant: str, scope: str, name: str) -> tuple[int, bytes]:
+        """The shard and the key of a record."""
+        hash = record_key(tenant, scope, name)
+        shard = hash[0] % self.shards
+        return shard, self.named(shard, f"r:{_text(hash)}")
+
+    def barrier(self, shard: int) -> bytes:
+        """What is written before a WAIT."""
+        return self.named(shard, "b")
+
+    @property
+    def store(self) -> bytes:
+        """What this store is."""
+        return self.named(0, "store")
+
+
+def _text(hash: bytes) -> str:
+    return urlsafe_b64encode(hash)[:22].decode()

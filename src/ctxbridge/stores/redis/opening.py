@@ -1,0 +1,176 @@
+"""Opening a turn: one script, and behind it in the same write the look at what it left."""
+
+from contextlib import suppress
+from typing import Any
+
+from ctxbridge.errors import CorruptRecord, CtxBridgeError, ReplyMismatch, Unavailable
+from ctxbridge.model import Change, Claim, Contact, Message, Opened
+from ctxbridge.rules import identity
+from ctxbridge.stores.redis.exchange import Exchange
+from ctxbridge.stores.redis.ground import Ground
+from ctxbridge.stores.redis.keys import Place
+from ctxbridge.stores.redis.looking import MOST_HOPS, Looking
+from ctxbridge.stores.redis.reading import Reading
+from ctxbridge.stores.redis.resp import bulk, pack
+from ctxbridge.stores.redis.scripts import COMMIT, OPEN, Request
+from ctxbridge.stores.redis.values import consent_values, packed_change, packed_claim
+from ctxbridge.wire import (
+    decode_contact,
+    decode_entries,
+    decode_forward,
+    encode_contact,
+    encode_entry,
+)
+from ctxbridge.wire.keys import message_key
+
+_STATUSES: dict[bytes, Any] = {
+    b"new": "new", b"resumed": "new", b"stored": "busy", b"busy": "busy",
+    b"duplicate": "duplicate", b"mismatch": "mismatch",
+}  # fmt: skip
+_APPENDED = frozenset({b"new", b"stored"})
+_LEASED = frozenset({b"new", b"resumed"})
+_TRIES = 100
+
+
+class Opening:
+    """`Store.open`."""
+
+    def __init__(self, ground: Ground, looking: Looking) -> None:
+        self._ground = ground
+        self._looking = looking
+        self._keys = ground.keys
+
+    async def open(self, claim: Claim) -> Opened:
+        """Open a turn."""
+        nonce = self._ground.nonce()
+        place = self._keys.home_of(claim.tenant, claim.address)
+        hops = 0
+        for _ in range(_TRIES):
+            before = await self._contact_before(place, claim) if claim.consents else None
+            known = place.seq
+            reply, elements = await self._ask(place, claim, nonce, before)
+            status = self._ground.require_sound(reply)
+            if status == b"moved":
+                hops += 1
+                place = await self._looking.step(place, decode_forward(reply[2]))
+                if hops > MOST_HOPS:
+                    raise CorruptRecord("forwards of the store lead in a circle")
+            elif status == b"gone":
+                raise self._ground.rolled_back(place)
+            elif status != b"again":
+                self._keys.learn_home(claim.tenant, claim.address, place)
+                return await self._opened(place, claim, reply, elements, known)
+        raise Unavailable("the contact changes faster than it can be read; nothing was changed")
+
+    async def _contact_before(self, place: Place, claim: Claim) -> bytes:
+        """The contact as it is: a change of consent is folded into it, and takes it as expected."""
+        found = await self._looking.look(place, claim.window)
+        return found.packed_contact if isinstance(found, Reading) else b""
+
+    async def _ask(
+        self, place: Place, claim: Claim, nonce: bytes, before: bytes | None
+    ) -> tuple[list[Any], list[bytes]]:
+        request = self._request(place, claim, nonce, before)
+        take = None
+        if self._ground.near is not None and not self._ground.settings.waits:
+            fill = self._looking.filling(place)
+
+            def take(exchange: Exchange, replies: Any) -> None:
+                fill(exchange, replies[1] if isinstance(replies, list) else None)
+
+        reply, elements = await self._ground.write(place, request, take)
+        return reply, elements
+
+    def _request(self, place: Place, claim: Claim, nonce: bytes, before: bytes | None) -> Request:
+        keys, ground = self._keys, self._ground
+        contact, pointer = b"", place.key
+        if not place.seq or before is not None:
+            id = keys.born_at(claim.contact, place)
+            fresh = identity.first_seen(id, claim.address, claim.assurance, claim.now)
+            contact = encode_contact(fresh)
+        if not place.seq:
+            _, pointer = keys.pointer(claim.tenant, id)
+        changes: list[bytes] = []
+        if before is not None:
+            held = decode_contact(before) if before else fresh
+            if before:
+                held = identity.confirm(held, claim.address, claim.assurance)
+            changes = consent_values(claim, before, held)
+        id_of_message = message_key(claim.tenant, claim.endpoint, claim.message.message_id)
+        fixed = packed_claim(claim, nonce, ground.time(claim.now), id_of_message, place.hash)
+        request = OPEN.request(
+            nonce, place.script_keys + bulk(pointer), 3,
+            fixed, encode_entry(claim.message), contact, *changes,
+            then=place.look(claim.window),
+        )  # fmt: skip
+        request.abandoned = self._giving_back(place, claim)
+        return request
+
+    def _giving_back(self, place: Place, claim: Claim) -> Any:
+        """What gives the lease back of a worker who was cancelled while it opened.
+
+        It leaves the moment the answer is there, before whoever waits for the cancellation goes on;
+        so it is not awaited. Where it is lost the lease runs out by itself.
+        """
+
+        def abandoned(outcome: Any) -> None:
+            exchange = self._ground.courier.writing_exchange_for(place.shard)
+            if exchange is None or not isinstance(outcome, list):
+                return
+            reply, elements = outcome
+            if isinstance(reply, list) and reply[1] in _LEASED and len(elements) > 1:
+                contact = decode_contact(elements[-2])
+                change = Change(
+                    claim.tenant, contact.id, reply[4], claim.now, reply[2], finished=False
+                )
+                nonce = self._ground.nonce()
+                fixed = packed_change(change, nonce, self._ground.time(claim.now))
+                request = COMMIT.request(nonce, place.script_keys, 2, fixed, b"")
+                if self._ground.near is not None:
+                    self._ground.near.drop(place.key)
+                exchange.ask(request.data, barrier=self._keys.barrier(place.shard))
+
+        return abandoned
+
+    async def _opened(
+        self, place: Place, claim: Claim, reply: list[Any], elements: list[bytes], known: int
+    ) -> Opened:
+        _, status, fence, seq, turn, lease_end, _, *answered = reply
+        reading = self._looking.understood(place, elements, known)
+        if not isinstance(reading, Reading) or reading.head.seq < seq or reading.head.fence < fence:
+            self._ground.courier.mismatch(self._ground.courier.writing_exchange_for(place.shard))
+            raise ReplyMismatch("the store answered with another conversation than was asked for")
+        contact = reading.contact
+        if status in _APPENDED:
+            contact = await self._confirmed(place, claim, reading)
+        self._keys.learn_contact(claim.tenant, contact.id, place)
+        answer: tuple[Message, ...] = ()
+        if status == b"duplicate" and claim.assurance >= answered[0]:
+            answer = await self._answer(place, reading, *answered[1:])
+        context = reading.context(claim.address, claim.assurance, claim.window, turn, contact)
+        return Opened(
+            _STATUSES[status], turn, seq, fence, context, answer, status == b"resumed", lease_end
+        )
+
+    async def _confirmed(self, place: Place, claim: Claim, reading: Reading) -> Contact:
+        """The contact with its link raised to what the address has proven now; stored if it is."""
+        contact = identity.confirm(reading.contact, claim.address, claim.assurance)
+        if contact is not reading.contact:
+            # Whatever hinders it, the next message of this address raises the link again.
+            with suppress(CtxBridgeError):
+                await self._ground.swap_contact(
+                    place, reading.packed_contact, encode_contact(contact)
+                )
+        return contact
+
+    async def _answer(
+        self, place: Place, reading: Reading, first: int, count: int
+    ) -> tuple[Message, ...]:
+        start = reading.head.seq - len(reading.records) + 1
+        if first >= start:
+            records = reading.records[first - start : first - start + count]
+        else:
+            words = (b"LRANGE", place.key, b"%d" % (first - 1), b"%d" % (first + count - 2))
+            request = Request((pack(*words),), looks=True)
+            records = await self._ground.courier.read(place.shard, request)
+        return tuple(e for e in decode_entries(records) if type(e) is Message)

@@ -1,0 +1,131 @@
+"""What was read of a list: a conversation's end, or a forward."""
+
+from typing import Any
+
+from ctxbridge.errors import CorruptRecord
+from ctxbridge.model import Address, Assurance, Contact, Context, Head, Window
+from ctxbridge.model.head import NO_ID
+from ctxbridge.rules import order
+from ctxbridge.rules.access import view
+from ctxbridge.stores.redis.keys import TAIL
+from ctxbridge.wire import decode_contact, decode_entries, decode_head
+
+
+class Reading:
+    """The last entries of a conversation and what stands behind them; decoded when asked for."""
+
+    __slots__ = (
+        "_contact",
+        "_head",
+        "_of",
+        "_window",
+        "exchange",
+        "packed_contact",
+        "packed_head",
+        "records",
+        "state",
+    )
+
+    def __init__(
+        self, records: list[bytes], head: bytes, contact: bytes, state: bytes, exchange: Any
+    ) -> None:
+        self.records = records
+        self.packed_head = head
+        self.packed_contact = contact
+        self.state = state
+        self.exchange = exchange
+        """Over which it was read: what tells of a change of it."""
+        self._head: Head | None = None
+        self._contact: Contact | None = None
+        self._of: Address | None = None
+        self._window: Window | None = None
+
+    @property
+    def head(self) -> Head:
+        """The head."""
+        if self._head is None:
+            self._head = decode_head(self.packed_head)
+        return self._head
+
+    @property
+    def contact(self) -> Contact:
+        """The contact."""
+        if self._contact is None:
+            self._contact = decode_contact(self.packed_contact)
+        return self._contact
+
+    def has(self, window: int) -> bool:
+        """Whether it reaches back far enough for a window of this size (0: for all)."""
+        return len(self.records) >= (window or self.head.seq) or len(self.records) == self.head.seq
+
+    def is_of(self, address: Address) -> bool:
+        """Whether it is of a contact that has, or had, this address."""
+        if address is self._of:
+            return True
+        for link in self.contact.links:
+            if link.address == address:
+                self._of = address
+                return True
+        return False
+
+    def context(
+        self,
+        address: Address,
+        assurance: Assurance,
+        window: int,
+        turn: bytes = NO_ID,
+        contact: Contact | None = None,
+    ) -> Context:
+        """The context as this reader may see it. Raises `CorruptRecord` if entries are missing."""
+        return view(
+            self.head, contact or self.contact, self.state or None, self._entries(window),
+            address, assurance, turn,
+        )  # fmt: skip
+
+    def _entries(self, size: int) -> Window:
+        """The newest entries. A window is the same for all readers, so it is kept."""
+        places = order.newest(self.head.seq, size)
+        window = self._window
+        if window is None or len(window) != len(places):
+            records = self.records
+            if len(records) > len(places):
+                records = records[len(records) - len(places) :]
+            order.require_whole(places, len(records))
+            window = self._window = Window(records, places, decode_entries)
+        return window
+
+    def after(
+        self,
+        head: bytes,
+        state: bytes | None,
+        appended: list[bytes],
+        amended: tuple[tuple[int, bytes], ...],
+    ) -> "Reading":
+        """What would be read after a change that was applied to just this."""
+        records, last = self.records, self.head.seq
+        first = last - len(records) + 1
+        if amended:
+            records = list(records)
+            for place, entry in amended:
+                if place >= first:
+                    records[place - first] = entry
+        if appended:
+            records = (records + appended)[-max(len(records), _AT_LEAST) :]
+        made = Reading(
+            records, head, self.packed_contact, self.state if state is None else state,
+            self.exchange,
+        )  # fmt: skip
+        made._contact = self._contact
+        return made
+
+
+_AT_LEAST = 64
+"""A cached window that is whole may grow this far, so that a short conversation stays whole."""
+
+
+def reading_of(elements: list[bytes], exchange: Any) -> Reading:
+    """The reading that a list's elements give; raises `CorruptRecord` for too few of them."""
+    if len(elements) < TAIL:
+        raise CorruptRecord("a conversation is torn: its list has lost its end")
+    head, contact, state = elements[-TAIL:]
+    return Reading(elements[:-TAIL], head, contact, state, exchange)

@@ -1,0 +1,231 @@
+"""The Redis store: one round trip for a look-up, one for an open, one for a commit."""
+
+import asyncio
+import os
+import weakref
+from typing import Any, Self
+
+from ctxbridge.errors import ConfigurationError, HistoryRolledBack, StoreClosed
+from ctxbridge.model import (
+    Change,
+    Claim,
+    Committed,
+    Context,
+    Identified,
+    LinkClaim,
+    Opened,
+    Query,
+    Record,
+    RecordRead,
+    RecordWrite,
+    Refused,
+    StoreReport,
+)
+from ctxbridge.stores.redis import faults, settings
+from ctxbridge.stores.redis.committing import Committing
+from ctxbridge.stores.redis.courier import Courier
+from ctxbridge.stores.redis.dialing import dial
+from ctxbridge.stores.redis.exchange import Exchange
+from ctxbridge.stores.redis.fitness import Facts, Fitness
+from ctxbridge.stores.redis.ground import Ground
+from ctxbridge.stores.redis.keys import Keys
+from ctxbridge.stores.redis.linking import Linking
+from ctxbridge.stores.redis.near import NearCache
+from ctxbridge.stores.redis.opening import Opening
+from ctxbridge.stores.redis.recording import Recording
+from ctxbridge.stores.redis.standing import Standing
+from ctxbridge.stores.redis.topology import Line, Topology, Where, topology_of
+
+_PLACES = 65_536
+
+_opened: "weakref.WeakSet[RedisStore]" = weakref.WeakSet()
+
+
+class RedisStore:
+    """Redis or Valkey, 6.2 or later: alone, with Sentinel, or as a Cluster. Runs on asyncio.
+
+    `where` is an address (``redis://``, ``rediss://``, ``unix://``,
+    ``redis+sentinel://host:port,host:port/NAME``, ``redis+cluster://host:port,host:port``; TLS for
+    the last two is ``rediss+sentinel://`` and ``rediss+cluster://``) or a client of
+    `redis.asyncio`, whose settings are taken over and which is not used itself. Options may stand
+    behind the address's question mark, or here; what is not named below goes to redis-py.
+
+    `durability` is what an acknowledged write survives: ``fast`` (nothing is promised), ``local``
+    (the server's end and a power cut), ``replicated`` (the loss of the primary; `replicas` is how
+    many must have it), ``replicated+local`` (both). `near_cache` keeps up to `near_entries`
+    conversations in this process, and serves none that the server was not heard of for
+    `staleness_seconds`. `timeout_seconds` is the patience with one connection, `deadline_seconds`
+    with one call, over all its tries; `grace_seconds` how long a cancelled write is waited for.
+
+    `prefix` stands before all keys and `shards` is how many parts a Cluster can spread; neither can
+    be changed later. `evicting` takes a server that lets go of keys when it is full. `clock` is
+    whose time leases run on: ``caller`` is for tests.
+    """
+
+    def __init__(self, where: Any, **options: Any) -> None:
+        of = settings.of_url if isinstance(where, str) else settings.of_client
+        self.settings = of(where, options)
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._opening: asyncio.Task[StoreReport] | None = None
+        self._topology: Topology | None = None
+        self._ground: Ground | None = None
+        self._why = "the redis store is not open: use `async with`"
+        self._rolled_back = False
+
+    def __repr__(self) -> str:
+        state = "open" if self._ground else "closed"
+        return f"<RedisStore {self.settings.kind} {self.settings.durability} {state}>"
+
+    async def __aenter__(self) -> Self:
+        await self.check()
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        await self.aclose()
+
+    # --- its life ---------------------------------------------------------------------------------
+
+    async def check(self) -> StoreReport:
+        """Connect, and say what the servers can give.
+
+        Raises `ConfigurationError` (with the line of redis.conf) if they cannot give the level that
+        was asked for, or refuse this user; `Unavailable`, `StoreReadOnly` or `UnknownFormat`.
+        """
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            raise ConfigurationError("a redis store runs on asyncio, not on trio") from None
+        if self._ground is not None and self._loop is not loop:
+            raise StoreClosed("the store was opened in another event loop: open one here")
+        self._loop = loop
+        if self._opening is None or self._opening.done():
+            self._opening = loop.create_task(self._check())
+        return await asyncio.shield(self._opening)
+
+    async def _check(self) -> StoreReport:
+        opens = self._ground is None
+        if opens:
+            self._set_up()
+        try:
+            return await self._examine()
+        except BaseException as error:
+            if opens:
+                await self.aclose()
+            if isinstance(error, Exception):
+                raise faults.unreachable(error) from None
+            raise
+
+    def _set_up(self) -> None:
+        asked = self.settings
+        keys = Keys(asked.prefix, asked.shards, _PLACES)
+        self._topology = topology_of(asked, keys, self._dial)
+        courier = Courier(asked, keys, self._topology)
+        near = NearCache(asked.near_entries, asked.staleness_seconds) if asked.tracks else None
+        ground = Ground(asked, keys, courier, near)
+        self._linking = Linking(ground)
+        self._openings = Opening(ground, self._linking)
+        self._commits = Committing(ground, self._linking)
+        self._recording = Recording(ground)
+        self._standing = Standing(ground)
+        self._ground = ground
+        _opened.add(self)
+
+    async def _examine(self) -> StoreReport:
+        assert self._topology is not None
+        await self._topology.start()
+        fitness, facts, notes = Fitness(self.settings), Facts(), list[str]()
+        servers = list(dict.fromkeys(self._topology.servers))
+        for server in servers:
+            for line in server.lines:
+                await line.reach()
+            facts, told = await fitness.require(await server.reads.reach())
+            notes += told
+        await self._standing.require()
+        return fitness.report(facts, notes, len(servers))
+
+    async def _dial(self, line: Line, where: Where, waits: bool) -> Exchange:
+        def ended(exchange: Exchange) -> None:
+            line.ended(exchange)
+            if self._ground is not None and self._ground.near is not None:
+                self._ground.near.forget(exchange)
+
+        exchange = await dial(self.settings, where, waits=waits, on_push=self._heed, on_end=ended)
+        if not await self._standing.is_unchanged(exchange):
+            await self._start_anew()
+        return exchange
+
+    def _heed(self, exchange: Exchange, push: Any) -> None:
+        if self._ground is not None and self._ground.near is not None:
+            self._ground.near.heed(exchange, push)
+
+    async def _start_anew(self) -> None:
+        """The server has lost everything: so what we remember of it is worth nothing."""
+        self._rolled_back = True
+        assert self._ground is not None
+        self._ground.forget()
+
+    async def aclose(self) -> None:
+        """End the connections; a second call does nothing."""
+        ground, topology, self._ground, self._topology = self._ground, self._topology, None, None
+        self._why = "the redis store was closed"
+        if ground is not None:
+            ground.courier.closed = True
+        if topology is not None:
+            await topology.aclose()
+
+    def _standing_ground(self) -> Ground:
+        """What the verbs stand on, if the store is open, and in this loop."""
+        ground = self._ground
+        if ground is None:
+            raise StoreClosed(self._why)
+        if asyncio.get_running_loop() is not self._loop:
+            raise StoreClosed("the store was opened in another event loop: open one here")
+        if self._rolled_back:
+            self._rolled_back = False
+            raise HistoryRolledBack(
+                "the server came back without what it had acknowledged: its whole history is gone; "
+                "the same call again goes on from what is there"
+            )
+        return ground
+
+    # --- the verbs --------------------------------------------------------------------------------
+
+    async def read(self, query: Query, /) -> Context:
+        """The context of an address; see `Store.read`. One command, or none."""
+        self._standing_ground()
+        return await self._linking.read(query)
+
+    async def open(self, claim: Claim, /) -> Opened:
+        """Open a turn; see `Store.open`. One script and one look, in one write."""
+        self._standing_ground()
+        return await self._openings.open(claim)
+
+    async def commit(self, change: Change, /) -> Committed | Refused:
+        """Commit a turn; see `Store.commit`. One script."""
+        self._standing_ground()
+        return await self._commits.commit(change)
+
+    async def identify(self, claim: LinkClaim, /) -> Identified:
+        """Link an address; see `Store.identify`."""
+        self._standing_ground()
+        whose = None
+        if isinstance(claim.contact, bytes):
+            whose = await self._commits.place_of(claim.tenant, claim.contact)
+        return await self._linking.identify(claim, whose)
+
+    async def records(self, operation: RecordRead | RecordWrite, /) -> Record | None:
+        """Read or write a record; see `Store.records`."""
+        self._standing_ground()
+        if isinstance(operation, RecordRead):
+            return await self._recording.read(operation)
+        return await self._recording.write(operation)
+
+
+def _close_in_child() -> None:
+    """A process that was forked must not write to its parent's connections."""
+    for store in _opened:
+        store._ground = store._topology = None  # noqa: SLF001
+        store._why = "the store was opened before this process was forked: open it here"  # noqa: SLF001
+
+
+os.register_at_fork(after_in_child=_close_in_child)
