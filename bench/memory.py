@@ -40,11 +40,12 @@ async def run(plan: Plan) -> Outcome:
         reading.rows(FLOOR) + appending.rows(FLOOR),
         [
             Goal(
-                "F1", "memory: look-up of 20 messages with state, over an empty async call",
+                "G15 look-up", "memory: look-up of 20 messages with state, over an empty async "
+                "call",
                 "<=", 0.5, "µs", over_read,
             ),
             Goal(
-                "F2", "memory: append, idempotent by turn, over an empty async call",
+                "G15 append", "memory: append, idempotent by turn, over an empty async call",
                 "<=", 1.5, "µs", over_append,
             ),
         ],

@@ -57,21 +57,22 @@ def _goals(reading: Sequence[Trial], writing: Sequence[Trial]) -> list[Goal]:
     _, appending = writing
     return [
         Goal(
-            "F3@64", "SQLite: look-ups of 20 messages with state, all decoded, per second, against "
-            "aiosqlite, 64 callers",
+            "G14@64", "SQLite: look-ups of 20 messages with state, all decoded, per second, "
+            "against aiosqlite, 64 callers",
             ">=", 3.0, "x", many.times(OURS, PEER, per_second),
         ),
         Goal(
-            "F3@1", "SQLite: the same, p50 of aiosqlite against ours, 1 caller",
+            "G14@1", "SQLite: the same, p50 of aiosqlite against ours, 1 caller",
             ">=", 3.0, "x", one.times(PEER, OURS, p50),
         ),
         Goal(
-            "F4", "SQLite: durable appends (FULL) per second, against aiosqlite with NORMAL, "
-            "64 callers",
+            "G14 append", "SQLite: durable appends (FULL) per second, against aiosqlite with "
+            "NORMAL, 64 callers",
             ">=", 4.0, "x", appending.times(FULL, PEER_NORMAL, per_second),
         ),
         Goal(
-            "F5", "SQLite: how much slower appends are with FULL than with NORMAL, 64 callers",
+            "G14 FULL", "SQLite: how much slower appends are with FULL than with NORMAL, 64 "
+            "callers",
             "<=", 1.2, "x", appending.times(NORMAL, FULL, per_second),
         ),
     ]  # fmt: skip

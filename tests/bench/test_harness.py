@@ -65,6 +65,11 @@ class TestCompare:
         assert called == list(range(250))
         assert (taken.operations, len(taken.microseconds)) == (250, 3)
 
+    async def test_a_curve_runs_over_the_calls_of_all_rounds(self):
+        curve = (await trial([])).curve("ours")
+        assert len(curve) == len(harness.PERCENTILES)
+        assert (curve[0], curve[len(curve) // 2], curve[-1]) == (1.0, 2.0, 3.0)
+
 
 def test_variants_that_answer_otherwise_are_named():
     with pytest.raises(harness.Unequal, match=r"look-up: 'peer' answers otherwise than 'ours'"):
@@ -90,6 +95,13 @@ def test_a_goal_is_judged_unless_the_machine_is_busy(sense, measured, load, ok):
     made.judge()
     assert made.as_json()["goals"][0]["ok"] is ok
     assert ("too busy" in made.as_markdown()) == (ok is None)
+
+
+def test_what_was_counted_is_judged_on_a_busy_machine_too():
+    made = report.Report({}, 0.5, 9.0, cores=2)
+    made.goals = [harness.counted("G", "commands", 1, 1), harness.counted("H", "errors", 0, 3)]
+    made.judge()
+    assert [goal.ok for goal in made.goals] == [True, False]
 
 
 def test_what_a_scenario_counts_gets_a_column():
