@@ -7,7 +7,7 @@ import asyncio
 import os
 import random
 from collections import Counter
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import anyio
 import pytest
@@ -129,9 +129,9 @@ async def line_to(server, **options):
             yield proxy, store
 
 
-async def storm(server, cancels, seed=11, **options):
+async def storm(server, cancels, seed=11, tally=None, **options):
     """Customers talk until so many calls were cancelled; what was found in the end."""
-    tally, chance = Tally(), random.Random(seed)
+    tally, chance = tally or Tally(), random.Random(seed)
     async with line_to(server, **options) as (proxy, store):
         breaking = asyncio.ensure_future(trouble(proxy, tally, chance))
         customers = [Customer(n, store, tally, chance) for n in range(CUSTOMERS)]
@@ -195,22 +195,20 @@ class TestBrokenOnPurpose:
 
     async def test_replies_are_bound_to_requests_so_that_nothing_foreign_is_given(self, server):
         tally = await storm(server, 150, near_cache=False)
-        assert tally.foreign == 0
-        assert tally.mismatches + tally.resets > 0
+        assert (tally.foreign, tally.lost) == (0, 0)
+        assert tally.mismatches > 0, "the variant is not broken enough to be seen"
 
     async def test_without_the_binding_foreign_data_would_be_given(self, server, monkeypatch):
         """The negative control: the storm can see what it looks for."""
         monkeypatch.setattr(Request, "is_answered_by", lambda *_: True)
         monkeypatch.setattr(Reading, "is_of", lambda *_: True)
-        Tally.foreign_so_far = 0
+        tally = Tally()
         for seed in range(20):
-            with anyio.move_on_after(5):
-                try:
-                    tally = await storm(server, 100, seed, near_cache=False)
-                except Exception:  # noqa: BLE001 - replies of another form: seen as well
-                    continue
-                if tally.foreign:
-                    return
+            # Replies of another form raise all kinds of errors here, and make some wait for ever.
+            with anyio.move_on_after(3), suppress(Exception):
+                await storm(server, 100, seed, tally, near_cache=False)
+            if tally.foreign:
+                return
         pytest.fail("nothing foreign was seen though nothing was bound")
 
 

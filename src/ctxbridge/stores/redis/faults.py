@@ -4,8 +4,11 @@ No wording of the server or of redis-py is passed on, since it may repeat what w
 code of an error is, and the remedy.
 """
 
+import re
+import socket
 import ssl
 from collections.abc import Iterator
+from functools import cache
 
 from ctxbridge.errors import (
     ConfigurationError,
@@ -49,6 +52,7 @@ _KNOWN: dict[str, tuple[type[CtxBridgeError], str]] = {
         Unavailable,
         f"fewer replicas are there than `min-replicas-to-write` asks for; {NOTHING_CHANGED}",
     ),
+    "LOADING": (Unavailable, f"the server is still loading its data; {NOTHING_CHANGED}"),
     "NOPERM": (ConfigurationError, f"the server's user may not do this: {_RIGHTS}"),
     "NOAUTH": (ConfigurationError, "the server wants a password: put it into the address"),
     "WRONGPASS": (ConfigurationError, "the server does not take this user name and password"),
@@ -60,17 +64,51 @@ _KNOWN: dict[str, tuple[type[CtxBridgeError], str]] = {
         ),
     ),
     "CROSSSLOT": (ConfigurationError, "the server is part of a Cluster: use redis+cluster://"),
+    "unknown": (
+        ConfigurationError,
+        "the server lacks a command that the store needs: see docs/redis.md",
+    ),
+    "no cluster": (ConfigurationError, "the server is not part of a Cluster: use redis://"),
+    "no database": (
+        ConfigurationError,
+        "the server has no database of the number that stands in the address",
+    ),
+    "damaged": (
+        CorruptRecord,
+        "what is stored of a conversation is damaged: a script of the store could not read it",
+    ),
 }
+_WORDS = (
+    ("unknown command", "unknown"),
+    ("can't run this command", "NOPERM"),
+    ("ACL failure in script", "NOPERM"),
+    ("HELLO must be called", "NOAUTH"),
+    ("cluster support disabled", "no cluster"),
+    ("DB index is out of range", "no database"),
+    ("bad argument #", "damaged"),
+    ("attempt to ", "damaged"),
+)
+"""What has no code of its own and is known by its wording; small letters are names of ours."""
+_CODE = re.compile(r"[A-Z]{2,32}")
+_WRAPPED = re.compile(r"@user_script: ?\d+: -?([A-Z]{2,32}) ")
+"""How 6.2 tells of an error that a script met."""
+
+
+def code_of(error: ServerError) -> str:
+    """The code of an error, also where it is wrapped in another or only known by its wording."""
+    if error.code != "ERR":
+        return error.code
+    wrapped = _WRAPPED.search(error.rest)
+    if wrapped is not None:
+        return wrapped[1]
+    return next((code for words, code in _WORDS if words in error.rest), "ERR")
 
 
 def typed(error: ServerError) -> CtxBridgeError:
     """Our error for one that the server answered with."""
-    kind, text = _KNOWN.get(error.code, (Unavailable, f"the server refused; {NOTHING_CHANGED}"))
-    if error.code == "ERR" and "unknown command" in error.rest:
-        return ConfigurationError(
-            "the server lacks a command that the store needs: see docs/redis.md"
-        )
-    return kind(f"{text} ({error.code[:32]})")
+    code = code_of(error)
+    kind, text = _KNOWN.get(code, (Unavailable, f"the server refused; {NOTHING_CHANGED}"))
+    return kind(f"{text} ({code})" if _CODE.fullmatch(code) else text)
 
 
 def torn(what: bytes) -> CtxBridgeError:
@@ -83,29 +121,17 @@ def torn(what: bytes) -> CtxBridgeError:
     )
 
 
-_UNTRUSTED = ConfigurationError(
-    "the server's certificate is not trusted: name its authority with ssl_ca_certs=FILE"
-)
-_NO_TLS = ConfigurationError("the server does not speak TLS as it was asked to (rediss://)")
-_LOADING = Unavailable(f"the server is still loading its data; {NOTHING_CHANGED}")
-
-
 def unreachable(error: BaseException) -> CtxBridgeError:
     """Our error for a connection that could not be made."""
-    from redis import exceptions as theirs
-
     if isinstance(error, CtxBridgeError):
         return error
-    for kind, made in (
-        (ssl.SSLCertVerificationError, _UNTRUSTED),
-        (ssl.SSLError, _NO_TLS),
-        (theirs.AuthenticationError, typed(ServerError("WRONGPASS"))),
-        (theirs.NoPermissionError, typed(ServerError("NOPERM"))),
-        (theirs.BusyLoadingError, _LOADING),
-        (theirs.ResponseError, typed(ServerError(str(error)))),
-    ):
-        if any(isinstance(e, kind) for e in _chain(error)):
-            return made
+    chain = list(_chain(error))
+    answered = _answered(chain)
+    if answered is not None:
+        return typed(answered)
+    for kind, made, text in _causes():
+        if any(isinstance(e, kind) for e in chain):
+            return made(text)
     return Unavailable(f"the server cannot be reached ({type(error).__name__}); {NOTHING_CHANGED}")
 
 
@@ -113,3 +139,55 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
     while error is not None:
         yield error
         error = error.__cause__ or error.__context__
+
+
+def _answered(chain: list[BaseException]) -> ServerError | None:
+    """What the server answered to redis-py, which has taken the code off."""
+    from redis import exceptions as theirs
+
+    for error in reversed(chain):
+        if isinstance(error, theirs.AuthenticationError):
+            wanted = "HELLO must be called" in str(error) or "required" in str(error)
+            return ServerError("NOAUTH" if wanted else "WRONGPASS")
+        for kind, code in (
+            (theirs.BusyLoadingError, "LOADING"),
+            (theirs.NoPermissionError, "NOPERM"),
+            (theirs.ResponseError, "ERR"),
+        ):
+            if isinstance(error, kind):
+                return ServerError(f"{code} {error}")
+    return None
+
+
+@cache
+def _causes() -> list[tuple[type[BaseException], type[CtxBridgeError], str]]:
+    """What may be behind an error of redis-py; the first that is there counts."""
+    from redis.asyncio.sentinel import MasterNotFoundError
+    from redis.exceptions import ConnectionError as TheirConnectionError
+    from redis.exceptions import InvalidResponse
+    from redis.exceptions import TimeoutError as TheirTimeoutError
+
+    refused: list[tuple[type[BaseException], str]] = [
+        (ssl.SSLCertVerificationError, "its certificate is not trusted: set ssl_ca_certs=FILE"),
+        (ssl.SSLError, "it does not speak TLS as it was asked to (rediss://)"),
+    ]
+    unreached: list[tuple[type[BaseException], str]] = [
+        (ssl.SSLEOFError, "it hung up while TLS was agreed on; is it one for rediss://?"),
+        (MasterNotFoundError, "no sentinel was reached that knows a primary of this name"),
+        (InvalidResponse, "what answers there is no Redis or Valkey server"),
+        (socket.gaierror, "the name of its host does not resolve"),
+        (ConnectionRefusedError, "nobody listens at its address"),
+        (FileNotFoundError, "there is no such file: its socket, or that of ssl_ca_certs"),
+        (PermissionError, "its socket, or a file that the address names, may not be opened"),
+        (TimeoutError, "no answer within timeout_seconds; is TLS spoken by both, or by none?"),
+        (TheirTimeoutError, "no answer within timeout_seconds"),
+        (TheirConnectionError, "it hung up; is TLS spoken by both, or by none?"),
+    ]
+    passing = [
+        (kind, Unavailable, f"the server cannot be reached: {text}; {NOTHING_CHANGED}")
+        for kind, text in unreached
+    ]
+    lasting = [
+        (kind, ConfigurationError, f"the server cannot be used: {text}") for kind, text in refused
+    ]
+    return [*passing, *lasting]

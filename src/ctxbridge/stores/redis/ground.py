@@ -90,6 +90,15 @@ class Ground:
         if self.near is not None:
             self.near.clear()
 
+    def require_history(self, place: Place, seq: int, known: int) -> None:
+        """Note the `seq` that was read; raises `HistoryRolledBack` if more was `known` before.
+
+        `known` is what we had been told of when we asked: what others were told since counts not.
+        """
+        if seq < known:
+            raise self.rolled_back(place, seq)
+        place.seq = max(place.seq, seq)
+
     def rolled_back(self, place: Place, seq: int = 0) -> HistoryRolledBack:
         """The error for a conversation that is shorter than we were told; told once."""
         place.seq = seq

@@ -31,7 +31,7 @@ TAIL = 3
 class Place:
     """Where one list lies, and the highest `seq` that this process was told of it."""
 
-    __slots__ = ("_look", "_window", "hash", "ids", "key", "script_keys", "seq", "shard")
+    __slots__ = ("_look", "_window", "hash", "ids", "key", "met", "script_keys", "seq", "shard")
 
     def __init__(self, keys: "Keys", hash: bytes) -> None:
         self.hash = hash
@@ -40,6 +40,8 @@ class Place:
         self.ids = self.key + b":i"
         self.script_keys = bulk(self.key) + bulk(self.ids)
         self.seq = 0
+        self.met = False
+        """Whether it is known whose it is."""
         self._window = -1
         self._look = b""
 

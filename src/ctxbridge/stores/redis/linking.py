@@ -63,14 +63,14 @@ class Linking(Looking):
         if not isinstance(claim.contact, Address):
             return None
         own = self._keys.of_address(claim.tenant, claim.contact)
-        found = await self.follow(own, _TAIL_ONLY)
-        return own if found is None else found[0]
+        home, _ = await self.follow(own, _TAIL_ONLY)
+        return home
 
     async def _join(self, forward: Forward, home: Place, claim: LinkClaim) -> Identified:
         """The address leads somewhere already: to this contact or to another."""
-        there = await self.follow(self._keys.at(forward.target), _TAIL_ONLY)
-        if there is None or there[0] is not home:
-            return Identified("taken", there[1].contact if there else None)
+        there, reading = await self.follow(self._keys.at(forward.target), _TAIL_ONLY)
+        if there is not home:
+            return Identified("taken", reading.contact if reading else None)
         return await self._apply(home, claim)
 
     async def _lead(self, own: Place, home: Place, claim: LinkClaim) -> Identified | None:

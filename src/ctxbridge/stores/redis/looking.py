@@ -31,41 +31,71 @@ class Looking:
         """The context of an address."""
         address, window = query.address, query.window
         home = self._keys.home_of(query.tenant, address)
-        found: Reading | Forward | None = None
         if self._near is not None and not query.fresh:
-            found = self._near.serve(home, window, self._courier.exchange_for(home.shard))
-        if found is None:
-            found = await self.look(home, window)
-        if not isinstance(found, Reading) or not found.is_of(address):
-            found = await self._find(query.tenant, address, window)
+            held = self._near.serve(home, window, self._courier.exchange_for(home.shard))
+            if held is not None and held.is_of(address):
+                return held.context(address, query.assurance, window)
+        known = home.seq
+        found = await self.look(home, window)
+        if isinstance(found, Reading) and found.is_of(address):
+            self._ground.require_history(home, found.head.seq, known)
+            if not home.met:
+                self._meet(query.tenant, home, found)
+        else:
+            found = await self._find(query.tenant, address, window, home, found)
             if found is None:
                 return Context(None, NO_ID, Window(), reader=query.assurance)
         return found.context(address, query.assurance, window)
 
-    async def _find(self, tenant: str, address: Address, window: int) -> Reading | None:
-        """What is known of an address, resolved anew; `None` for somebody nobody knows."""
+    def _meet(self, tenant: str, home: Place, reading: Reading) -> None:
+        """From now on a commit need not look where this contact lives."""
+        home.met = True
+        self._keys.learn_contact(tenant, reading.contact.id, home)
+
+    async def _find(
+        self,
+        tenant: str,
+        address: Address,
+        window: int,
+        place: Place,
+        found: Reading | Forward | None,
+    ) -> Reading | None:
+        """Go on from what was `found` at `place`, where that was not what is looked for."""
         own = self._keys.of_address(tenant, address)
         for _ in range(_TRIES):
-            found = await self.follow(own, window)
-            if found is None:
+            home, reading = await self._follow(place, found, window)
+            if reading is None:
+                self._ground.require_history(home, 0, home.seq)
                 return None
-            home, reading = found
             if reading.is_of(address):
+                self._ground.require_history(home, reading.head.seq, home.seq)
                 self._keys.learn_home(tenant, address, home)
-                self._keys.learn_contact(tenant, reading.contact.id, home)
+                self._meet(tenant, home, reading)
                 return reading
-            if self._near is not None:
-                self._near.drop(home.key)
-            self._courier.mismatch(self._courier.exchange_for(home.shard))
+            if home is own or place is own:
+                # Not a forward that we remember wrongly: somebody else's reply.
+                self.distrust(home)
+            place, found = own, await self.look(own, window)
         raise ReplyMismatch("the store keeps answering with another contact than was asked for")
 
-    async def follow(self, place: Place, window: int) -> tuple[Place, Reading] | None:
+    def distrust(self, place: Place) -> None:
+        """What was answered for `place` is of somebody else: drop it and the connection."""
+        if self._near is not None:
+            self._near.drop(place.key)
+        self._courier.mismatch(self._courier.exchange_for(place.shard))
+
+    async def follow(self, place: Place, window: int) -> tuple[Place, Reading | None]:
         """What is at `place`, or where the forwards from there lead; links under way are made."""
+        return await self._follow(place, await self.look(place, window), window)
+
+    async def _follow(
+        self, place: Place, found: Reading | Forward | None, window: int
+    ) -> tuple[Place, Reading | None]:
         for _ in range(MOST_HOPS):
-            found = await self.look(place, window)
             if not isinstance(found, Forward):
-                return None if found is None else (place, found)
+                return place, found
             place = await self.step(place, found)
+            found = await self.look(place, window)
         raise CorruptRecord("forwards of the store lead in a circle")
 
     async def step(self, place: Place, forward: Forward) -> Place:
@@ -80,11 +110,9 @@ class Looking:
 
     async def look(self, place: Place, window: int) -> Reading | Forward | None:
         """What is at `place`, by one command."""
-        known = place.seq
         take = None if self._near is None else self.filling(place)
         request = Request((place.look(window),), looks=True)
-        elements = await self._courier.read(place.shard, request, take)
-        return self.understood(place, elements, known)
+        return self.understood(place, await self._courier.read(place.shard, request, take))
 
     def filling(self, place: Place) -> Any:
         """What holds in the near cache the elements that are read of `place`."""
@@ -97,21 +125,13 @@ class Looking:
 
         return take
 
-    def understood(
-        self, place: Place, elements: list[bytes], known: int
-    ) -> Reading | Forward | None:
-        """What a list's elements are; `known` is the seq that we had been told when we asked."""
+    def understood(self, place: Place, elements: list[bytes]) -> Reading | Forward | None:
+        """What a list's elements are."""
         if len(elements) == 1:
             return decode_forward(elements[0])
         if not elements:
-            if known:
-                raise self._ground.rolled_back(place)
             return None
         reading = None if self._near is None else self._near.held(place)
         if reading is None or reading.packed_head is not elements[-TAIL]:
             reading = reading_of(elements, None)
-        seq = reading.head.seq
-        if seq < known:
-            raise self._ground.rolled_back(place, seq)
-        place.seq = max(place.seq, seq)
         return reading

@@ -136,10 +136,11 @@ class Opening:
         self, place: Place, claim: Claim, reply: list[Any], elements: list[bytes], known: int
     ) -> Opened:
         _, status, fence, seq, turn, lease_end, _, *answered = reply
-        reading = self._looking.understood(place, elements, known)
-        if not isinstance(reading, Reading) or reading.head.seq < seq or reading.head.fence < fence:
-            self._ground.courier.mismatch(self._ground.courier.writing_exchange_for(place.shard))
+        reading = self._looking.understood(place, elements)
+        if not isinstance(reading, Reading) or not reading.is_of(claim.address):
+            self._looking.distrust(place)
             raise ReplyMismatch("the store answered with another conversation than was asked for")
+        self._ground.require_history(place, reading.head.seq, max(known, seq))
         contact = reading.contact
         if status in _APPENDED:
             contact = await self._confirmed(place, claim, reading)

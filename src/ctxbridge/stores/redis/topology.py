@@ -139,6 +139,22 @@ class Alone:
             await line.aclose()
 
 
+def _hasty(timeout_seconds: float) -> dict[str, Any]:
+    """Settings for those who are only asked where the servers are: one that is silent is passed by.
+
+    redis-py's own would ask each of them eleven times, for five seconds each.
+    """
+    from redis.asyncio.retry import Retry
+    from redis.backoff import NoBackoff
+
+    patience = min(timeout_seconds, 1.0)
+    return {
+        "socket_timeout": patience,
+        "socket_connect_timeout": patience,
+        "retry": Retry(NoBackoff(), 0),
+    }
+
+
 class Sentinels(Alone):
     """The primary that sentinels name. They are asked each time a connection is opened."""
 
@@ -146,15 +162,11 @@ class Sentinels(Alone):
         from redis.asyncio.sentinel import Sentinel
 
         super().__init__(settings, keys, dial)
-        patience = min(settings.timeout_seconds, 1.0)
         self._service = settings.service
         self._sentinels: Any = Sentinel(  # type: ignore[no-untyped-call]
             list(settings.nodes),
-            sentinel_kwargs={
-                "socket_timeout": patience, "socket_connect_timeout": patience,
-                **settings.sentinel,
-            },
-        )  # fmt: skip
+            sentinel_kwargs=_hasty(settings.timeout_seconds) | dict(settings.sentinel),
+        )
 
     async def _find(self) -> Where:
         host, port = await self._sentinels.discover_master(self._service)
@@ -202,6 +214,9 @@ class Slots:
         kwargs = {n: v for n, v in self._settings.connection.items() if n not in {"host", "port"}}
         if "ssl" in self._settings.connection_class.__name__.lower():
             kwargs["ssl"] = True
+        if kwargs.pop("db", 0):
+            raise ConfigurationError("a Cluster has no databases: let no number end its address")
+        kwargs = _hasty(self._settings.timeout_seconds) | kwargs
         cluster = RedisCluster(startup_nodes=nodes, require_full_coverage=False, **kwargs)
         try:
             await cluster.initialize()
