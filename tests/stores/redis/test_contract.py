@@ -2,6 +2,7 @@
 
 import pytest
 
+from ctxbridge.stores.redis.resp import PythonReader
 from ctxbridge.testing import StoreContract
 
 from .conftest import LEAST_RIGHTS, make
@@ -18,6 +19,35 @@ class TestRedis70(StoreContract):
     @pytest.fixture
     async def store(self, redis70):
         async with make(redis70.url) as store:
+            yield store
+
+
+class TestUvloop(StoreContract):
+    @pytest.fixture
+    def anyio_backend(self):
+        pytest.importorskip("uvloop")
+        return "asyncio", {"use_uvloop": True}
+
+    @pytest.fixture
+    async def store(self, server):
+        async with make(server.url) as store:
+            yield store
+
+
+class TestWithoutHiredis(StoreContract):
+    @pytest.fixture
+    async def store(self, server, monkeypatch):
+        monkeypatch.setattr("ctxbridge.stores.redis.exchange.new_reader", PythonReader)
+        async with make(server.url) as store:
+            yield store
+
+
+class TestResp2(StoreContract):
+    """As with a client that was set to it: no near cache then."""
+
+    @pytest.fixture
+    async def store(self, server):
+        async with make(f"{server.url}?protocol=2") as store:
             yield store
 
 

@@ -129,9 +129,10 @@ def unreachable(error: BaseException) -> CtxBridgeError:
     answered = _answered(chain)
     if answered is not None:
         return typed(answered)
-    for kind, made, text in _causes():
+    for kind, made, cause in _causes():
         if any(isinstance(e, kind) for e in chain):
-            return made(text)
+            remedy = f"; {NOTHING_CHANGED}" if made is Unavailable else ""
+            return made(f"the server cannot be reached: {cause}{remedy}")
     return Unavailable(f"the server cannot be reached ({type(error).__name__}); {NOTHING_CHANGED}")
 
 
@@ -163,31 +164,21 @@ def _answered(chain: list[BaseException]) -> ServerError | None:
 def _causes() -> list[tuple[type[BaseException], type[CtxBridgeError], str]]:
     """What may be behind an error of redis-py; the first that is there counts."""
     from redis.asyncio.sentinel import MasterNotFoundError
-    from redis.exceptions import ConnectionError as TheirConnectionError
-    from redis.exceptions import InvalidResponse
-    from redis.exceptions import TimeoutError as TheirTimeoutError
 
-    refused: list[tuple[type[BaseException], str]] = [
-        (ssl.SSLCertVerificationError, "its certificate is not trusted: set ssl_ca_certs=FILE"),
-        (ssl.SSLError, "it does not speak TLS as it was asked to (rediss://)"),
+    from redis import exceptions as theirs
+
+    lasting, passing = ConfigurationError, Unavailable
+    return [
+        (ssl.SSLCertVerificationError, lasting, "its certificate is not trusted: set ssl_ca_certs"),
+        (ssl.SSLEOFError, passing, "it hung up while TLS was agreed on; is TLS spoken there?"),
+        (ssl.SSLError, lasting, "it does not speak TLS as it was asked to (rediss://)"),
+        (MasterNotFoundError, passing, "no sentinel was reached that knows a primary of this name"),
+        (theirs.InvalidResponse, passing, "what answers there is no Redis or Valkey server"),
+        (socket.gaierror, passing, "the name of its host does not resolve"),
+        (ConnectionRefusedError, passing, "nobody listens at its address"),
+        (FileNotFoundError, passing, "there is no such file: its socket, or that of ssl_ca_certs"),
+        (PermissionError, passing, "its socket, or a file of its address, may not be opened"),
+        (TimeoutError, passing, "no answer in time; is TLS spoken by both, or by none?"),
+        (theirs.TimeoutError, passing, "no answer in time; is TLS spoken by both, or by none?"),
+        (theirs.ConnectionError, passing, "it hung up; is TLS spoken by both, or by none?"),
     ]
-    unreached: list[tuple[type[BaseException], str]] = [
-        (ssl.SSLEOFError, "it hung up while TLS was agreed on; is it one for rediss://?"),
-        (MasterNotFoundError, "no sentinel was reached that knows a primary of this name"),
-        (InvalidResponse, "what answers there is no Redis or Valkey server"),
-        (socket.gaierror, "the name of its host does not resolve"),
-        (ConnectionRefusedError, "nobody listens at its address"),
-        (FileNotFoundError, "there is no such file: its socket, or that of ssl_ca_certs"),
-        (PermissionError, "its socket, or a file that the address names, may not be opened"),
-        (TimeoutError, "no answer within timeout_seconds; is TLS spoken by both, or by none?"),
-        (TheirTimeoutError, "no answer within timeout_seconds"),
-        (TheirConnectionError, "it hung up; is TLS spoken by both, or by none?"),
-    ]
-    passing = [
-        (kind, Unavailable, f"the server cannot be reached: {text}; {NOTHING_CHANGED}")
-        for kind, text in unreached
-    ]
-    lasting = [
-        (kind, ConfigurationError, f"the server cannot be used: {text}") for kind, text in refused
-    ]
-    return [*passing, *lasting]

@@ -15,7 +15,18 @@ from ctxbridge.stores.redis.settings import Settings
 
 _OLDEST = (6, 2)
 _ASKED = ("appendonly", "appendfsync", "maxmemory-policy", "min-replicas-to-write", "maxmemory")
-_PROBE = pack(b"EVAL", b"return ARGV[1]", b"0", b"fit")
+_CALLED = (
+    b"lrange llen rpush ltrim lset hget hset hmget hgetall hdel hlen get set del pexpire pttl time"
+).split()
+"""What the scripts call, and what is asked for beside them."""
+_PROBE = b"""
+local missing = {}
+for i = 2, redis.acl_check_cmd and #ARGV or 0 do
+  if not redis.acl_check_cmd(ARGV[i], ARGV[1]) then missing[#missing + 1] = ARGV[i] end
+end
+return missing
+"""
+"""Which commands this user may not call on a key. Before 7.0 a server cannot say."""
 
 Facts = dict[str, str]
 
@@ -34,10 +45,9 @@ class Fitness:
         """
         facts = await self._facts(exchange)
         self._require_usable(facts)
-        probe = await exchange.ask(_PROBE).future
-        if isinstance(probe, ServerError):
-            raise faults.typed(probe)
-        notes = [*self._eviction(facts), *self._level(facts)]
+        await self._require_rights(exchange)
+        notes = [] if "redis_version" in facts else ["unknown: its version, and whether a replica"]
+        notes += [*self._eviction(facts), *self._level(facts)]
         if not exchange.tracks and self._settings.near_cache:
             notes.append("no near cache: the server or the client's protocol does not track keys")
         return facts, notes
@@ -57,12 +67,27 @@ class Fitness:
             facts |= _setting(name, answer)
         return facts
 
+    async def _require_rights(self, exchange: Exchange) -> None:
+        key = f"{self._settings.prefix}:{{00}}:b"
+        called = [*_CALLED, *[b"wait"] * self._settings.waits]
+        probe = pack(b"EVAL", _PROBE, b"0", key.encode(), *called)
+        missing = await exchange.ask(probe).future
+        if isinstance(missing, ServerError):
+            raise faults.typed(missing)
+        if isinstance(missing, list) and missing:
+            named = " ".join(f"+{word.decode('ascii', 'replace')}" for word in missing)
+            raise ConfigurationError(
+                f"the server's user lacks rights: give it `{named}` on the keys "
+                f"`~{self._settings.prefix}:*`; the whole recipe is in docs/redis.md"
+            )
+
     def _require_usable(self, facts: Facts) -> None:
         version = _version(facts)
         if version and version < _OLDEST:
             raise ConfigurationError(
                 f"the server is {facts['redis_version']}; 6.2 is the oldest that will do"
             )
+        self._require_kind(facts.get("redis_mode", ""))
         if facts.get("loading") == "1":
             raise Unavailable(f"the server is still loading its data; {faults.NOTHING_CHANGED}")
         if facts.get("role", "master") != "master":
@@ -71,20 +96,26 @@ class Fitness:
                 f"redis+sentinel://; {faults.NOTHING_CHANGED}"
             )
 
+    def _require_kind(self, mode: str) -> None:
+        """Some of a Cluster's keys would be found on any of its nodes, so it is said at once."""
+        if mode == "cluster" and self._settings.kind != "cluster":
+            raise ConfigurationError("the server is part of a Cluster: use redis+cluster://")
+        if mode == "sentinel":
+            raise ConfigurationError("this is a sentinel: use redis+sentinel://HOST:PORT/NAME")
+
     def _eviction(self, facts: Facts) -> list[str]:
         policy = facts.get("maxmemory-policy") or facts.get("maxmemory_policy")
         if policy is None:
             return ["unknown: maxmemory-policy; see to it that it is noeviction"]
         if policy == "noeviction":
             return []
-        limited = facts.get("maxmemory", "0") not in {"0", ""}
         line = "in redis.conf: `maxmemory-policy noeviction`"
-        if limited and not self._settings.evicting:
-            raise ConfigurationError(
-                f"the server evicts keys ({policy}), which tears conversations apart; {line}, or "
-                "take the loss with evicting=1"
-            )
-        return [f"the server would evict keys if it had a limit of memory ({policy}); {line}"]
+        if facts.get("maxmemory", "0") in {"0", ""}:
+            return [f"the server would evict keys if it had a limit of memory ({policy}); {line}"]
+        evicts = f"the server evicts keys ({policy}), which tears conversations apart; {line}"
+        if not self._settings.evicting:
+            raise ConfigurationError(f"{evicts}, or take the loss with evicting=1")
+        return [evicts]
 
     def _level(self, facts: Facts) -> list[str]:
         notes = []
@@ -97,7 +128,7 @@ class Fitness:
     def _local(self, facts: Facts) -> list[str]:
         notes = []
         for name, wanted in (("appendonly", "yes"), ("appendfsync", "always")):
-            found = facts.get(name)
+            found = facts.get(name) or _told_of(name, facts)
             if found is None:
                 notes.append(f"unknown: {name}; see to it that it is {wanted}")
             elif found != wanted:
@@ -149,6 +180,12 @@ def _setting(name: str, answer: Any) -> Facts:
     if not isinstance(answer, list) or len(answer) < 2 or not isinstance(answer[1], bytes):
         return {}
     return {name: answer[1].decode("utf-8", "replace")}
+
+
+def _told_of(name: str, facts: Facts) -> str | None:
+    """What is known of a setting that may not be asked for."""
+    told = {"0": "no", "1": "yes"}.get(facts.get("aof_enabled", ""))
+    return told if name == "appendonly" else None
 
 
 def _version(facts: Facts) -> tuple[int, ...]:
