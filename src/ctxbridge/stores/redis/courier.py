@@ -87,6 +87,11 @@ class Courier:
             raise
 
     async def _settle(self, call: Call, request: Request) -> None:
+        if call.future.done() and not call.future.cancelled():
+            # The answer had come, but who waited for it was cancelled before it could go on.
+            if request.abandoned is not None:
+                request.abandoned(call.future.result())
+            return
         future = asyncio.get_running_loop().create_future()
         if request.abandoned is not None:
             abandoned = request.abandoned

@@ -1,13 +1,12 @@
 """Opening a connection: by redis-py, with the team's own settings; then it is an `Exchange`."""
 
-import inspect
 from collections.abc import Callable
 from typing import Any
 
 from ctxbridge.errors import Unavailable
 from ctxbridge.stores.redis.exchange import LOST, Exchange
 from ctxbridge.stores.redis.resp import ServerError, pack
-from ctxbridge.stores.redis.settings import Settings
+from ctxbridge.stores.redis.settings import Settings, options_of
 from ctxbridge.stores.redis.topology import Where
 
 _TRACKING = pack(b"CLIENT", b"TRACKING", b"ON", b"NOLOOP")
@@ -38,13 +37,11 @@ def _quiet(made: Any) -> dict[str, Any]:
 
     With them on, a reply that was left unread on a connection goes unnoticed.
     """
-    for kind in inspect.getmro(made):
-        known = inspect.signature(kind.__init__).parameters  # type: ignore[misc]
-        if "maint_notifications_config" in known:
-            from redis.maint_notifications import MaintNotificationsConfig
+    if "maint_notifications_config" not in options_of(made):
+        return {}
+    from redis.maint_notifications import MaintNotificationsConfig
 
-            return {"maint_notifications_config": MaintNotificationsConfig(enabled=False)}
-    return {}
+    return {"maint_notifications_config": MaintNotificationsConfig(enabled=False)}
 
 
 async def dial(

@@ -1,5 +1,6 @@
 """What a store is told: by an address, or by the settings of a client that the team already has."""
 
+import inspect
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, get_args
 from urllib.parse import parse_qsl, unquote, urlencode, urlsplit, urlunsplit
@@ -183,19 +184,33 @@ _NOT_TAKEN = frozenset({
 def _taken(kwargs: Mapping[str, Any], holder: Any) -> dict[str, Any]:
     from redis.asyncio.connection import Connection, SSLConnection
 
-    held = {name: value for name, value in kwargs.items() if name not in _NOT_TAKEN}
     made = getattr(holder, "connection_class", Connection)
     if issubclass(made, SSLConnection):
         made = SSLConnection
     elif issubclass(made, Connection):
         made = Connection
+    taken = options_of(made) - _NOT_TAKEN
+    held = {name: value for name, value in kwargs.items() if name in taken}
     return {"connection": held, "connection_class": made, "sentinel": {}}
+
+
+def options_of(connection_class: Any) -> set[str]:
+    """What a class of redis-py's connections can be told."""
+    names: set[str] = set()
+    for kind in inspect.getmro(connection_class):
+        names |= set(inspect.signature(kind.__init__).parameters)  # type: ignore[misc]
+    return names - {"self", "args", "kwargs"}
 
 
 def _checked(ours: Mapping[str, Any], made: Mapping[str, Any]) -> Settings:
     unknown = set(ours) - set(_OPTIONS)
     if unknown:
         raise ConfigurationError(f"a redis store has no option {min(unknown)!r}")
+    foreign = set(made["connection"]) - options_of(made["connection_class"])
+    if foreign:
+        raise ConfigurationError(
+            f"neither a redis store nor redis-py has an option {min(foreign)!r}"
+        )
     settings = Settings(**(dict(made) | dict(ours)))
     if settings.durability not in get_args(Durability):
         raise ConfigurationError(f"durability is one of {', '.join(get_args(Durability))}")

@@ -69,8 +69,7 @@ class Standing:
                 f"the store has a format that this release does not read (up to {_FORMAT}): upgrade"
             )
         if shards != str(self._ground.keys.shards).encode():
-            raise ConfigurationError(
-                f"the store was made with shards={shards.decode('ascii', 'replace')[:8]}: keep to it"
-            )
+            made = shards.decode("ascii", "replace")[:8]
+            raise ConfigurationError(f"the store was made with shards={made}: keep to it")
         found: bytes = epoch
         return found
