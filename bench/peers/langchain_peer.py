@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import redis
+
 from bench.peers.said import Said, load
 
 PACKAGE = "langchain-community RedisChatMessageHistory"

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import redis
+
 from bench import corpus
 from bench.corpus import Answer, Person
 from bench.redis import ways

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import redis
+
 from bench import corpus
 from bench.corpus import Answer, Person
 from bench.harness import Goal, Outcome, Plan, Skip, Trial, p50, per_second

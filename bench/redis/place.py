@@ -6,6 +6,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import redis
+
 from bench.harness import Plan, Skip
 from ctxbridge.testing.servers import Server, binaries
 

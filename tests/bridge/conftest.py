@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from ctxbridge import Address, Assurance, Bridge, Endpoint, Inbound, Text
+from ctxbridge import Address, Assurance, Bridge, Endpoint, Inbound, Text, open_store
 
 
 class Ticket(msgspec.Struct):
@@ -50,8 +50,14 @@ def clock():
     return Clock()
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+@pytest.fixture(params=["memory", "sqlite", "redis"])
 async def bridge(request, tmp_path, clock):
-    url = "memory://" if request.param == "memory" else f"sqlite:///{tmp_path}/bridge.db"
-    async with Bridge(url, tenant="acme", state=Ticket, clock=clock) as bridge:
+    if request.param == "redis":
+        url = request.getfixturevalue("server").url
+        prefix = f"bridge:{next(_numbers)}"
+        where = open_store(url, prefix=prefix, clock="caller")
+    else:
+        where = "memory://" if request.param == "memory" else f"sqlite:///{tmp_path}/bridge.db"
+    async with Bridge(where, tenant="acme", state=Ticket, clock=clock) as bridge:
         yield bridge
+    await bridge.store.aclose()

@@ -98,7 +98,8 @@ class TestErrors:
     def test_each_says_whose_fault_it_is_and_whether_a_retry_is_safe(self):
         assert {c.fault for c in self.tree()} == {"caller", "peer", "store"}
         assert {c.__name__ for c in self.tree() if c.retry_safe} == {
-            "Busy", "OutcomeUnknown", "StoreClosed", "StoreFull", "StoreReadOnly", "Unavailable",
+            "Busy", "HistoryRolledBack", "NotDurable", "OutcomeUnknown", "ReplyMismatch", "StoreClosed",
+            "StoreFull", "StoreReadOnly", "Unavailable",
         }  # fmt: skip
 
     def test_no_other_room_defines_errors(self):

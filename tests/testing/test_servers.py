@@ -10,8 +10,8 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-
 import redis
+
 from ctxbridge.testing import servers, topologies
 from ctxbridge.testing.servers import Server, binaries, wait_for
 from ctxbridge.testing.topologies import Cluster, SentinelSet

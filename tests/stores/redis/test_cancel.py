@@ -233,7 +233,7 @@ async def test_another_customers_conversation_in_place_of_ones_own_is_never_give
             await customer.talk(3)
         exchange = store._ground.courier.exchange_for(0)
         place = store._ground.keys.of_address("acme", ann.address)
-        elements = await exchange.ask(place.look(20)).future
+        elements = await exchange.ask(place.look(20).data).future
         packed = b"*%d\r\n" % len(elements) + b"".join(
             b"$%d\r\n%b\r\n" % (len(e), e) for e in elements
         )

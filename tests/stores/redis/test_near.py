@@ -1,15 +1,15 @@
 """The near cache is never stale: many stores on one server, and what is held compared with what is there."""
 
+import asyncio
 import os
 import random
 
 import anyio
-import anyio.lowlevel
 import pytest
 from msgspec.structs import replace
 
 from ctxbridge.model import Address, Committed, RecordRead
-from ctxbridge.stores.redis import committing, looking, opening, scripts
+from ctxbridge.stores.redis import committing, looking, scripts
 from ctxbridge.stores.redis.near import NearCache
 from ctxbridge.testing.actor import PHONE, Actor, contact_of, texts
 from ctxbridge.testing.proxy import Proxy
@@ -127,25 +127,13 @@ class TestBrokenOnPurpose:
     async def test_a_cache_that_is_filled_by_the_waiting_task_overlooks_news(
         self, valkey, monkeypatch
     ):
-        look = looking.Looking.look
+        filling = looking.Looking.filling
 
-        async def look_and_fill(self, place, window):
-            found = await look(self, place, window)
-            await anyio.lowlevel.checkpoint()
-            if isinstance(found, looking.Reading):
-                near = self._ground.near
-                exchange = self._ground.courier.exchange_for(place.shard)
-                near.fill(
-                    place,
-                    [*found.records, found.packed_head, found.packed_contact, found.state],
-                    exchange,
-                    near.token(place),
-                )
-            return found
+        def filling_later(self, place):
+            take, loop = filling(self, place), asyncio.get_running_loop()
+            return lambda exchange, elements: loop.call_soon(take, exchange, elements)
 
-        monkeypatch.setattr(looking.Looking, "look", look_and_fill)
-        monkeypatch.setattr(looking.Looking, "filling", lambda *_: lambda *_: None)
-        monkeypatch.setattr(opening.Looking, "filling", lambda *_: lambda *_: None)
+        monkeypatch.setattr(looking.Looking, "filling", filling_later)
         assert (await fuzz(valkey, 100)).stale > 0
 
     async def test_a_change_that_is_written_through_blindly_is_stale(self, valkey, monkeypatch):

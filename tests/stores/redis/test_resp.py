@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ctxbridge.errors import ReplyMismatch
 from ctxbridge.stores.redis.resp import (
     MISSING,
-    Garbled,
     PythonReader,
     ServerError,
     new_reader,
@@ -35,7 +35,7 @@ def packed(reply):
         case bytes():
             return b"$%d\r\n%b\r\n" % (len(reply), reply)
         case ServerError():
-            return b"-" + str(reply).encode() + b"\r\n"
+            return b"-" + f"{reply.code} {reply.rest}".encode() + b"\r\n"
         case list():
             return b"*%d\r\n" % len(reply) + b"".join(map(packed, reply))
 
@@ -69,7 +69,7 @@ def test_any_bytes_are_replies_or_garbled_and_never_anything_else(noise):
     try:
         while reader.gets() is not MISSING:
             pass
-    except Garbled:
+    except ReplyMismatch:
         pass
 
 
@@ -77,7 +77,7 @@ def test_any_bytes_are_replies_or_garbled_and_never_anything_else(noise):
 def test_what_is_no_reply_is_said_to_be_none(data):
     reader = PythonReader()
     reader.feed(data)
-    with pytest.raises(Garbled):
+    with pytest.raises(ReplyMismatch):
         reader.gets()
 
 

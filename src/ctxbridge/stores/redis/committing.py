@@ -8,8 +8,9 @@ from ctxbridge.stores.redis.exchange import Exchange
 from ctxbridge.stores.redis.ground import Ground
 from ctxbridge.stores.redis.keys import Place
 from ctxbridge.stores.redis.looking import MOST_HOPS, Looking
+from ctxbridge.stores.redis.request import Request
 from ctxbridge.stores.redis.resp import pack
-from ctxbridge.stores.redis.scripts import COMMIT, Request
+from ctxbridge.stores.redis.scripts import COMMIT
 from ctxbridge.stores.redis.values import committed, packed_change
 from ctxbridge.wire import decode_forward, encode_entry
 
@@ -30,7 +31,7 @@ class Committing:
         for _ in range(MOST_HOPS):
             if place is None:
                 return Refused("unknown")
-            reply = await self._ask(place, change)
+            reply: list[Any] = await self._ground.write(place, *self._request(place, change))
             status = self._ground.require_sound(reply)
             if status == b"moved":
                 place = await self._looking.step(place, decode_forward(reply[2]))
@@ -64,7 +65,7 @@ class Committing:
             return Committed(seq, revision, replayed=True)
         return Refused("fenced", revision, epoch)
 
-    async def _ask(self, place: Place, change: Change) -> list[Any]:
+    def _request(self, place: Place, change: Change) -> tuple[Request, Any]:
         nonce = self._ground.nonce()
         appended = [encode_entry(entry) for entry in change.append]
         amended = tuple([(seq, encode_entry(message)) for seq, message in change.amend])
@@ -73,11 +74,9 @@ class Committing:
         request = COMMIT.request(
             nonce, place.script_keys, 2, fixed, change.state or b"", *flat, *appended
         )
-        take = None
-        if self._ground.near is not None:
-            take = self._writing_through(place, change.state, appended, amended)
-        reply: list[Any] = await self._ground.write(place, request, take)
-        return reply
+        if self._ground.near is None:
+            return request, None
+        return request, self._writing_through(place, change.state, appended, amended)
 
     def _writing_through(
         self,

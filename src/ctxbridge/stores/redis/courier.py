@@ -22,8 +22,8 @@ from ctxbridge.errors import (
 from ctxbridge.stores.redis import faults
 from ctxbridge.stores.redis.exchange import LOST, UNSENT, Call, Exchange, Short
 from ctxbridge.stores.redis.keys import Keys
+from ctxbridge.stores.redis.request import Request
 from ctxbridge.stores.redis.resp import ServerError, pack
-from ctxbridge.stores.redis.scripts import Request
 from ctxbridge.stores.redis.settings import Settings
 from ctxbridge.stores.redis.topology import Line, Topology
 
@@ -71,7 +71,13 @@ class Courier:
         exchange = self._topology.servers[shard].writes.exchange
         if exchange is None or exchange.crowded:
             return await _Journey(self, shard, request, take, writes=True).go(None)
-        reply = await self.ask_settled(exchange, shard, request, take)
+        barrier = self._keys.barrier(shard) if self._waits else b""
+        call = exchange.ask(request.data, request.wanted, take, barrier)
+        try:
+            reply = await call.future
+        except asyncio.CancelledError:
+            await self._settle(call, request)
+            raise
         if not _is_sound(request, reply):
             return await _Journey(self, shard, request, take, writes=True).go(reply)
         return reply

@@ -10,7 +10,8 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from ctxbridge.stores.redis.resp import MISSING, PUSHES, Garbled, Reader, new_reader, pack
+from ctxbridge.errors import ReplyMismatch
+from ctxbridge.stores.redis.resp import MISSING, PUSHES, Reader, ServerError, new_reader, pack
 
 LOST: Any = object()
 """What a caller is given whose connection was lost after the request had left."""
@@ -162,7 +163,7 @@ class Exchange(asyncio.Protocol):
         held, self._held = self._held, []
         written, reached = replies
         enough = self._wait is not None and type(reached) is int and reached >= self._wait[0]
-        if not enough or isinstance(written, Exception):
+        if not enough or written.__class__ is ServerError:
             number = reached if type(reached) is int else 0
             held = [(call, Short(outcome, number)) for call, outcome in held]
         for call, outcome in held:
@@ -192,7 +193,7 @@ class Exchange(asyncio.Protocol):
                 pending.popleft()
                 self._answered += 1
                 self._settle(call, reply)
-        except (Garbled, IndexError):
+        except (ReplyMismatch, IndexError):
             self.end("the server sent what nobody asked for")
 
     def _settle(self, call: Call, outcome: Any) -> None:

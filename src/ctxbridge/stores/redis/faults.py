@@ -163,9 +163,8 @@ def _answered(chain: list[BaseException]) -> ServerError | None:
 @cache
 def _causes() -> list[tuple[type[BaseException], type[CtxBridgeError], str]]:
     """What may be behind an error of redis-py; the first that is there counts."""
-    from redis.asyncio.sentinel import MasterNotFoundError
-
     from redis import exceptions as theirs
+    from redis.asyncio.sentinel import MasterNotFoundError
 
     lasting, passing = ConfigurationError, Unavailable
     return [

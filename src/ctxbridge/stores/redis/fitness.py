@@ -87,7 +87,7 @@ class Fitness:
             raise ConfigurationError(
                 f"the server is {facts['redis_version']}; 6.2 is the oldest that will do"
             )
-        self._require_kind(facts.get("redis_mode", ""))
+        self._require_kind(facts.get("server_mode") or facts.get("redis_mode", ""))
         if facts.get("loading") == "1":
             raise Unavailable(f"the server is still loading its data; {faults.NOTHING_CHANGED}")
         if facts.get("role", "master") != "master":

@@ -1,6 +1,7 @@
 """What all verbs of the store stand on: settings, keys, courier, near cache, nonces."""
 
 import os
+from collections.abc import Coroutine
 from itertools import count
 from typing import Any
 
@@ -10,7 +11,8 @@ from ctxbridge.stores.redis.courier import Courier
 from ctxbridge.stores.redis.exchange import Exchange
 from ctxbridge.stores.redis.keys import Keys, Place
 from ctxbridge.stores.redis.near import NearCache
-from ctxbridge.stores.redis.scripts import CONTACT, Request
+from ctxbridge.stores.redis.request import Request
+from ctxbridge.stores.redis.scripts import CONTACT
 from ctxbridge.stores.redis.settings import Settings
 from ctxbridge.stores.redis.values import keys_of
 
@@ -37,13 +39,15 @@ class Ground:
         """The time as the scripts take it: 0 for the server's own clock."""
         return 0 if self._own_clock else now
 
-    async def write(self, place: Place, request: Request, take: Any = None) -> Any:
+    def write(self, place: Place, request: Request, take: Any = None) -> Coroutine[Any, Any, Any]:
         """Carry a script that may change the list at `place`, and keep the near cache right."""
-        near = self.near
-        if near is None:
-            return await self.courier.write(place.shard, request)
+        if self.near is None:
+            return self.courier.write(place.shard, request)
         if not self.settings.waits:
-            return await self.courier.write(place.shard, request, take or self._dropping(place))
+            return self.courier.write(place.shard, request, take or self._dropping(place))
+        return self._write_elsewhere(self.near, place, request)
+
+    async def _write_elsewhere(self, near: NearCache, place: Place, request: Request) -> Any:
         near.unsettle(place)
         try:
             return await self.courier.write(place.shard, request)

@@ -19,13 +19,11 @@ from collections.abc import Hashable
 from typing import Any, TypeVar
 
 from ctxbridge.model import Address
+from ctxbridge.stores.redis.request import TAIL, Request
 from ctxbridge.stores.redis.resp import bulk, pack
 from ctxbridge.wire.keys import address_key, contact_key, record_key
 
 T = TypeVar("T")
-
-TAIL = 3
-"""Head, contact and state stand behind the entries of a list."""
 
 
 class Place:
@@ -43,15 +41,16 @@ class Place:
         self.met = False
         """Whether it is known whose it is."""
         self._window = -1
-        self._look = b""
+        self._look: Request | None = None
 
-    def look(self, window: int) -> bytes:
-        """The command that reads the newest `window` entries and what stands behind them."""
-        if window != self._window:
+    def look(self, window: int) -> Request:
+        """What asks for the newest `window` entries (0: all) and what stands behind them."""
+        look = self._look
+        if look is None or window != self._window:
             start = b"0" if not window else b"-%d" % (window + TAIL)
-            self._look = pack(b"LRANGE", self.key, start, b"-1")
-            self._window = window
-        return self._look
+            look = Request((pack(b"LRANGE", self.key, start, b"-1"),), looks=True)
+            self._look, self._window = look, window
+        return look
 
 
 class Memory(dict[Any, T]):
@@ -77,12 +76,12 @@ class Keys:
         self._prefix = prefix.encode()
         self._lists: Memory[Place] = Memory(most)
         self._addresses: Memory[Place] = Memory(most)
-        self._homes: Memory[Place] = Memory(most)
+        self.homes: Memory[Place] = Memory(most)
         self.contacts: Memory[Place] = Memory(most)
 
     def forget(self) -> None:
         """Work everything out anew; nobody was told of any `seq`."""
-        for remembered in (self._lists, self._addresses, self._homes, self.contacts):
+        for remembered in (self._lists, self._addresses, self.homes, self.contacts):
             remembered.clear()
 
     def named(self, shard: int, name: str) -> bytes:
@@ -104,12 +103,12 @@ class Keys:
 
     def home_of(self, tenant: str, address: Address) -> Place:
         """The list that an address is known to lead to; else the one of its own."""
-        home = self._homes.get((tenant, address))
-        return home or self._homes.learn((tenant, address), self.of_address(tenant, address))
+        home = self.homes.get((tenant, address))
+        return home or self.homes.learn((tenant, address), self.of_address(tenant, address))
 
     def learn_home(self, tenant: str, address: Address, home: Place) -> None:
         """An address was found to live at `home`: its forward need not be read again."""
-        self._homes.learn((tenant, address), home)
+        self.homes.learn((tenant, address), home)
 
     def learn_contact(self, tenant: str, contact: bytes, home: Place) -> None:
         """A contact was found to live at `home`: its pointer need not be read again."""

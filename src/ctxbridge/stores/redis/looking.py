@@ -7,9 +7,9 @@ from ctxbridge.model import Address, Context, Query, Window
 from ctxbridge.model.head import NO_ID
 from ctxbridge.stores.redis.exchange import Exchange
 from ctxbridge.stores.redis.ground import Ground
-from ctxbridge.stores.redis.keys import TAIL, Place
+from ctxbridge.stores.redis.keys import Place
 from ctxbridge.stores.redis.reading import Reading, reading_of
-from ctxbridge.stores.redis.scripts import Request
+from ctxbridge.stores.redis.request import TAIL
 from ctxbridge.wire import Forward, decode_forward
 
 MOST_HOPS = 16
@@ -26,17 +26,29 @@ class Looking:
         self._keys = ground.keys
         self._near = ground.near
         self._courier = ground.courier
+        self._servers = ground.courier.topology.servers
+
+    def at_hand(self, query: Query) -> Context | None:
+        """The context of an address, if the near cache has what it takes."""
+        near = self._near
+        if near is None or query.fresh:
+            return None
+        address = query.address
+        home = self._keys.homes.get((query.tenant, address))
+        if home is None:
+            return None
+        held = near.serve(home, query.window, self._servers[home.shard].reads.exchange)
+        if held is None or not held.is_of(address):
+            return None
+        return held.context(address, query.assurance, query.window)
 
     async def read(self, query: Query) -> Context:
-        """The context of an address."""
+        """The context of an address, as the server has it."""
         address, window = query.address, query.window
         home = self._keys.home_of(query.tenant, address)
-        if self._near is not None and not query.fresh:
-            held = self._near.serve(home, window, self._courier.exchange_for(home.shard))
-            if held is not None and held.is_of(address):
-                return held.context(address, query.assurance, window)
-        known = home.seq
-        found = await self.look(home, window)
+        known, take = home.seq, None if self._near is None else self.filling(home)
+        elements = await self._courier.read(home.shard, home.look(window), take)
+        found = self.understood(home, elements)
         if isinstance(found, Reading) and found.is_of(address):
             self._ground.require_history(home, found.head.seq, known)
             if not home.met:
@@ -111,8 +123,8 @@ class Looking:
     async def look(self, place: Place, window: int) -> Reading | Forward | None:
         """What is at `place`, by one command."""
         take = None if self._near is None else self.filling(place)
-        request = Request((place.look(window),), looks=True)
-        return self.understood(place, await self._courier.read(place.shard, request, take))
+        elements = await self._courier.read(place.shard, place.look(window), take)
+        return self.understood(place, elements)
 
     def filling(self, place: Place) -> Any:
         """What holds in the near cache the elements that are read of `place`."""

@@ -9,8 +9,9 @@ from collections import OrderedDict
 from typing import Any
 
 from ctxbridge.stores.redis.exchange import Exchange
-from ctxbridge.stores.redis.keys import TAIL, Place
+from ctxbridge.stores.redis.keys import Place
 from ctxbridge.stores.redis.reading import Reading, reading_of
+from ctxbridge.stores.redis.request import TAIL
 
 
 class NearCache:
@@ -40,7 +41,9 @@ class NearCache:
             del self._entries[place.key]
             return None
         # One read over the wire, of whatever, makes all that is held fresh again.
-        if exchange.silent_for() > self._staleness or not reading.has(window):
+        if exchange.silent_for() > self._staleness:
+            return None
+        if not 0 < window <= len(reading.records) and not reading.has(window):
             return None
         self._entries.move_to_end(place.key)
         return reading

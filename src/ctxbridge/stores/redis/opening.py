@@ -11,8 +11,9 @@ from ctxbridge.stores.redis.ground import Ground
 from ctxbridge.stores.redis.keys import Place
 from ctxbridge.stores.redis.looking import MOST_HOPS, Looking
 from ctxbridge.stores.redis.reading import Reading
+from ctxbridge.stores.redis.request import Request
 from ctxbridge.stores.redis.resp import bulk, pack
-from ctxbridge.stores.redis.scripts import COMMIT, OPEN, Request
+from ctxbridge.stores.redis.scripts import COMMIT, OPEN
 from ctxbridge.stores.redis.values import consent_values, packed_change, packed_claim
 from ctxbridge.wire import (
     decode_contact,
@@ -101,7 +102,7 @@ class Opening:
         request = OPEN.request(
             nonce, place.script_keys + bulk(pointer), 3,
             fixed, encode_entry(claim.message), contact, *changes,
-            then=place.look(claim.window),
+            then=place.look(claim.window).data,
         )  # fmt: skip
         request.abandoned = self._giving_back(place, claim)
         return request

@@ -7,7 +7,7 @@ from ctxbridge.model import Address, Assurance, Contact, Context, Head, Window
 from ctxbridge.model.head import NO_ID
 from ctxbridge.rules import order
 from ctxbridge.rules.access import view
-from ctxbridge.stores.redis.keys import TAIL
+from ctxbridge.stores.redis.request import TAIL
 from ctxbridge.wire import decode_contact, decode_entries, decode_head
 
 
@@ -18,6 +18,7 @@ class Reading:
         "_contact",
         "_head",
         "_of",
+        "_size",
         "_window",
         "exchange",
         "packed_contact",
@@ -39,6 +40,7 @@ class Reading:
         self._contact: Contact | None = None
         self._of: Address | None = None
         self._window: Window | None = None
+        self._size = -1
 
     @property
     def head(self) -> Head:
@@ -84,15 +86,16 @@ class Reading:
 
     def _entries(self, size: int) -> Window:
         """The newest entries. A window is the same for all readers, so it is kept."""
+        kept = self._window
+        if kept is not None and size == self._size:
+            return kept
         places = order.newest(self.head.seq, size)
-        window = self._window
-        if window is None or len(window) != len(places):
-            records = self.records
-            if len(records) > len(places):
-                records = records[len(records) - len(places) :]
-            order.require_whole(places, len(records))
-            window = self._window = Window(records, places, decode_entries)
-        return window
+        records, wanted = self.records, len(places)
+        if len(records) > wanted:
+            records = records[-wanted:] if wanted else []
+        order.require_whole(places, len(records))
+        self._window, self._size = Window(records, places, decode_entries), size
+        return self._window
 
     def after(
         self,

@@ -4,8 +4,9 @@ from ctxbridge.errors import Conflict, CorruptRecord
 from ctxbridge.model import Record, RecordRead, RecordWrite
 from ctxbridge.rules import fold
 from ctxbridge.stores.redis.ground import Ground
+from ctxbridge.stores.redis.request import Request
 from ctxbridge.stores.redis.resp import pack
-from ctxbridge.stores.redis.scripts import RECORD, Request
+from ctxbridge.stores.redis.scripts import RECORD
 from ctxbridge.stores.redis.values import keys_of, packed_write
 from ctxbridge.wire import decode_record
 

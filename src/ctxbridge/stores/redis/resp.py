@@ -6,21 +6,25 @@ hiredis reads if it is installed (``ctxbridge[redis]``); else a reader in Python
 from collections.abc import Callable
 from typing import Any, Protocol
 
+from ctxbridge.errors import ReplyMismatch
+
 MISSING: Any = object()
 """What a reader gives while a reply is not whole yet."""
 
 
-class ServerError(Exception):
-    """An error that the server answered with. Only its `code` may be shown: the text may repeat
-    what was stored."""  # noqa: D205, D209
+class ServerError:
+    """An error as the server answers it: a value like other replies, never raised as it is.
+
+    Only its `code` may be shown: the `rest` may repeat what was stored.
+    """
+
+    __slots__ = ("code", "rest")
 
     def __init__(self, text: str) -> None:
-        super().__init__(text)
         self.code, _, self.rest = text.partition(" ")
 
-
-class Garbled(Exception):
-    """The bytes are no replies."""
+    def __repr__(self) -> str:
+        return f"<ServerError {self.code}>"
 
 
 class _Push(list[Any]):
@@ -84,11 +88,11 @@ class PythonReader:
         line = self._line()
         read = _KINDS.get(line[:1])
         if read is None or depth > _DEEPEST:
-            raise Garbled("a reply starts with a mark that is none")
+            raise ReplyMismatch("a reply starts with a mark that is none")
         try:
             return read(self, line[1:], depth + 1)
         except ValueError:
-            raise Garbled("a reply has a length or a number that is none") from None
+            raise ReplyMismatch("a reply has a length or a number that is none") from None
 
     def _take(self, line: bytes) -> bytes | None:
         size = int(line)
@@ -144,4 +148,8 @@ else:
 
     def new_reader() -> Reader:
         """A reader for a new connection."""
-        return hiredis.Reader(protocolError=Garbled, replyError=ServerError, notEnoughData=MISSING)
+        return hiredis.Reader(
+            protocolError=ReplyMismatch,
+            replyError=ServerError,  # type: ignore[arg-type]  # any callable will do
+            notEnoughData=MISSING,
+        )

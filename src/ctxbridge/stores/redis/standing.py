@@ -11,8 +11,9 @@ from ctxbridge.errors import ConfigurationError, UnknownFormat
 from ctxbridge.stores.redis import faults
 from ctxbridge.stores.redis.exchange import Exchange, Short
 from ctxbridge.stores.redis.ground import Ground
+from ctxbridge.stores.redis.request import Request
 from ctxbridge.stores.redis.resp import ServerError, pack
-from ctxbridge.stores.redis.scripts import STORE, Request
+from ctxbridge.stores.redis.scripts import STORE
 from ctxbridge.stores.redis.values import keys_of
 
 _FORMAT = 1

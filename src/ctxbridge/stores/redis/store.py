@@ -173,10 +173,9 @@ class RedisStore:
         if topology is not None:
             await topology.aclose()
 
-    def _standing_ground(self) -> Ground:
-        """What the verbs stand on, if the store is open, and in this loop."""
-        ground = self._ground
-        if ground is None:
+    def _require_ground(self) -> None:
+        """Raise unless the store is open, in this loop, and still has its history."""
+        if self._ground is None:
             raise StoreClosed(self._why)
         if asyncio.get_running_loop() is not self._loop:
             raise StoreClosed("the store was opened in another event loop: open one here")
@@ -186,28 +185,27 @@ class RedisStore:
                 "the server came back without what it had acknowledged: its whole history is gone; "
                 "the same call again goes on from what is there"
             )
-        return ground
 
     # --- the verbs --------------------------------------------------------------------------------
 
     async def read(self, query: Query, /) -> Context:
         """The context of an address; see `Store.read`. One command, or none."""
-        self._standing_ground()
-        return await self._linking.read(query)
+        self._require_ground()
+        return self._linking.at_hand(query) or await self._linking.read(query)
 
     async def open(self, claim: Claim, /) -> Opened:
         """Open a turn; see `Store.open`. One script and one look, in one write."""
-        self._standing_ground()
+        self._require_ground()
         return await self._openings.open(claim)
 
     async def commit(self, change: Change, /) -> Committed | Refused:
         """Commit a turn; see `Store.commit`. One script."""
-        self._standing_ground()
+        self._require_ground()
         return await self._commits.commit(change)
 
     async def identify(self, claim: LinkClaim, /) -> Identified:
         """Link an address; see `Store.identify`."""
-        self._standing_ground()
+        self._require_ground()
         whose = None
         if isinstance(claim.contact, bytes):
             whose = await self._commits.place_of(claim.tenant, claim.contact)
@@ -215,7 +213,7 @@ class RedisStore:
 
     async def records(self, operation: RecordRead | RecordWrite, /) -> Record | None:
         """Read or write a record; see `Store.records`."""
-        self._standing_ground()
+        self._require_ground()
         if isinstance(operation, RecordRead):
             return await self._recording.read(operation)
         return await self._recording.write(operation)

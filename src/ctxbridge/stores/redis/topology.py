@@ -165,7 +165,7 @@ class Sentinels(Alone):
         self._service = settings.service
         self._sentinels: Any = Sentinel(  # type: ignore[no-untyped-call]
             list(settings.nodes),
-            sentinel_kwargs=_hasty(settings.timeout_seconds) | dict(settings.sentinel),
+            sentinel_kwargs={**settings.sentinel, **_hasty(settings.timeout_seconds)},
         )
 
     async def _find(self) -> Where:
@@ -204,7 +204,7 @@ class Slots:
     async def start(self) -> None:
         """Ask the nodes for their slots."""
         owners = await self._owners()
-        self.servers = [self.server_at(*owner) for owner in owners]
+        self.servers[:] = [self.server_at(*owner) for owner in owners]
 
     async def _owners(self) -> Sequence[tuple[str, int]]:
         from redis.asyncio.cluster import ClusterNode, RedisCluster

@@ -1,0 +1,406 @@
+"""Keys of others in our places, damaged bytes, hostile names: typed errors, and nothing changes."""
+
+import re
+from itertools import product
+
+import pytest
+from msgspec.structs import replace
+
+from ctxbridge import errors
+from ctxbridge.model import Address, Context, Endpoint, Opened, Record
+from ctxbridge.stores.redis.scripts import OPEN, Script
+from ctxbridge.testing.actor import CHAT, MAIL, PHONE, Actor, contact_of, raises, texts
+from ctxbridge.testing.contract.reading import HOSTILE
+from ctxbridge.testing.servers import Server
+from ctxbridge.wire import Forward, encode_forward
+
+from .conftest import BINARIES, LEAST_RIGHTS, any_binary, make
+
+CANARY = "Xyzzy-4711"
+PLANTS = {
+    "string": ("SET", "theirs, and long enough to be one of ours"),
+    "list": ("RPUSH", "theirs"),
+    "set": ("SADD", "theirs"),
+    "zset": ("ZADD", "1", "theirs"),
+    "hash": ("HSET", "field", "theirs"),
+    "stream": ("XADD", "*", "field", "theirs"),
+}
+DAMAGE = (errors.CorruptRecord, errors.UnknownFormat)
+
+
+@pytest.fixture(scope="module", params=sorted(BINARIES))
+def own(request):
+    with Server(BINARIES[request.param]) as server:
+        yield server
+
+
+@pytest.fixture
+async def store(own):
+    async with make(own.url) as store:
+        yield store
+
+
+def everything(server, store):
+    """All that is stored under the store's prefix, byte by byte."""
+    keys = server.command("KEYS", f"{store.settings.prefix}:*")
+    return {key: server.command("DUMP", key) for key in keys}
+
+
+def plant(server, key, kind):
+    """Put a value of another program in the place of `key`."""
+    verb, *rest = PLANTS[kind]
+    server.command("DEL", key)
+    server.command(verb, key, *rest)
+
+
+class Place:
+    """One stored conversation with a state, a link, a finished turn and a record; and its keys."""
+
+    def __init__(self, server, store):
+        self.server, self.store, self.actor = server, store, Actor()
+
+    async def fill(self):
+        store, actor = self.store, self.actor
+        self.contact = await contact_of(store, actor, CANARY)
+        await store.commit(actor.note(self.contact, actor.message("more"), state=b"\1state"))
+        assert (await store.identify(actor.link(PHONE, MAIL))).status == "linked"
+        await store.records(actor.write_record("there", b"value", lifetime_seconds=60.0))
+        keys = store._ground.keys
+        home = keys.of_address(actor.tenant, PHONE)
+        self.keys = {
+            "list": home.key,
+            "ids": home.ids,
+            "forward": keys.of_address(actor.tenant, MAIL).key,
+            "pointer": keys.pointer(actor.tenant, self.contact)[1],
+            "record": keys.record(actor.tenant, "test", "there")[1],
+        }
+        self.stored = everything(self.server, store)
+        return self
+
+    def restore(self):
+        """Everything as it was, and nothing remembered of it."""
+        for key in everything(self.server, self.store).keys() - self.stored.keys():
+            self.server.command("DEL", key)
+        for key, value in self.stored.items():
+            self.server.command("RESTORE", key, 0, value, "REPLACE")
+        self.store._ground.forget()
+
+    def calls(self):
+        """Each verb, by name, in ways that lead over every key."""
+        store, actor = self.store, self.actor
+        return {
+            "read": lambda: store.read(actor.query()),
+            "read by link": lambda: store.read(actor.query(MAIL)),
+            "open": lambda: store.open(actor.claim("new", message_id="SM9")),
+            "open again": lambda: store.open(actor.claim(CANARY)),
+            "open by link": lambda: store.open(actor.claim("x", message_id="SM9", address=MAIL)),
+            "open that takes consent back": lambda: store.open(
+                actor.claim("STOP", message_id="SM9", stop=True)
+            ),
+            "commit": lambda: store.commit(actor.note(self.contact, actor.message("x"))),
+            "identify": lambda: store.identify(actor.link(PHONE, CHAT)),
+            "identify by id": lambda: store.identify(actor.link(self.contact, CHAT)),
+            "read a record": lambda: store.records(actor.read_record("there")),
+            "write a record": lambda: store.records(actor.write_record("there", b"x")),
+            "delete a record": lambda: store.records(actor.write_record("there", None)),
+        }
+
+
+@pytest.fixture
+async def place(own, store):
+    return await Place(own, store).fill()
+
+
+NEEDS = {
+    "list": {"read", "read by link", "open", "open again", "open by link", "commit", "identify",
+             "open that takes consent back", "identify by id"},
+    "ids": {"open", "open again", "open by link", "open that takes consent back", "commit"},
+    "forward": {"read by link", "open by link"},
+    "pointer": {"commit", "identify by id"},
+    "record": {"read a record", "write a record", "delete a record"},
+}  # fmt: skip
+"""Which verb cannot do without which key."""
+OURS = {"list": "list", "ids": "hash", "forward": "list", "pointer": "string", "record": "string"}
+
+
+class TestPlantedKeys:
+    @pytest.mark.parametrize("name", NEEDS)
+    async def test_a_key_of_another_type_is_reported_and_nothing_changes(self, place, name):
+        for kind in PLANTS.keys() - {OURS[name]}:
+            await self.each_verb_keeps_its_hands_off(place, name, kind)
+
+    async def each_verb_keeps_its_hands_off(self, place, name, kind):
+        for verb in place.calls():
+            place.restore()
+            plant(place.server, place.keys[name], kind)
+            before = everything(place.server, place.store)
+            try:
+                await place.calls()[verb]()
+            except errors.CorruptRecord as error:
+                assert CANARY not in str(error)
+                assert verb in NEEDS[name], f"{verb} needs no {name}"
+                assert everything(place.server, place.store) == before, f"half applied: {verb}"
+            else:
+                assert verb not in NEEDS[name], f"{verb} takes a {kind} for a {name}"
+                there = everything(place.server, place.store)
+                assert there[place.keys[name]] == before[place.keys[name]]
+
+    @pytest.mark.parametrize("name", NEEDS)
+    async def test_a_key_of_the_same_type_is_no_record_of_ours_either(self, place, name):
+        if name == "ids":
+            pytest.skip("a hash with other fields has nothing that we would read")
+        for verb in sorted(NEEDS[name]):
+            place.restore()
+            plant(place.server, place.keys[name], OURS[name])
+            before = everything(place.server, place.store)
+            await raises(errors.StoreError, place.calls()[verb]())
+            assert everything(place.server, place.store) == before, f"half applied: {verb}"
+
+    async def test_a_script_that_writes_before_it_has_looked_is_caught(self, place, monkeypatch):
+        """The broken variant: the list grows, then the ids turn out to be no hash."""
+        looks = b"if known.err then return {nonce, 'torn'} end"
+        last = b"local limit, ends = known[3], known[4]\n"
+        grows = b"append(KEYS[1], what == 'home', entries, pack_head(h), contact, state)\n"
+        assert looks in OPEN.text
+        assert last in OPEN.text
+        text = OPEN.text.replace(looks, b"if known.err then known = {} end")
+        broken = Script(text.replace(last, last + grows))
+        monkeypatch.setattr("ctxbridge.stores.redis.opening.OPEN", broken)
+        with pytest.raises(AssertionError, match="half applied: open"):
+            await self.each_verb_keeps_its_hands_off(place, "ids", "set")
+
+    @pytest.mark.parametrize("kind", PLANTS)
+    async def test_somebody_new_whose_places_are_taken(self, own, store, kind):
+        actor, keys = Actor(), store._ground.keys
+        place = keys.of_address(actor.tenant, PHONE)
+        for key, ours in ((place.key, "list"), (place.ids, "hash")):
+            if kind == ours:
+                continue
+            plant(own, key, kind)
+            before = everything(own, store)
+            await raises(errors.CorruptRecord, store.open(actor.claim()))
+            if key == place.key:
+                await raises(errors.CorruptRecord, store.read(actor.query()))
+                await raises(errors.CorruptRecord, store.identify(actor.link(PHONE, MAIL)))
+            assert everything(own, store) == before
+            own.command("DEL", key)
+        assert (await store.open(actor.claim())).status == "new"
+
+    async def test_a_barrier_of_another_type_is_written_over(self, own):
+        """It is ours by its name, holds nothing, and without it no write could be acknowledged."""
+        with Server(any_binary()) as replica:
+            replica.command("REPLICAOF", "127.0.0.1", own.port)
+            async with make(own.url, durability="replicated") as store:
+                actor = Actor()
+                shard = store._ground.keys.of_address(actor.tenant, PHONE).shard
+                plant(own, store._ground.keys.barrier(shard), "hash")
+                await contact_of(store, actor)
+
+
+def damaged(whole):
+    """Every truncation, and every byte turned over in two ways; the first byte in more."""
+    step = max(1, len(whole) // 60)
+    for length in range(0, len(whole), step):
+        yield whole[:length]
+    for at, flip in product(range(0, len(whole), step), (0x01, 0xFF)):
+        yield whole[:at] + bytes([whole[at] ^ flip]) + whole[at + 1 :]
+    for first in (0, 2, 0x7F, 0xFF):
+        yield bytes([first]) + whole[1:]
+    yield whole + b"\0"
+
+
+class TestDamage:
+    """What is damaged is reported when it is touched, or, where no byte tells, is a value still."""
+
+    async def calls_end_well(self, place, verbs, also=()):
+        """Each verb gives a value of its kind, or says that what is stored is damaged."""
+        for verb in verbs:
+            place.store._ground.forget()
+            try:
+                value = await place.calls()[verb]()
+                if isinstance(value, Opened):
+                    list(value.context.window)
+                if isinstance(value, Context):
+                    list(value.window)
+            except (*DAMAGE, *also) as error:
+                assert CANARY not in str(error)
+
+    @pytest.mark.parametrize(
+        ("what", "at"), [("head", -3), ("contact", -2), ("state", -1), ("entry", 0)]
+    )
+    async def test_elements_of_a_conversation(self, place, what, at):
+        list_key = place.keys["list"]
+        whole = place.server.command("LINDEX", list_key, at)
+        also = (errors.HistoryRolledBack, errors.ReplyMismatch) if what == "contact" else ()
+        for bad in damaged(whole):
+            place.restore()
+            place.server.command("LSET", list_key, at, bad)
+            verbs = ("read", "open again", "open", "commit")
+            await self.calls_end_well(place, verbs, also)
+
+    async def test_what_no_truncation_of_a_record_passes_for(self, place):
+        """Where the length tells, it is always reported."""
+        list_key = place.keys["list"]
+        for at in (-3, -2, 0):
+            whole = place.server.command("LINDEX", list_key, at)
+            for length in range(len(whole)):
+                place.restore()
+                place.server.command("LSET", list_key, at, whole[:length])
+                with pytest.raises(DAMAGE):
+                    list((await place.store.read(place.actor.query())).window)
+
+    @pytest.mark.parametrize(("what", "at"), [("head", -3), ("contact", -2), ("entry", 0)])
+    async def test_a_newer_format_says_upgrade(self, place, what, at):
+        list_key = place.keys["list"]
+        whole = place.server.command("LINDEX", list_key, at)
+        place.server.command("LSET", list_key, at, b"\x02" + whole[1:])
+        place.store._ground.forget()
+        with pytest.raises(errors.UnknownFormat, match="upgrade"):
+            list((await place.store.read(place.actor.query())).window)
+
+    async def test_a_newer_head_is_not_written_to(self, place):
+        list_key = place.keys["list"]
+        head = place.server.command("LINDEX", list_key, -3)
+        place.server.command("LSET", list_key, -3, b"\x02" + head[1:])
+        before = everything(place.server, place.store)
+        for verb in ("open", "commit", "identify", "open that takes consent back"):
+            place.store._ground.forget()
+            error = await raises(errors.UnknownFormat, place.calls()[verb]())
+            assert "upgrade" in str(error)
+        assert everything(place.server, place.store) == before
+
+    async def test_a_newer_contact_is_not_written_to(self, place):
+        list_key = place.keys["list"]
+        contact = place.server.command("LINDEX", list_key, -2)
+        place.server.command("LSET", list_key, -2, b"\x02" + contact[1:])
+        before = everything(place.server, place.store)
+        for verb in ("open", "commit", "identify", "open that takes consent back"):
+            place.store._ground.forget()
+            error = await raises(errors.UnknownFormat, place.calls()[verb]())
+            assert "upgrade" in str(error)
+        assert everything(place.server, place.store) == before
+
+    async def test_forwards(self, place):
+        whole = place.server.command("LINDEX", place.keys["forward"], 0)
+        for bad in damaged(whole):
+            place.restore()
+            place.server.command("LSET", place.keys["forward"], 0, bad)
+            await self.calls_end_well(place, ("read by link", "open by link"))
+        place.restore()
+        place.server.command("LSET", place.keys["forward"], 0, b"\x02" + whole[1:])
+        error = await raises(errors.UnknownFormat, place.calls()["read by link"]())
+        assert "upgrade" in str(error)
+
+    async def test_forwards_in_a_circle(self, place):
+        own_hash = place.store._ground.keys.of_address(place.actor.tenant, MAIL).hash
+        place.server.command("LSET", place.keys["forward"], 0, encode_forward(Forward(own_hash)))
+        for verb in ("read by link", "open by link"):
+            place.store._ground.forget()
+            await raises(errors.CorruptRecord, place.calls()[verb]())
+
+    async def test_journals(self, place):
+        forward = encode_forward(Forward(bytes(16), b"journal"))
+        place.server.command("LSET", place.keys["forward"], 0, forward)
+        await self.calls_end_well(place, ("read by link", "open by link"))
+        place.store._ground.forget()
+        await raises(errors.CorruptRecord, place.store.read(place.actor.query(MAIL)))
+
+    async def test_pointers_and_records(self, place):
+        for name, verbs in (
+            ("pointer", ("commit", "identify by id")),
+            ("record", ("read a record", "write a record", "delete a record")),
+        ):
+            whole = place.server.command("GET", place.keys[name])
+            for bad in damaged(whole):
+                place.restore()
+                place.server.command("SET", place.keys[name], bad)
+                await self.calls_end_well(place, verbs)
+        place.server.command("SET", place.keys["record"], b"nonce678\x02" + bytes(16))
+        for verb in ("read a record", "write a record"):
+            error = await raises(errors.UnknownFormat, place.calls()[verb]())
+            assert "upgrade" in str(error)
+
+    async def test_entries_that_are_missing(self, place):
+        list_key, actor = place.keys["list"], place.actor
+        for words in (("LTRIM", 1, -1), ("LTRIM", 0, -2), ("LREM", 1), ("LTRIM", -2, -1)):
+            place.restore()
+            verb, *rest = words
+            if verb == "LREM":
+                rest.append(place.server.command("LINDEX", list_key, 1))
+            place.server.command(verb, list_key, *rest)
+            before = everything(place.server, place.store)
+            await raises(errors.CorruptRecord, place.store.read(actor.query()))
+            for name in ("open", "open again", "commit", "identify"):
+                place.store._ground.forget()
+                await raises(errors.CorruptRecord, place.calls()[name]())
+            assert everything(place.server, place.store) == before
+
+    async def test_what_is_intact_of_a_torn_conversation_stays_readable(self, place):
+        place.server.command("LTRIM", place.keys["list"], 1, -1)
+        assert len(texts(await place.store.read(place.actor.query(window=2)))) == 1
+
+    @pytest.mark.parametrize("first", ["m", "t", "l", "n", "x"])
+    async def test_fields_of_ids(self, place, first):
+        ids = place.keys["ids"]
+        fields = place.server.command("HGETALL", ids)
+        found = [(k, v) for k, v in zip(fields[::2], fields[1::2], strict=True)
+                 if k.startswith(first.encode())] or [(first.encode(), b"64")]  # fmt: skip
+        for (field, whole), verb in product(found, ("open", "open again", "commit")):
+            for bad in (b"", b"?", b"\xff" * 40, whole[:-1], whole[1:], b"-1", *damaged(whole)):
+                place.restore()
+                place.server.command("HSET", ids, field, bad)
+                before = everything(place.server, place.store)
+                try:
+                    await place.calls()[verb]()
+                except DAMAGE:
+                    assert everything(place.server, place.store) == before, (field, bad, verb)
+
+
+class TestHostileNames:
+    GRAMMAR = re.compile(
+        rb"cb:\d+:\{[0-9a-f]{2}\}:"
+        rb"(b|[A-Za-z0-9_-]{22}(:i)?|[cr]:[A-Za-z0-9_-]{22})|cb:\d+:\{00\}:store"
+    )
+    NAMES = [*HOSTILE, "\0", "a\0b", CANARY, f"{{{CANARY}}}", "}{", "cb:1:{00}:store", "*" * 65_536]
+
+    @pytest.fixture(scope="class", params=["default", "least rights"])
+    def url(self, request):
+        with Server(any_binary()) as server:
+            server.command("ACL", "SETUSER", "bot", *LEAST_RIGHTS.split())
+            login = "bot:secret@" if request.param == "least rights" else ""
+            yield server, server.url.replace("//", f"//{login}")
+
+    async def test_no_name_reaches_a_key(self, url):
+        server, where = url
+        async with make(where) as store:
+            for number, name in enumerate(self.NAMES):
+                await self.use(store, number, name)
+        keys = server.command("KEYS", "*")
+        assert len(keys) > 3 * len(self.NAMES)
+        for key in keys:
+            assert self.GRAMMAR.fullmatch(key), key
+            assert CANARY.encode() not in key
+
+    async def use(self, store, number, name):
+        """Every verb, with `name` in all places where one can stand."""
+        actor = Actor(name)
+        address = Address("chat", name, name)
+        mine = {"address": address, "endpoint": Endpoint(f"chat{name}", name)}
+        claim = actor.claim(f"text {number}", message_id=name, **mine)
+        opened = await store.open(claim)
+        await store.commit(actor.change(opened, "ok", address=address))
+        assert (await store.open(actor.claim(f"text {number}", message_id=name, **mine))).answer
+        linked = Address(name or "x", f"{name}!", name)
+        assert (await store.identify(actor.link(address, linked))).status == "linked"
+        await store.records(actor.write_record(name, b"v%d" % number, scope=name))
+        assert texts(await store.read(actor.query(linked))) == [f"text {number}", "ok"]
+        record = await store.records(actor.read_record(name, scope=name))
+        assert isinstance(record, Record)
+        assert record.value == b"v%d" % number
+
+    async def test_a_name_in_a_key_would_be_seen(self, url):
+        """The broken variant of the check above."""
+        assert not self.GRAMMAR.fullmatch(f"cb:1:{{00}}:c:{CANARY}".encode())
+        assert not self.GRAMMAR.fullmatch(b"cb:1:{00}:c:\r\n" + b"x" * 22)
+        assert not self.GRAMMAR.fullmatch(b"other:1:{00}:b")
+        assert replace(PHONE, value="x") != PHONE
