@@ -32,6 +32,21 @@ def test_every_adapter_guard_and_store_has_its_place_in_the_pages():
     assert all(f"`{name}()`" in guards for name in ("opt_out", "automatic", "pii"))
 
 
+def test_the_rights_in_the_page_are_those_that_the_tests_run_with():
+    from tests.stores.redis.conftest import LEAST_RIGHTS
+
+    page = (ROOT / "docs/redis.md").read_text()
+    recipe = page.split("<!-- rights -->")[1].split("```")[1]
+    assert recipe.split() == ["ACL", "SETUSER", "bot", *LEAST_RIGHTS.split()]
+
+
+def test_every_option_of_the_redis_store_is_in_the_page():
+    from ctxbridge.stores.redis.settings import _OPTIONS
+
+    page = (ROOT / "docs/redis.md").read_text()
+    assert {name for name in _OPTIONS if f"| `{name}` |" not in page} == {"clock"}
+
+
 def test_the_pages_name_no_machine():
     for page in [*PAGES, ROOT / "constraints.txt", ROOT / "Makefile", ROOT / "pyproject.toml"]:
         assert not re.search(r"/(work|root|home/\w+)/", page.read_text()), page
@@ -42,4 +57,4 @@ def test_the_figures_in_the_pages_are_those_of_the_latest_run():
 
     for page in publish.PAGES:
         shown = page.read_text().split(publish.BEGIN)[1].split(publish.END)[0]
-        assert shown == publish.latest()
+        assert shown == publish.latest(page)

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from ctxbridge import errors, wire
 from ctxbridge.model import (
@@ -22,6 +23,7 @@ from ctxbridge.model import (
     GuardResult,
     Head,
     Link,
+    LinkClaim,
     Message,
     Opaque,
     Quote,
@@ -60,6 +62,10 @@ CONTACT = Contact(
     (Consent("sms", "all", False, 4, "SM1"),),
 )  # fmt: skip
 
+LINKING = LinkClaim(
+    "acme", PHONE, Link(Address("email", "a@b"), Assurance.VERIFIED, "crm", "tenant", 2), ID, ID, 5
+)
+
 VALUES = {
     "message": (MESSAGE, wire.encode_entry, wire.decode_entry),
     "message_least": (Message(ID, "agent", "sms", (), 0), wire.encode_entry, wire.decode_entry),
@@ -69,6 +75,12 @@ VALUES = {
     "contact": (CONTACT, wire.encode_contact, wire.decode_contact),
     "state": (wire.StateBytes(3, 2, b'{"a":1}'), wire.encode_state, wire.decode_state),
     "record": (Record(b"value", 4, 9), wire.encode_record, wire.decode_record),
+    "forward": (wire.Forward(ID), wire.encode_forward, wire.decode_forward),
+    "forward_being_made": (
+        wire.Forward(ID, wire.encode_link_claim(LINKING)),
+        wire.encode_forward,
+        wire.decode_forward,
+    ),
 }
 
 
@@ -78,6 +90,14 @@ def test_golden_bytes_are_written_and_read_as_ever(name):
     golden = bytes.fromhex(json.loads((GOLDEN / "format1.json").read_text())[name])
     assert decode(golden) == value
     assert encode(value) == golden
+
+
+def test_the_journal_of_a_forward_comes_back():
+    assert wire.decode_link_claim(wire.encode_link_claim(LINKING)) == LINKING
+    by_id = replace(LINKING, contact=ID)
+    assert wire.decode_link_claim(wire.encode_link_claim(by_id)) == by_id
+    with pytest.raises(errors.CorruptRecord):
+        wire.decode_link_claim(b"\x91" * 100_000)
 
 
 @pytest.mark.parametrize("name", VALUES)
