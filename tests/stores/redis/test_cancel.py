@@ -184,14 +184,14 @@ class TestBrokenOnPurpose:
     @pytest.fixture(autouse=True)
     def forgets_who_was_cancelled(self, monkeypatch):
         """What redis-py once did: a cancelled request leaves its reply on the connection."""
-        received = Exchange.data_received
+        received = Exchange.buffer_updated
 
-        def data_received(exchange, data):
+        def buffer_updated(exchange, nbytes):
             while exchange._pending and exchange._pending[0].future.cancelled():
                 exchange._pending.popleft()
-            received(exchange, data)
+            received(exchange, nbytes)
 
-        monkeypatch.setattr(Exchange, "data_received", data_received)
+        monkeypatch.setattr(Exchange, "buffer_updated", buffer_updated)
 
     async def test_replies_are_bound_to_requests_so_that_nothing_foreign_is_given(self, server):
         tally = await storm(server, 150, near_cache=False)

@@ -19,6 +19,9 @@ UNSENT: Any = object()
 """What a caller is given whose request surely never left."""
 
 
+_BUFFER_BYTES = 128 * 1024
+
+
 class Short:
     """Written, but not on as many machines as were asked for. `reply` is what the server said."""
 
@@ -53,7 +56,7 @@ class Call:
             self.future.set_result(outcome)
 
 
-class Exchange(asyncio.Protocol):
+class Exchange(asyncio.BufferedProtocol):
     """Owns a connection from the moment `adopt` gives it one.
 
     `timeout_seconds` is how long the oldest request may go without a reply before the connection is
@@ -78,6 +81,7 @@ class Exchange(asyncio.Protocol):
         self._on_end = on_end
         self._wait = wait
         self._reader = reader or new_reader()
+        self._buffer = bytearray(_BUFFER_BYTES)
         self._transport: asyncio.Transport | None = None
         self._connection: Any = None
         self._due: list[bytes] = []
@@ -171,12 +175,16 @@ class Exchange(asyncio.Protocol):
 
     # --- what arrives -----------------------------------------------------------------------------
 
-    def data_received(self, data: bytes) -> None:
+    def get_buffer(self, _: int) -> bytearray:
+        """Where the transport puts what arrives: one place for all, so that none is made anew."""
+        return self._buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
         """Match replies to requests, in the order of the wire."""
         self.heard = self._clock()
         reader, pending = self._reader, self._pending
         try:
-            reader.feed(data)
+            reader.feed(self._buffer, 0, nbytes)
             while (reply := reader.gets()) is not MISSING:
                 if reply.__class__ in PUSHES:
                     if self._on_push is not None:
@@ -218,7 +226,8 @@ class Exchange(asyncio.Protocol):
         self.live = not transport.is_closing()
         self.heard = self._clock()
         if left_over:
-            self.data_received(left_over)
+            self._buffer[: len(left_over)] = left_over
+            self.buffer_updated(len(left_over))
 
     def connection_lost(self, _: Exception | None) -> None:
         """The transport is gone."""

@@ -34,8 +34,8 @@ class _Push(list[Any]):
 class Reader(Protocol):
     """Takes bytes as they arrive and gives the replies in them."""
 
-    def feed(self, data: bytes, /) -> None:
-        """Take more bytes."""
+    def feed(self, data: Any, start: int = 0, size: int = -1, /) -> None:
+        """Take `size` more bytes, from `start` in `data` on; or all of it."""
         ...
 
     def gets(self) -> Any:
@@ -62,9 +62,10 @@ class PythonReader:
         self._data = b""
         self._at = 0
 
-    def feed(self, data: bytes, /) -> None:
-        """Take more bytes."""
-        self._data = self._data[self._at :] + data
+    def feed(self, data: Any, start: int = 0, size: int = -1, /) -> None:
+        """Take `size` more bytes, from `start` in `data` on; or all of it."""
+        end = len(data) if size < 0 else start + size
+        self._data = self._data[self._at :] + bytes(memoryview(data)[start:end])
         self._at = 0
 
     def gets(self) -> Any:
