@@ -70,6 +70,29 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return db
 
 
+class TestOnRedis:
+    def test_the_same_conversation_comes_out_of_a_server(self, server: Any, run: Run) -> None:
+        db = f"{server.url}?prefix=demo"
+        first, second = run("demo", "--db", db, "--json"), run("demo", "--db", db, "--json")
+        assert (first.returncode, second.returncode) == (0, 0)
+        assert objects(second.stdout)[-1]["duplicates"] == 9
+        on_file = objects(run("demo", "--json").stdout)
+        assert [_told(o) for o in objects(first.stdout)] == [_told(o) for o in on_file]
+        assert run("show", PHONE, "--db", db).returncode == 0
+        assert "durably" not in run("demo", "--db", f"{server.url}?prefix=other").stdout
+
+    def test_a_server_that_is_not_there_is_told_in_one_line(self, run: Run) -> None:
+        done = run("show", PHONE, "--db", "redis://127.0.0.1:1")
+        assert done.returncode == 2
+        assert done.stderr.count("\n") == 1
+        assert "cannot be reached" in done.stderr
+
+
+def _told(record: dict[str, Any]) -> dict[str, Any]:
+    """Without the ids, which are new each time."""
+    return {k: v for k, v in record.items() if k not in {"turn", "conversation", "contact"}}
+
+
 class TestJson:
     def test_the_second_run_finds_only_duplicates_and_adds_nothing(self, tmp_path: Path) -> None:
         first = typed("demo", "--db", tmp_path / "x.db", "--json")

@@ -66,13 +66,16 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _fill_demo(demo: argparse.ArgumentParser) -> None:
-    demo.add_argument("--db", metavar="FILE", help="keep it in this file (else a temporary one)")
+    told = "keep it in this file, or store (redis://...); else in a temporary file"
+    demo.add_argument("--db", metavar="FILE", help=told)
     demo.add_argument("--json", action="store_true", help="one JSON object per message, then a sum")
 
 
 def _fill_show(show: argparse.ArgumentParser) -> None:
     show.add_argument("address", metavar="ADDRESS", help="sms:+1..., email:..., chat:...")
-    show.add_argument("--db", metavar="FILE", required=True, help="the store's file")
+    show.add_argument(
+        "--db", metavar="FILE", required=True, help="the file, or the store's address"
+    )
     show.add_argument("--tenant", default="demo", help="whose customer it is (default: demo)")
     show.add_argument("--json", action="store_true", help="one JSON object per message")
 

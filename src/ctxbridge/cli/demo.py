@@ -42,7 +42,8 @@ async def _run(path: str, kept: bool, as_json: bool) -> int:
             emit(summary)
         else:
             _tell(found, played, summary)
-            _tell_times(await _look_ups(bridge, scene.addresses), played)
+            durable = (await bridge.store.check()).durable
+            _tell_times(await _look_ups(bridge, scene.addresses), played, durable=durable)
             _tell_more(scene, path if kept else "")
     return 0
 
@@ -96,10 +97,12 @@ async def _look_ups(bridge: Bridge[Any], addresses: Sequence[str]) -> list[int]:
     return sorted(times)
 
 
-def _tell_times(look_ups: Sequence[int], played: Sequence[play.Played]) -> None:
+def _tell_times(look_ups: Sequence[int], played: Sequence[play.Played], *, durable: bool) -> None:
     fresh = [p for p in played if not p.duplicate]
     turns = sorted(p.nanoseconds for p in fresh or played)
-    what = "A turn, stored durably" if fresh else "A duplicate, recognised and answered"
+    what = "A duplicate, recognised and answered"
+    if fresh:
+        what = "A turn, stored durably" if durable else "A turn"
     half, most = look_ups[len(look_ups) // 2], look_ups[len(look_ups) * 99 // 100]
     text = (
         f"Look-up of the context: p50 {half / 1e3:.0f} µs, p99 {most / 1e3:.0f} µs "

@@ -15,10 +15,12 @@ from ctxbridge.model import Context
 UNKNOWN = 1
 
 
-def store_url(path: str, *, read_only: bool = False) -> str:
-    """The address of the store in the file `path`."""
+def store_url(db: str, *, read_only: bool = False) -> str:
+    """The address that `db` is, or that of the store in the file `db`."""
+    if "://" in db:
+        return db
     try:
-        quoted = quote(path)
+        quoted = quote(db)
     except UnicodeEncodeError:
         raise ConfigurationError("the name of the store's file is not UTF-8") from None
     return f"sqlite:///{quoted}{'?mode=ro' * read_only}"
@@ -26,7 +28,7 @@ def store_url(path: str, *, read_only: bool = False) -> str:
 
 def show(address: str, db: str, tenant: str, *, as_json: bool) -> int:
     """Print the conversation of `address`; 1 if there is none."""
-    if not Path(db).exists():
+    if "://" not in db and not Path(db).exists():
         raise ConfigurationError("there is no such file; --db names the file of a store")
     if Path(db).is_dir():
         raise ConfigurationError("this is a folder; --db names the file of a store")
