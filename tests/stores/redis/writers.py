@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections import Counter
+from itertools import pairwise
 
 from msgspec.structs import replace
 
@@ -48,13 +49,13 @@ class Writers:
     def gap(self):
         """The longest time, in seconds, in which nobody was told of success."""
         stamps = sorted(self.stamps)
-        return max(later - earlier for earlier, later in zip(stamps, stamps[1:], strict=False))
+        return max(later - earlier for earlier, later in pairwise(stamps))
 
     async def until(self, more, seconds=15.0):
         """Wait until `more` turns are acknowledged than are now."""
         wanted = self.acknowledged + more
         async with asyncio.timeout(seconds):
-            while self.acknowledged < wanted:
+            while self.acknowledged < wanted:  # noqa: ASYNC110
                 await asyncio.sleep(0.005)
 
     async def _serve(self, customer):
@@ -76,8 +77,8 @@ class Writers:
         claim = actor.claim(id, message_id=id, address=customer, lease_seconds=LEASE_SECONDS)
         try:
             opened = await self.store.open(claim)
-            if opened.status == "duplicate":
-                return True
+            if opened.status != "new":
+                return opened.status == "duplicate"
             accepted = replace(claim.message, turn=opened.turn, disposition="accepted")
             change = actor.change(opened, f"re {id}", address=customer, accept=accepted)
             outcome = await self.store.commit(change)

@@ -75,7 +75,7 @@ class Exchange(asyncio.BufferedProtocol):
         reader: Reader | None = None,
     ) -> None:
         self._loop = asyncio.get_running_loop()
-        self._clock = self._loop.time
+        self.clock = self._loop.time
         self._timeout = timeout_seconds
         self._on_push = on_push
         self._on_end = on_end
@@ -146,7 +146,7 @@ class Exchange(asyncio.BufferedProtocol):
             return
         if self._wait is not None:
             due.append(self._barrier_and_wait(*self._wait))
-        now = self._clock()
+        now = self.clock()
         self._marks.append((now, self._asked))
         if self._sweeping is None:
             self._sweep_later()
@@ -181,7 +181,7 @@ class Exchange(asyncio.BufferedProtocol):
 
     def buffer_updated(self, nbytes: int) -> None:
         """Match replies to requests, in the order of the wire."""
-        self.heard = self._clock()
+        self.heard = self.clock()
         reader, pending = self._reader, self._pending
         try:
             reader.feed(self._buffer, 0, nbytes)
@@ -224,7 +224,7 @@ class Exchange(asyncio.BufferedProtocol):
         if not transport.is_reading():
             transport.resume_reading()
         self.live = not transport.is_closing()
-        self.heard = self._clock()
+        self.heard = self.clock()
         if left_over:
             self._buffer[: len(left_over)] = left_over
             self.buffer_updated(len(left_over))
@@ -288,11 +288,7 @@ class Exchange(asyncio.BufferedProtocol):
         marks = self._marks
         while marks and marks[0][1] <= self._answered:
             marks.popleft()
-        if marks and self._clock() - marks[0][0] > self._timeout:
+        if marks and self.clock() - marks[0][0] > self._timeout:
             self.end("the server did not answer in time")
         elif marks:
             self._sweep_later()
-
-    def silent_for(self) -> float:
-        """Seconds since the server was heard of."""
-        return self._clock() - self.heard

@@ -41,7 +41,7 @@ class NearCache:
             del self._entries[place.key]
             return None
         # One read over the wire, of whatever, makes all that is held fresh again.
-        if exchange.silent_for() > self._staleness:
+        if exchange.clock() - exchange.heard > self._staleness:
             return None
         if not 0 < window <= len(reading.records) and not reading.has(window):
             return None

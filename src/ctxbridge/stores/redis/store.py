@@ -190,8 +190,12 @@ class RedisStore:
 
     async def read(self, query: Query, /) -> Context:
         """The context of an address; see `Store.read`. One command, or none."""
+        if self._ground is not None and not self._rolled_back:
+            held = self._linking.at_hand(query)
+            if held is not None:
+                return held
         self._require_ground()
-        return self._linking.at_hand(query) or await self._linking.read(query)
+        return await self._linking.read(query)
 
     async def open(self, claim: Claim, /) -> Opened:
         """Open a turn; see `Store.open`. One script and one look, in one write."""
