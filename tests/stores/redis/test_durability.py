@@ -10,10 +10,12 @@ from ctxbridge import errors
 from ctxbridge.model import Address, Committed
 from ctxbridge.stores.redis.exchange import Call, Exchange
 from ctxbridge.stores.redis.resp import pack
+from ctxbridge.stores.redis.scripts import COMMIT
 from ctxbridge.testing.actor import PHONE, Actor, contact_of, raises, texts
 from ctxbridge.testing.servers import Server, wait_for
 
 from .conftest import any_binary, make
+from .test_fitness import changed
 from .writers import NOTHING_WRONG, Writers
 
 ALWAYS = ("--appendonly", "yes", "--appendfsync", "always")
@@ -104,10 +106,10 @@ class TestKilledServers:
     async def kills(self, server, times, **options):
         async with make(server.url, **options) as store, Writers(store) as writers:
             for _ in range(times):
-                await writers.until(40)
+                await writers.until(5)
                 await asyncio.to_thread(server.kill)
                 await asyncio.to_thread(server.start)
-            await writers.until(8)
+            await writers.until(1)
         assert not writers.surprises
         async with make(server.url, prefix=store.settings.prefix) as store:
             return writers, await writers.account(store)
@@ -120,8 +122,19 @@ class TestKilledServers:
         assert found == NOTHING_WRONG
         assert not writers.errors["HistoryRolledBack"]
 
+    @pytest.mark.slow
+    async def test_a_commit_that_does_not_remember_its_answer_is_there_twice(self, monkeypatch):
+        """A broken variant: what was repeated after a lost answer must be seen."""
+        remembers = b"if finished == 1 then\n  local answer"
+        forgets = changed(COMMIT, remembers, remembers.replace(b"finished == 1", b"false"))
+        monkeypatch.setattr("ctxbridge.stores.redis.committing.COMMIT", forgets)
+        with Server(any_binary(), *ALWAYS) as server:
+            _, found = await self.kills(server, 20, durability="local")
+        assert found["twice"]
+        assert not found["lost"]
+
     async def test_at_fast_without_a_log_it_is_lost(self):
-        """The broken variant: the account must see it."""
+        """A broken variant: what is not there any more must be seen."""
         with Server(any_binary()) as server:
             writers, found = await self.kills(server, 2)
         assert found["lost"]

@@ -12,6 +12,8 @@ from ctxbridge.model import Address, Committed
 from ctxbridge.testing.actor import Actor
 
 LEASE_SECONDS = 10.0
+PAUSE_SECONDS = 0.002
+"""Between two turns of a customer: enough to lose something, and no more load than that."""
 
 
 class Writers:
@@ -27,7 +29,8 @@ class Writers:
         self.acked = {customer: [] for customer in self.customers}
         self.errors = Counter()
         self.surprises = []
-        self.stamps = []
+        self.look_ups = 0
+        self.stamps = {customer: [] for customer in self.customers}
         self._actors = {c: Actor(seed=100 * seed + n) for n, c in enumerate(self.customers)}
         self._tasks = []
         self._over = False
@@ -43,28 +46,29 @@ class Writers:
     @property
     def acknowledged(self):
         """How many turns were acknowledged."""
-        return len(self.stamps)
+        return sum(map(len, self.acked.values()))
 
     @property
     def gap(self):
-        """The longest time, in seconds, in which nobody was told of success."""
-        stamps = sorted(self.stamps)
-        return max(later - earlier for earlier, later in pairwise(stamps))
+        """The longest time, in seconds, that one customer was without an acknowledgement."""
+        pairs = [pair for stamps in self.stamps.values() for pair in pairwise(stamps)]
+        return max(later - earlier for earlier, later in pairs)
 
     async def until(self, more, seconds=15.0):
-        """Wait until `more` turns are acknowledged than are now."""
-        wanted = self.acknowledged + more
+        """Wait until each customer has `more` turns acknowledged than now."""
+        wanted = {customer: len(ids) + more for customer, ids in self.acked.items()}
         async with asyncio.timeout(seconds):
-            while self.acknowledged < wanted:  # noqa: ASYNC110
+            while any(len(self.acked[c]) < n for c, n in wanted.items()):  # noqa: ASYNC110
                 await asyncio.sleep(0.005)
 
     async def _serve(self, customer):
         number = 0
         while not self._over:
+            await asyncio.sleep(PAUSE_SECONDS)
             id = f"{customer.value}.{number}"
             if await self._turn(customer, id):
                 self.acked[customer].append(id)
-                self.stamps.append(time.monotonic())
+                self.stamps[customer].append(time.monotonic())
                 number += 1
             elif self.surprises:
                 return
@@ -91,6 +95,30 @@ class Writers:
         else:
             return isinstance(outcome, Committed)
         return False
+
+    def watch(self, customer):
+        """Look the customer up until the writers stop, and note whatever is wrong.
+
+        A look-up shows what was acknowledged before it began, never less than the one before, and
+        nothing of others.
+        """
+        self._tasks.append(asyncio.ensure_future(self._watch(customer)))
+
+    async def _watch(self, customer):
+        query, seq = self._actors[customer].query(customer, window=10), 0
+        while not self._over:
+            await asyncio.sleep(PAUSE_SECONDS)
+            acked = self.acked[customer][-1:]
+            try:
+                context = await self.store.read(query)
+            except Exception as error:  # noqa: BLE001 - what it is, is told in the end
+                self.surprises.append(error)
+                return
+            texts = [m.text for m in context.messages]
+            self.surprises += [f"{text} is not there" for text in acked if text not in texts]
+            self.surprises += [f"{t} for {customer}" for t in texts if customer.value not in t]
+            self.surprises += [f"{context.seq} after {seq}"] * (context.seq < seq)
+            seq, self.look_ups = context.seq, self.look_ups + 1
 
     async def account(self, store):
         """What became of it all, as `store` has it."""

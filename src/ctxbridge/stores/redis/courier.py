@@ -82,10 +82,12 @@ class Courier:
             return await _Journey(self, shard, request, take, writes=True).go(reply)
         return reply
 
-    async def ask_settled(self, exchange: Exchange, shard: int, request: Request, take: Any) -> Any:
+    async def ask_settled(
+        self, exchange: Exchange, shard: int, request: Request, take: Any, asking: bytes
+    ) -> Any:
         """Ask once; where the caller is cancelled, see the request settled first."""
         barrier = self._keys.barrier(shard) if self._waits else b""
-        call = exchange.ask(request.data, request.wanted, take, barrier)
+        call = exchange.ask(request.data, request.wanted, take, barrier, asking)
         try:
             return await call.future
         except asyncio.CancelledError:
@@ -211,10 +213,12 @@ class _Journey:
             return None
         return await self._send(exchange, self._request)
 
-    async def _send(self, exchange: Exchange, request: Request) -> Any:
+    async def _send(self, exchange: Exchange, request: Request, asking: bytes = b"") -> Any:
         self._exchange = exchange
         if self._writes:
-            return await self._courier.ask_settled(exchange, self._shard, request, self._take)
+            return await self._courier.ask_settled(
+                exchange, self._shard, request, self._take, asking
+            )
         return await exchange.ask(request.data, request.wanted, self._take).future
 
     async def _rest(self) -> None:
@@ -222,7 +226,7 @@ class _Journey:
         await asyncio.sleep(max(0.0, min(self._pause, left)))
         self._pause = min(self._pause * 2, _LONGEST_PAUSE_SECONDS)
 
-    async def _judge(self, reply: Any) -> Any:
+    async def _judge(self, reply: Any, *, asked_there: bool = False) -> Any:
         """The reply if it is one to keep; else `None`, and what could be mended is mended."""
         if reply is LOST or reply is UNSENT:
             self._unsettled = self._unsettled or (self._writes and reply is LOST)
@@ -237,7 +241,7 @@ class _Journey:
             reply = reply.reply
         error = error_in(reply, self._request.wanted)
         if error is not None:
-            return await self._mend(error)
+            return await self._mend(error, asked_there=asked_there)
         if not self._request.is_answered_by(reply):
             self._courier.mismatch(self._exchange)
             self._unsettled = self._unsettled or self._writes
@@ -245,14 +249,16 @@ class _Journey:
             return None
         return reply
 
-    async def _mend(self, error: ServerError) -> Any:
-        code = error.code
+    async def _mend(self, error: ServerError, *, asked_there: bool) -> Any:
+        code = faults.code_of(error)
         if code == "NOSCRIPT":
             self._request = self._request.spelled_out()
         elif code == "MOVED":
             self._topology.moved(self._shard, *_address(error, self._exchange))
-        elif code == "ASK":
+        elif code == "ASK" and not asked_there:
             return await self._ask_there(error)
+        elif code == "ASK":
+            await self._rest()
         elif code in faults.PASSING:
             self._last = faults.typed(error)
             if code == "CLUSTERDOWN":
@@ -267,7 +273,7 @@ class _Journey:
 
     async def _look_elsewhere(self, error: ServerError) -> None:
         self._last = faults.typed(error)
-        if error.code == "READONLY":
+        if faults.code_of(error) == "READONLY":
             self._topology.servers[self._shard].drop("the server is a replica now")
         await self._topology.rethink()
         await self._rest()
@@ -288,15 +294,17 @@ class _Journey:
         self._exchange = exchange
         take, self._take = self._take, None
         try:
-            reply = await self._send(exchange, asking)
+            reply = await self._send(exchange, asking, _ASKING)
         finally:
             self._take = take
         return await self._judge_asked(reply)
 
     async def _judge_asked(self, reply: Any) -> Any:
         if reply.__class__ is Short:
-            return await self._judge(Short(_own(reply.reply), reply.reached))
-        return await self._judge(_own(reply) if isinstance(reply, list) else reply)
+            reply = Short(_own(reply.reply), reply.reached)
+        elif isinstance(reply, list):
+            reply = _own(reply)
+        return await self._judge(reply, asked_there=True)
 
 
 def _own(replies: list[Any]) -> Any:

@@ -42,12 +42,16 @@ class Call:
     looked at, also when nobody waits any more.
     """
 
-    __slots__ = ("future", "replies", "take", "wanted")
+    __slots__ = ("future", "replies", "take", "waits", "wanted")
 
-    def __init__(self, future: "asyncio.Future[Any]", wanted: int, take: "Take | None") -> None:
+    def __init__(
+        self, future: "asyncio.Future[Any]", wanted: int, take: "Take | None", *, waits: bool
+    ) -> None:
         self.future = future
         self.wanted = wanted
         self.take = take
+        self.waits = waits
+        """Whether it is settled only when replicas have what it wrote."""
         self.replies: list[Any] | None = None
 
     def settle(self, outcome: Any) -> None:
@@ -61,8 +65,8 @@ class Exchange(asyncio.BufferedProtocol):
 
     `timeout_seconds` is how long the oldest request may go without a reply before the connection is
     given up. `on_push` is told of what the server says unasked, `on_end` that the connection is no
-    more. `wait` makes it an exchange that waits for replicas: its number of them and the patience
-    in milliseconds; each write then ends with one barrier and one ``WAIT`` for all in it.
+    more. `wait` is how many replicas must have what is asked for with a barrier, and the patience
+    with them in milliseconds: one barrier and one ``WAIT`` stand behind all of one write.
     """
 
     def __init__(
@@ -88,6 +92,7 @@ class Exchange(asyncio.BufferedProtocol):
         self._pending: deque[Call] = deque()
         self._held: list[tuple[Call, Any]] = []
         self._barrier = b""
+        self._asking = b""
         self._marks: deque[tuple[float, int]] = deque()
         self._asked = self._answered = 0
         self._room: asyncio.Future[None] | None = None
@@ -111,13 +116,15 @@ class Exchange(asyncio.BufferedProtocol):
         wanted: int = 1,
         take: "Take | None" = None,
         barrier: bytes = b"",
+        asking: bytes = b"",
     ) -> Call:
         """Send `request`, which will get `wanted` replies; more than one are given as a list.
 
-        The outcome is the reply (`ServerError` for one that is an error), `LOST`, or on an exchange
-        that waits perhaps `Short`.
+        `barrier` is a key to write behind it: the call then waits for replicas. `asking` is the
+        command that must stand before each other where a slot is on its way here. The outcome is
+        the reply (`ServerError` for one that is an error), `LOST`, `UNSENT` or `Short`.
         """
-        call = Call(self._loop.create_future(), wanted, take)
+        call = Call(self._loop.create_future(), wanted, take, waits=bool(barrier))
         if not self.live:
             call.settle(UNSENT)
             return call
@@ -127,7 +134,7 @@ class Exchange(asyncio.BufferedProtocol):
         self._pending.append(call)
         self._asked += 1
         if barrier:
-            self._barrier = barrier
+            self._barrier, self._asking = barrier, asking or self._asking
         return call
 
     async def room(self) -> None:
@@ -144,7 +151,7 @@ class Exchange(asyncio.BufferedProtocol):
         due, self._due = self._due, []
         if not self.live or self._transport is None or not due:
             return
-        if self._wait is not None:
+        if self._barrier and self._wait is not None:
             due.append(self._barrier_and_wait(*self._wait))
         now = self.clock()
         self._marks.append((now, self._asked))
@@ -158,14 +165,17 @@ class Exchange(asyncio.BufferedProtocol):
         A WAIT waits for the last write of its connection: behind a repetition, which writes
         nothing, it would be answered at once whatever the replicas have.
         """
-        self._pending.append(Call(self._loop.create_future(), 2, self._reached))
+        asking, barrier = self._asking, pack(b"SET", self._barrier, b"1", b"EX", b"86400")
+        self._asking = self._barrier = b""
+        wanted = 3 if asking else 2
+        future = self._loop.create_future()
+        self._pending.append(Call(future, wanted, self._reached, waits=False))
         self._asked += 1
-        barrier = pack(b"SET", self._barrier, b"1", b"EX", b"86400")
-        return barrier + pack(b"WAIT", b"%d" % replicas, b"%d" % milliseconds)
+        return asking + barrier + pack(b"WAIT", b"%d" % replicas, b"%d" % milliseconds)
 
     def _reached(self, _: "Exchange", replies: Any) -> None:
         held, self._held = self._held, []
-        written, reached = replies
+        written, reached = replies[-2:]
         enough = self._wait is not None and type(reached) is int and reached >= self._wait[0]
         if not enough or written.__class__ is ServerError:
             number = reached if type(reached) is int else 0
@@ -207,7 +217,7 @@ class Exchange(asyncio.BufferedProtocol):
     def _settle(self, call: Call, outcome: Any) -> None:
         if call.take is not None:
             call.take(self, outcome)
-        if self._wait is not None and call.take != self._reached:
+        if call.waits:
             self._held.append((call, outcome))
         elif not call.future.done():
             call.future.set_result(outcome)

@@ -1,0 +1,147 @@
+"""Primaries that die, stall or are cut off while eight customers write; slots that move."""
+
+import asyncio
+from contextlib import asynccontextmanager
+
+import pytest
+
+from ctxbridge.testing.topologies import Cluster, SentinelSet
+
+from .conftest import any_binary, make
+from .writers import NOTHING_WRONG, Writers
+
+pytestmark = pytest.mark.slow
+LONGEST_GAP_SECONDS = 10.0
+
+
+@pytest.fixture(scope="module")
+def sentinels():
+    """A set of its own: primaries change here."""
+    with SentinelSet(any_binary()) as servers:
+        for server in servers.servers:
+            add_bot(server)
+        yield servers
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    with Cluster(any_binary(), 3, 1) as servers:
+        yield servers
+
+
+@asynccontextmanager
+async def writing(servers, **options):
+    """Writers that have something to lose, under a user of their own where there are sentinels."""
+    url = servers.url
+    if isinstance(servers, SentinelSet):
+        url = url.replace("//", "//bot:secret@")
+    async with make(url, deadline_seconds=10.0, **options) as store, Writers(store) as writers:
+        await writers.until(10)
+        yield writers
+
+
+async def outcome(writers, servers):
+    """What became of it, when all servers are well again, as somebody else sees it."""
+    await asyncio.to_thread(servers.wait_until_whole)
+    where, kept = servers.url, writers.store.settings
+    async with make(where, prefix=kept.prefix, shards=kept.shards) as store:
+        found = await writers.account(store)
+    assert not writers.surprises
+    assert writers.gap < LONGEST_GAP_SECONDS
+    print(
+        f"{writers.acknowledged} turns, {writers.look_ups} look-ups, gap {writers.gap:.2f} s, {dict(writers.errors)}"
+    )
+    return found
+
+
+def add_bot(server):
+    server.command("ACL", "SETUSER", "bot", "on", ">secret", "~*", "&*", "+@all")
+
+
+def revive(server, how):
+    """Undo what was done to it."""
+    if how == "pause":
+        server.resume()
+    else:
+        server.start()
+        add_bot(server)
+
+
+class TestSentinels:
+    @pytest.mark.parametrize("how", ["kill", "pause"])
+    async def test_a_primary_that_ends_or_stalls_loses_nothing(self, sentinels, how):
+        """Callers wait; they are told of nothing else."""
+        async with writing(sentinels, durability="replicated") as writers:
+            old = sentinels.primary
+            await asyncio.to_thread(getattr(old, how))
+            await writers.until(10)
+        await asyncio.to_thread(revive, old, how)
+        assert await outcome(writers, sentinels) == NOTHING_WRONG
+        assert not writers.errors
+
+    async def split_brain(self, sentinels, durability):
+        """The primary loses its replicas and the sentinels, but not its clients."""
+        async with writing(sentinels, durability=durability) as writers:
+            old = sentinels.primary
+            cut_off(old)
+            try:
+                await asyncio.to_thread(sentinels.wait_for_new_primary, old)
+                assert old.command("ROLE")[0] == b"master"
+                await writers.until(10)
+            finally:
+                old.command("ACL", "SETUSER", "default", "+@all")
+            await asyncio.to_thread(sentinels.wait_until_whole)
+            await writers.until(10)
+        return writers, await outcome(writers, sentinels)
+
+    async def test_a_primary_that_was_cut_off_acknowledges_nothing(self, sentinels):
+        writers, found = await self.split_brain(sentinels, "replicated")
+        assert found == NOTHING_WRONG
+        assert not writers.errors
+
+    async def test_at_fast_it_acknowledges_what_is_lost_and_that_is_told(self, sentinels):
+        """The negative control: the account must see it; each customer's next call tells of it."""
+        writers, found = await self.split_brain(sentinels, "fast")
+        assert found["lost"]
+        assert not found["twice"]
+        assert not found["foreign"]
+        assert writers.errors == {"HistoryRolledBack": len(writers.customers)}
+
+
+def cut_off(server):
+    """From now on it is deaf to those who have no password: sentinels and replicas."""
+    words = ("sync", "psync", "replconf", "ping", "info", "publish", "subscribe")
+    server.command("ACL", "SETUSER", "default", *[f"-{word}" for word in words])
+    server.command("CLIENT", "KILL", "TYPE", "replica")
+    server.command("CLIENT", "KILL", "TYPE", "pubsub")
+
+
+class TestClusters:
+    async def test_a_slot_that_moves_under_load_is_not_noticed(self, cluster):
+        """To and fro three times, all customers in it, with the near cache read all the while."""
+        async with writing(cluster, shards=1) as writers:
+            for customer in writers.customers[:4]:
+                writers.watch(customer)
+            slot = cluster.slot_of(writers.store._ground.keys.store)
+            owner = cluster.owner_of(slot)
+            other = next(server for server in cluster.servers[:3] if server is not owner)
+            for to in (other, owner) * 3:
+                await asyncio.to_thread(cluster.move_slot, slot, to, 0.03)
+                await writers.until(3)
+        assert await outcome(writers, cluster) == NOTHING_WRONG
+        assert not writers.errors
+        assert writers.look_ups > 100
+
+    @pytest.mark.parametrize("how", ["kill", "pause"])
+    async def test_a_master_that_ends_or_stalls_is_replaced(self, cluster, how):
+        async with writing(cluster) as writers:
+            keys = writers.store._ground.keys
+            places = [keys.of_address("acme", c) for c in writers.customers]
+            old = cluster.owner_of(cluster.slot_of(places[0].key))
+            await asyncio.to_thread(getattr(old, how))
+            await writers.until(3)
+        await asyncio.to_thread(revive, old, how)
+        found = await outcome(writers, cluster)
+        assert not found["twice"]
+        assert not found["foreign"]
+        assert set(writers.errors) <= {"HistoryRolledBack"}
