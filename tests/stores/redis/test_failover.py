@@ -132,6 +132,15 @@ class TestClusters:
         assert not writers.errors
         assert writers.look_ups > 100
 
+    async def test_look_ups_that_show_others_or_less_than_was_acknowledged_are_seen(self, cluster):
+        """The broken variant: a store that answers with what the look-up before found."""
+        async with make(cluster.url) as store, Writers(Mixing(store)) as writers:
+            for customer in writers.customers[:2]:
+                writers.watch(customer)
+            await writers.until(10)
+        assert any(" for " in str(surprise) for surprise in writers.surprises)
+        assert any("is not there" in str(surprise) for surprise in writers.surprises)
+
     @pytest.mark.parametrize("how", ["kill", "pause"])
     async def test_a_master_that_ends_or_stalls_is_replaced(self, cluster, how):
         async with writing(cluster) as writers:
@@ -145,3 +154,18 @@ class TestClusters:
         assert not found["twice"]
         assert not found["foreign"]
         assert set(writers.errors) <= {"HistoryRolledBack"}
+
+
+class Mixing:
+    """Broken on purpose: each look-up is answered with what was found for the one before."""
+
+    def __init__(self, store):
+        self._store = store
+        self._before = None
+
+    def __getattr__(self, verb):
+        return getattr(self._store, verb)
+
+    async def read(self, query):
+        found, self._before = self._before, await self._store.read(query)
+        return found or self._before

@@ -147,7 +147,7 @@ def _hasty(timeout_seconds: float) -> dict[str, Any]:
     from redis.asyncio.retry import Retry
     from redis.backoff import NoBackoff
 
-    patience = min(timeout_seconds, 1.0)
+    patience = min(max(timeout_seconds, 0.5), 1.0)
     return {
         "socket_timeout": patience,
         "socket_connect_timeout": patience,
