@@ -22,7 +22,7 @@ from ctxbridge.errors import (
 from ctxbridge.stores.redis import faults
 from ctxbridge.stores.redis.exchange import LOST, UNSENT, Call, Exchange, Short
 from ctxbridge.stores.redis.keys import Keys
-from ctxbridge.stores.redis.request import Request
+from ctxbridge.stores.redis.request import Request, is_list_of_bytes
 from ctxbridge.stores.redis.resp import ServerError, pack
 from ctxbridge.stores.redis.settings import Settings
 from ctxbridge.stores.redis.topology import Line, Topology
@@ -59,7 +59,7 @@ class Courier:
         if exchange is None or exchange.crowded:
             return await _Journey(self, shard, request, take, writes=False).go(None)
         reply = await exchange.ask(request.data, request.wanted, take).future
-        if not _is_sound(request, reply):
+        if not (is_list_of_bytes(reply) if request.looks else _is_sound(request, reply)):
             return await _Journey(self, shard, request, take, writes=False).go(reply)
         return reply
 
