@@ -252,3 +252,31 @@ async def test_who_answers_wrongly_all_the_time_is_reported(server, monkeypatch)
         monkeypatch.setattr(Reading, "is_of", lambda *_: False)
         with pytest.raises(ReplyMismatch):
             await store.read(ann.actor.query(ann.address))
+
+
+@pytest.mark.parametrize("when", ["before the answer", "with the answer", "after the answer"])
+async def test_a_lease_is_given_back_whenever_the_cancellation_comes(server, when):
+    async with make(server.url, grace_seconds=5.0) as store:
+        claim = Actor().claim()
+        opening = asyncio.ensure_future(store.open(claim))
+        exchange = store._ground.courier.exchange_for(0)
+        received = exchange.buffer_updated
+
+        def cancelled_meanwhile(nbytes):
+            if when == "with the answer":
+                opening.cancel()
+            received(nbytes)
+            if when == "after the answer":
+                opening.cancel()
+
+        exchange.buffer_updated = cancelled_meanwhile
+        await asyncio.sleep(0)
+        if when == "before the answer":
+            opening.cancel()
+        begun = asyncio.get_running_loop().time()
+        await asyncio.wait([opening])
+        assert opening.cancelled()
+        assert asyncio.get_running_loop().time() - begun < 1.0, "it was not seen as settled"
+        exchange.buffer_updated = received
+        again = await store.open(claim)
+        assert (again.status, again.fence) == ("new", 2)

@@ -23,7 +23,7 @@ from ctxbridge.stores.redis import faults
 from ctxbridge.stores.redis.exchange import LOST, UNSENT, Call, Exchange, Short
 from ctxbridge.stores.redis.keys import Keys
 from ctxbridge.stores.redis.request import Request, is_list_of_bytes
-from ctxbridge.stores.redis.resp import ServerError, pack
+from ctxbridge.stores.redis.resp import MISSING, ServerError, pack
 from ctxbridge.stores.redis.settings import Settings
 from ctxbridge.stores.redis.topology import Line, Topology
 
@@ -95,10 +95,10 @@ class Courier:
             raise
 
     async def _settle(self, call: Call, request: Request) -> None:
-        if call.future.done() and not call.future.cancelled():
+        if call.outcome is not MISSING:
             # The answer had come, but who waited for it was cancelled before it could go on.
             if request.abandoned is not None:
-                request.abandoned(call.future.result())
+                request.abandoned(call.outcome)
             return
         future = asyncio.get_running_loop().create_future()
         if request.abandoned is not None:

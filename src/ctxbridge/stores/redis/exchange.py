@@ -42,7 +42,7 @@ class Call:
     looked at, also when nobody waits any more.
     """
 
-    __slots__ = ("future", "replies", "take", "waits", "wanted")
+    __slots__ = ("future", "outcome", "replies", "take", "waits", "wanted")
 
     def __init__(
         self, future: "asyncio.Future[Any]", wanted: int, take: "Take | None", *, waits: bool
@@ -53,9 +53,12 @@ class Call:
         self.waits = waits
         """Whether it is settled only when replicas have what it wrote."""
         self.replies: list[Any] | None = None
+        self.outcome: Any = MISSING
+        """What came of it, `MISSING` until then; also where nobody waits any more."""
 
     def settle(self, outcome: Any) -> None:
         """Tell who waits. What a cancelled caller asked for is settled all the same."""
+        self.outcome = outcome
         if not self.future.done():
             self.future.set_result(outcome)
 
@@ -85,7 +88,8 @@ class Exchange(asyncio.BufferedProtocol):
         self._on_end = on_end
         self._wait = wait
         self._reader = reader or new_reader()
-        self._buffer = bytearray(_BUFFER_BYTES)
+        # A view: TLS reads into slices of it, and those of a bytearray would be copies.
+        self._buffer = memoryview(bytearray(_BUFFER_BYTES))
         self._transport: asyncio.Transport | None = None
         self._connection: Any = None
         self._due: list[bytes] = []
@@ -185,7 +189,7 @@ class Exchange(asyncio.BufferedProtocol):
 
     # --- what arrives -----------------------------------------------------------------------------
 
-    def get_buffer(self, _: int) -> bytearray:
+    def get_buffer(self, _: int) -> memoryview:
         """Where the transport puts what arrives: one place for all, so that none is made anew."""
         return self._buffer
 
@@ -219,8 +223,8 @@ class Exchange(asyncio.BufferedProtocol):
             call.take(self, outcome)
         if call.waits:
             self._held.append((call, outcome))
-        elif not call.future.done():
-            call.future.set_result(outcome)
+        else:
+            call.settle(outcome)
 
     # --- the connection's life --------------------------------------------------------------------
 

@@ -129,7 +129,9 @@ class Opening:
                 request = COMMIT.request(nonce, place.script_keys, 2, fixed, b"")
                 if self._ground.near is not None:
                     self._ground.near.drop(place.key)
-                exchange.ask(request.data, barrier=self._keys.barrier(place.shard))
+                # Spelled out, since nobody would send it again to a server that lacks the script.
+                data = request.spelled_out().data
+                exchange.ask(data, barrier=self._keys.barrier(place.shard))
 
         return abandoned
 
