@@ -32,7 +32,7 @@ ELSEWHERE = frozenset({"READONLY", "NOREPLICAS"})
 REDIRECTS = frozenset({"MOVED", "ASK"})
 
 _RIGHTS = (
-    "give its user `+evalsha +eval +script|load +lrange +get +pttl` and the rest of the recipe in "
+    "give its user `+evalsha +eval +lrange +get +pttl` and the rest of the recipe in "
     "docs/redis.md, on the keys of the store's prefix"
 )
 _KNOWN: dict[str, tuple[type[CtxBridgeError], str]] = {

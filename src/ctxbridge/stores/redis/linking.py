@@ -12,7 +12,7 @@ half a link, and a crash between two steps is mended by the next who comes by.
 
 from msgspec.structs import replace
 
-from ctxbridge.errors import Unavailable
+from ctxbridge.errors import CorruptRecord, Unavailable, UnknownFormat
 from ctxbridge.model import Address, Contact, Identified, LinkClaim
 from ctxbridge.rules import identity
 from ctxbridge.stores.redis.keys import Place
@@ -78,19 +78,30 @@ class Linking(Looking):
         forward = Forward(home.hash, encode_link_claim(claim))
         if not await self._put(own, b"", encode_forward(forward)):
             return None
-        outcome = await self._apply(home, claim)
-        made = b"" if outcome.contact is None else encode_forward(Forward(home.hash))
-        await self._put(own, encode_forward(forward), made)
-        if made:
+        outcome = await self._make(own, forward, claim)
+        if outcome.contact is not None:
             self._keys.learn_home(claim.tenant, claim.link.address, home)
         return outcome
 
     async def finish(self, place: Place, forward: Forward) -> None:
         """Do what the journal of a forward says is left to do."""
-        claim = decode_link_claim(forward.journal)
-        outcome = await self._apply(self._keys.at(forward.target), claim)
-        made = b"" if outcome.contact is None else encode_forward(Forward(forward.target))
-        await self._put(place, encode_forward(forward), made)
+        await self._make(place, forward, decode_link_claim(forward.journal))
+
+    async def _make(self, own: Place, forward: Forward, claim: LinkClaim) -> Identified:
+        """The second and the third step; where the contact cannot take it, the first is undone."""
+        pending = encode_forward(forward)
+        try:
+            outcome = await self._apply(self._keys.at(forward.target), claim)
+        except (CorruptRecord, UnknownFormat):
+            await self._put(own, pending, b"")
+            raise
+        made = encode_forward(Forward(forward.target)) if outcome.contact is not None else b""
+        await self._put(own, pending, made)
+        return outcome
+
+    async def cut(self, place: Place, forward: Forward) -> None:
+        """Take away a forward that leads nowhere."""
+        await self._put(place, encode_forward(Forward(forward.target)), b"")
 
     async def _put(self, place: Place, before: bytes, then: bytes) -> bool:
         """Whether `then` stands at `place` in the place of `before`, or stood there already."""

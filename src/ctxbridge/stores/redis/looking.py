@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from ctxbridge.errors import CorruptRecord, ReplyMismatch
+from ctxbridge.errors import CorruptRecord, HistoryRolledBack, ReplyMismatch
 from ctxbridge.model import Address, Context, Query, Window
 from ctxbridge.model.head import NO_ID
 from ctxbridge.stores.redis.exchange import Exchange
@@ -76,9 +76,12 @@ class Looking:
         own = self._keys.of_address(tenant, address)
         for _ in range(_TRIES):
             home, reading = await self._follow(place, found, window)
-            if reading is None:
+            if reading is None and home is own:
                 self._ground.require_history(home, 0, home.seq)
                 return None
+            if reading is None:
+                place, found = own, await self.look(own, window)
+                continue
             if reading.is_of(address):
                 self._ground.require_history(home, reading.head.seq, home.seq)
                 self._keys.learn_home(tenant, address, home)
@@ -106,8 +109,11 @@ class Looking:
         for _ in range(MOST_HOPS):
             if not isinstance(found, Forward):
                 return place, found
-            place = await self.step(place, found)
-            found = await self.look(place, window)
+            before, place = place, await self.step(place, found)
+            forward, found = found, await self.look(place, window)
+            if found is None:
+                await self.cut(before, forward)
+                raise self._ground.rolled_back(place)
         raise CorruptRecord("forwards of the store lead in a circle")
 
     async def step(self, place: Place, forward: Forward) -> Place:
@@ -115,6 +121,19 @@ class Looking:
         if forward.journal:
             await self.finish(place, forward)
         return self._keys.at(forward.target)
+
+    async def lost(self, tenant: str, address: Address, home: Place) -> HistoryRolledBack:
+        """The error for a conversation that is gone; a forward that leads to it is taken away."""
+        own = self._keys.of_address(tenant, address)
+        self._keys.learn_home(tenant, address, own)
+        found = await self.look(own, 1) if own is not home else None
+        if isinstance(found, Forward) and found.target == home.hash and not found.journal:
+            await self.cut(own, found)
+        return self._ground.rolled_back(home)
+
+    async def cut(self, place: Place, forward: Forward) -> None:
+        """Take away a forward that leads nowhere: what it led to was lost."""
+        raise NotImplementedError
 
     async def finish(self, place: Place, forward: Forward) -> None:
         """Make the link that the forward at `place` tells of."""

@@ -57,7 +57,7 @@ class Opening:
                 if hops > MOST_HOPS:
                     raise CorruptRecord("forwards of the store lead in a circle")
             elif status == b"gone":
-                raise self._ground.rolled_back(place)
+                raise await self._looking.lost(claim.tenant, claim.address, place)
             elif status != b"again":
                 self._keys.learn_home(claim.tenant, claim.address, place)
                 return await self._opened(place, claim, reply, elements, known)
@@ -85,11 +85,13 @@ class Opening:
     def _request(self, place: Place, claim: Claim, nonce: bytes, before: bytes | None) -> Request:
         keys, ground = self._keys, self._ground
         contact, pointer = b"", place.key
-        if not place.seq or before is not None:
+        # Only where an address has a list of its own can somebody new be founded.
+        founds = not place.seq and place is keys.of_address(claim.tenant, claim.address)
+        if founds or before is not None:
             id = keys.born_at(claim.contact, place)
             fresh = identity.first_seen(id, claim.address, claim.assurance, claim.now)
             contact = encode_contact(fresh)
-        if not place.seq:
+        if founds:
             _, pointer = keys.pointer(claim.tenant, id)
         changes: list[bytes] = []
         if before is not None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from ctxbridge.errors import ConfigurationError, UnknownFormat
 from ctxbridge.stores.redis import faults
-from ctxbridge.stores.redis.exchange import Exchange, Short
+from ctxbridge.stores.redis.exchange import Exchange
 from ctxbridge.stores.redis.ground import Ground
 from ctxbridge.stores.redis.request import Request
 from ctxbridge.stores.redis.resp import ServerError, pack
@@ -49,9 +49,8 @@ class Standing:
 
     async def _written_anew(self, exchange: Exchange) -> bytes | None:
         """The epoch from now on: whoever comes first chooses it."""
-        request, barrier = self._request().spelled_out(), self._ground.keys.barrier(0)
-        reply = await exchange.ask(request.data, barrier=barrier).future
-        reply = reply.reply if isinstance(reply, Short) else reply
+        request = self._request().spelled_out()
+        reply = await exchange.ask(request.data).future
         return self._understood(reply) if request.is_answered_by(reply) else None
 
     def _request(self) -> Request:

@@ -12,6 +12,8 @@ if not whole(KEYS[1], h) then return {nonce, 'torn'} end
 if string.sub(contact, 5, 20) ~= owner then return {nonce, 'none', ''} end
 local known = redis.pcall('HMGET', KEYS[2], 't' .. turn, 'n', 'x')
 if known.err then return {nonce, 'torn'} end
+local limit, ends = bounds(known[2], known[3])
+if not limit then return {nonce, 'torn'} end
 
 local function refuse(reason)
   redis.call('LLEN', KEYS[1])
@@ -48,7 +50,7 @@ end
 if finished == 1 then
   local answer = struct.pack('>I5I2I5I5I6',
     before + 1, appended, h.revision, fenced == 1 and fence or 0, now + life)
-  remember(KEYS[2], h.seq, now, life, known[2], known[3], 't' .. turn, answer)
+  remember(KEYS[2], h.seq, now, life, limit, ends, 't' .. turn, answer)
 end
 local packed = pack_head(h)
 -- Also the first write where nothing is remembered: one that a server without memory refuses.

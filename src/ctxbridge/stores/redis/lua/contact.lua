@@ -6,6 +6,7 @@ local tail, what = tail_of(KEYS[1])
 if what ~= 'home' and what ~= 'none' then return {nonce, what, tail or ''} end
 local had = what == 'home'
 if ARGV[2] ~= (had and tail[2] or '') then return {nonce, 'again'} end
+if not had and not unclaimed(KEYS[2]) then return {nonce, 'torn'} end
 local h, state = new_head(ARGV[5]), ''
 if had then
   h, state = unpack_head(tail[1]), tail[3]

@@ -14,7 +14,7 @@ local function tail_of(key)
   if #tail == 0 then return nil, 'none' end
   if #tail == 1 then return tail[1], 'moved' end
   if #tail == 2 or #tail[1] < 136 then return nil, 'torn' end
-  if string.byte(tail[1]) ~= 1 then return nil, 'format' end
+  if string.byte(tail[1]) ~= 1 or string.byte(tail[2]) ~= 1 then return nil, 'format' end
   return tail, 'home'
 end
 
@@ -38,6 +38,11 @@ local function new_head(conversation)
     consent = string.rep('\0', 8), conversation = conversation, turn = string.rep('\0', 16),
     middle = string.rep('\0', 24), trace = string.rep('\0', 25), rest = '\0\0',
   }
+end
+
+-- Whether nothing stands where a new contact is to be found.
+local function unclaimed(pointer)
+  return redis.pcall('GET', pointer) == false
 end
 
 -- Whether the list holds all entries that its head counts.
@@ -71,7 +76,8 @@ local function forget(ids, now)
   local all, gone = redis.call('HGETALL', ids), {}
   for i = 1, #all, 2 do
     local kind = string.sub(all[i], 1, 1)
-    if (kind == 'm' or kind == 't') and struct.unpack('>I6', all[i + 1], #all[i + 1] - 5) <= now then
+    local timed = (kind == 'm' or kind == 't') and #all[i + 1] > 5
+    if timed and struct.unpack('>I6', all[i + 1], #all[i + 1] - 5) <= now then
       gone[#gone + 1] = all[i]
     end
   end
@@ -81,15 +87,21 @@ local function forget(ids, now)
   redis.call('HSET', ids, 'n', math.max(64, (#all / 2 - #gone) * 2))
 end
 
+-- What 'n' and 'x' say; nothing where they are no numbers.
+local function bounds(n, x)
+  n, x = tonumber(n or 64), tonumber(x or 0)
+  return n and x and n, x
+end
+
 -- Remember fields for `life` milliseconds. This is the first write of its script, and one that a
 -- server without memory refuses: so nothing is ever half applied. The key outlives them by a day,
 -- and is told so twice a day. Every 32nd entry it is looked whether much has expired.
 local function remember(ids, seq, now, life, limit, ends, ...)
   redis.call('HSET', ids, ...)
-  if tonumber(ends or 0) < now + life + 43200000 then
+  if ends < now + life + 43200000 then
     redis.call('HSET', ids, 'x', now + life + 86400000)
     redis.call('PEXPIRE', ids, life + 86400000)
   end
-  if seq % 32 < 2 and redis.call('HLEN', ids) >= tonumber(limit or 64) then forget(ids, now) end
+  if seq % 32 < 2 and redis.call('HLEN', ids) >= limit then forget(ids, now) end
 end
 

@@ -20,6 +20,8 @@ end
 
 local known = redis.pcall('HMGET', KEYS[2], 'm' .. id, 'l', 'n', 'x')
 if known.err then return {nonce, 'torn'} end
+local limit, ends = bounds(known[3], known[4])
+if not limit or (what == 'none' and not unclaimed(KEYS[3])) then return {nonce, 'torn'} end
 
 local function take_lease(of_turn)
   h.turn, h.fence, h.lease, h.assurance = of_turn, h.fence + 1, now + lease, assurance
@@ -31,8 +33,9 @@ local function answer(status, place, of_turn, ...)
 end
 
 if known[1] then
-  local its_turn, its_digest, place, its_assurance, ends = struct.unpack('>c16c8I5BI6', known[1])
-  if ends > now then
+  local its_turn, its_digest, place, its_assurance, until_then = struct.unpack('>c16c8I5BI6', known[1])
+  if until_then > now then
+    if place < 1 or place > h.seq then return {nonce, 'torn'} end
     if its_digest ~= digest then return answer('mismatch', place, its_turn) end
     local done = answer_in(redis.call('HGET', KEYS[2], 't' .. its_turn), now)
     if done then
@@ -63,7 +66,6 @@ if labelled > 0 then h.flags = bit.bor(h.flags, labelled) end
 local free = h.lease <= now
 if free then take_lease(turn) end
 local record = struct.pack('>c16c8I5BI6', turn, digest, place, assurance, now + life)
-local limit, ends = known[3], known[4]
 if free then
   remember(KEYS[2], h.seq, now, life, limit, ends, 'm' .. id, record, 'l', nonce .. 'n')
 else

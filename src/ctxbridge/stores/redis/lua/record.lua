@@ -4,7 +4,7 @@
 local nonce, now, life, expects, expected, deletes = struct.unpack('>c8I8I8BI8B', ARGV[1])
 now = clock(now)
 local raw = redis.pcall('GET', KEYS[1])
-if type(raw) == 'table' then return {nonce, 'torn'} end
+if type(raw) == 'table' or (raw and #raw < 8) then return {nonce, 'torn'} end
 local last, held = 0, 0
 if raw and string.sub(raw, 1, 8) == nonce then
   if #raw == 8 then return {nonce, 'ok', 0, 0} end
