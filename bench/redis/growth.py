@@ -132,7 +132,8 @@ async def _fill(plan: Plan, place: Place, store: Store, count: int) -> float:
     async def filler() -> None:
         for number in numbers:
             template = templates[number % len(templates)]
-            await _found(store, template._replace(address=_address(number)))
+            person = template._replace(id=corpus.random_id(), address=_address(number))
+            await _found(store, person)
 
     async with asyncio.TaskGroup() as group:
         for _ in range(_FILLERS):
