@@ -5,6 +5,8 @@ from contextlib import asynccontextmanager
 
 import pytest
 
+from ctxbridge.model import Committed
+from ctxbridge.testing.actor import PHONE, Actor, contact_of
 from ctxbridge.testing.topologies import Cluster, SentinelSet
 
 from .conftest import any_binary, make
@@ -79,6 +81,29 @@ class TestSentinels:
         assert await outcome(writers, sentinels) == NOTHING_WRONG
         assert not writers.errors
 
+    async def asked_at_once(self, sentinels, ask):
+        """How many sentinels are still known after 16 have asked together while one was down."""
+        first = sentinels.sentinels[0]
+        async with make(sentinels.url) as store:
+            await asyncio.to_thread(first.kill)
+            try:
+                clients = store._topology._sentinels.sentinels
+                every = list(clients)
+                await asyncio.gather(*[ask(store._topology) for _ in range(16)])
+                left = len({id(client) for client in clients})
+                clients[:] = every
+            finally:
+                await asyncio.to_thread(first.start)
+        await asyncio.to_thread(sentinels.wait_until_whole)
+        return left
+
+    async def test_sentinels_that_are_asked_by_many_at_once_are_all_kept(self, sentinels):
+        assert await self.asked_at_once(sentinels, lambda topology: topology.rethink()) == 3
+
+    async def test_redis_py_alone_would_lose_one(self, sentinels):
+        """The broken variant: it moves the one that answered to the front, two at a time."""
+        assert await self.asked_at_once(sentinels, lambda topology: topology._ask()) < 3
+
     async def split_brain(self, sentinels, durability):
         """The primary loses its replicas and the sentinels, but not its clients."""
         async with writing(sentinels, durability=durability) as writers:
@@ -131,6 +156,29 @@ class TestClusters:
         assert await outcome(writers, cluster) == NOTHING_WRONG
         assert not writers.errors
         assert writers.look_ups > 100
+
+    @pytest.mark.xfail(strict=True, reason="the barrier is written where the slot is on its way to")
+    async def test_no_key_stands_on_both_sides_of_a_slot_on_its_way(self, cluster):
+        """MIGRATE would stop at it: BUSYKEY."""
+        actor = Actor()
+        async with make(cluster.url, durability="replicated") as store:
+            contact = await contact_of(store, actor)
+            place = store._ground.keys.of_address(actor.tenant, PHONE)
+            slot = cluster.slot_of(place.key)
+            owner = cluster.owner_of(slot)
+            other = next(server for server in cluster.servers[:3] if server is not owner)
+            cluster.begin_move(slot, other)
+            cluster.migrate_key(slot, other, place.key, place.ids)
+            note = actor.note(contact, actor.message("on its way"))
+            committed = await store.commit(note)
+            sides = [s.command("CLUSTER", "GETKEYSINSLOT", slot, 100) for s in (owner, other)]
+            twice = set(sides[0]) & set(sides[1])
+            for key in twice:
+                owner.command("DEL", key)
+            await asyncio.to_thread(cluster.finish_move, slot, other)
+            await asyncio.to_thread(cluster.move_slot, slot, owner)
+        assert isinstance(committed, Committed)
+        assert not twice
 
     async def test_look_ups_that_show_others_or_less_than_was_acknowledged_are_seen(self, cluster):
         """The broken variant: a store that answers with what the look-up before found."""

@@ -12,8 +12,6 @@ from ctxbridge.model import Address, Committed
 from ctxbridge.testing.actor import Actor
 
 LEASE_SECONDS = 10.0
-PAUSE_SECONDS = 0.002
-"""Between two turns of a customer: enough to lose something, and no more load than that."""
 
 
 class Writers:
@@ -23,15 +21,16 @@ class Writers:
     `surprises` what no caller should ever see.
     """
 
-    def __init__(self, store, count=8, seed=0):
+    def __init__(self, store, count=8, pause_seconds=0.002):
         self.store = store
+        self._pause_seconds = pause_seconds
         self.customers = [Address("chat", f"customer-{number}") for number in range(count)]
         self.acked = {customer: [] for customer in self.customers}
         self.errors = Counter()
         self.surprises = []
         self.look_ups = 0
         self.stamps = {customer: [] for customer in self.customers}
-        self._actors = {c: Actor(seed=100 * seed + n) for n, c in enumerate(self.customers)}
+        self._actors = {c: Actor(seed=n) for n, c in enumerate(self.customers)}
         self._tasks = []
         self._over = False
 
@@ -64,7 +63,7 @@ class Writers:
     async def _serve(self, customer):
         number = 0
         while not self._over:
-            await asyncio.sleep(PAUSE_SECONDS)
+            await asyncio.sleep(self._pause_seconds)
             id = f"{customer.value}.{number}"
             if await self._turn(customer, id):
                 self.acked[customer].append(id)
@@ -107,7 +106,7 @@ class Writers:
     async def _watch(self, customer):
         query, seq = self._actors[customer].query(customer, window=10), 0
         while not self._over:
-            await asyncio.sleep(PAUSE_SECONDS)
+            await asyncio.sleep(self._pause_seconds)
             acked = self.acked[customer][-1:]
             try:
                 context = await self.store.read(query)

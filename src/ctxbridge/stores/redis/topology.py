@@ -162,6 +162,7 @@ class Sentinels(Alone):
         from redis.asyncio.sentinel import Sentinel
 
         super().__init__(settings, keys, dial)
+        self._finding: asyncio.Task[Where] | None = None
         self._service = settings.service
         self._sentinels: Any = Sentinel(  # type: ignore[no-untyped-call]
             list(settings.nodes),
@@ -169,6 +170,17 @@ class Sentinels(Alone):
         )
 
     async def _find(self) -> Where:
+        """Where the primary is; all who ask at once share one answer.
+
+        redis-py moves the sentinel that answered to the front of its list. Two at a time would
+        write one over another, which is then never asked again, nor closed.
+        """
+        if self._finding is None or self._finding.done():
+            self._finding = asyncio.ensure_future(self._ask())
+            self._finding.add_done_callback(_heed)
+        return await asyncio.shield(self._finding)
+
+    async def _ask(self) -> Where:
         host, port = await self._sentinels.discover_master(self._service)
         return str(host), int(port)
 
@@ -186,6 +198,9 @@ class Sentinels(Alone):
     async def aclose(self) -> None:
         """Close the connections, also to the sentinels."""
         await super().aclose()
+        if self._finding is not None and not self._finding.done():
+            self._finding.cancel()
+            await asyncio.wait([self._finding])
         await self._sentinels.aclose()
 
 
