@@ -31,16 +31,19 @@ class Committing:
         for _ in range(MOST_HOPS):
             if place is None:
                 return Refused("unknown")
+            known = place.seq
             reply: list[Any] = await self._ground.write(place, *self._request(place, change))
             status = self._ground.require_sound(reply)
             if status == b"moved":
                 place = await self._looking.step(place, decode_forward(reply[2]))
                 self._keys.learn_contact(change.tenant, change.contact, place)
                 continue
-            return self._outcome(place, change, reply)
+            return self._outcome(place, change, reply, known)
         raise CorruptRecord("forwards of the store lead in a circle")
 
-    def _outcome(self, place: Place, change: Change, reply: list[Any]) -> Committed | Refused:
+    def _outcome(
+        self, place: Place, change: Change, reply: list[Any], known: int
+    ) -> Committed | Refused:
         status = reply[1]
         if status == b"rolledback":
             raise self._ground.rolled_back(place, reply[5])
@@ -50,9 +53,12 @@ class Committing:
                 raise self._ground.rolled_back(place)
             return Refused("unknown")
         if status == b"ok":
+            # It is stored; where it was put behind less than we knew of, that is told first, and
+            # the same again finds it.
+            self._ground.require_history(place, reply[2] - len(change.append), known)
             place.seq = max(place.seq, reply[2])
         elif status == b"replayed":
-            place.seq = max(place.seq, reply[4])
+            self._ground.require_history(place, reply[4], known)
         elif status == b"fenced" and not change.finished:
             return self._given_back(change, reply)
         return committed(reply)
@@ -96,7 +102,7 @@ class Committing:
             if not isinstance(reply, list) or held.exchange is not exchange:
                 near.drop(place.key)
             elif reply[1] == b"ok":
-                if held.head.seq + len(appended) == reply[2]:
+                if held.is_whole and held.head.seq + len(appended) == reply[2]:
                     near.put(place, held.after(reply[4], state, appended, amended))
                 else:
                     near.drop(place.key)

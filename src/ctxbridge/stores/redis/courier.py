@@ -25,7 +25,7 @@ from ctxbridge.stores.redis.keys import Keys
 from ctxbridge.stores.redis.request import Request, is_list_of_bytes
 from ctxbridge.stores.redis.resp import MISSING, ServerError, pack
 from ctxbridge.stores.redis.settings import Settings
-from ctxbridge.stores.redis.topology import Line, Topology
+from ctxbridge.stores.redis.topology import Line, Server, Topology
 
 _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.01, 0.25
 _ASKING = pack(b"ASKING")
@@ -71,8 +71,7 @@ class Courier:
         exchange = self._topology.servers[shard].writes.exchange
         if exchange is None or exchange.crowded:
             return await _Journey(self, shard, request, take, writes=True).go(None)
-        barrier = self._keys.barrier(shard) if self._waits else b""
-        call = exchange.ask(request.data, request.wanted, take, barrier)
+        call = exchange.ask(request.data, request.wanted, take, self.barrier(shard))
         try:
             reply = await call.future
         except asyncio.CancelledError:
@@ -82,12 +81,23 @@ class Courier:
             return await _Journey(self, shard, request, take, writes=True).go(reply)
         return reply
 
+    def barrier(self, shard: int, server: Server | None = None) -> bytes:
+        """The key that is written before a WAIT; none where the level does not wait.
+
+        It is one of the first shard that the server has: one key on each server, and never one of a
+        slot that is on its way to it, which would then be there twice.
+        """
+        if not self._waits:
+            return b""
+        servers = self._topology.servers
+        asked = server or servers[shard]
+        return self._keys.barrier(servers.index(asked) if asked in servers else shard)
+
     async def ask_settled(
-        self, exchange: Exchange, shard: int, request: Request, take: Any, asking: bytes
+        self, exchange: Exchange, request: Request, take: Any, barrier: bytes
     ) -> Any:
         """Ask once; where the caller is cancelled, see the request settled first."""
-        barrier = self._keys.barrier(shard) if self._waits else b""
-        call = exchange.ask(request.data, request.wanted, take, barrier, asking)
+        call = exchange.ask(request.data, request.wanted, take, barrier)
         try:
             return await call.future
         except asyncio.CancelledError:
@@ -213,12 +223,13 @@ class _Journey:
             return None
         return await self._send(exchange, self._request)
 
-    async def _send(self, exchange: Exchange, request: Request, asking: bytes = b"") -> Any:
+    async def _send(
+        self, exchange: Exchange, request: Request, server: Server | None = None
+    ) -> Any:
         self._exchange = exchange
         if self._writes:
-            return await self._courier.ask_settled(
-                exchange, self._shard, request, self._take, asking
-            )
+            barrier = self._courier.barrier(self._shard, server)
+            return await self._courier.ask_settled(exchange, request, self._take, barrier)
         return await exchange.ask(request.data, request.wanted, self._take).future
 
     async def _rest(self) -> None:
@@ -294,7 +305,7 @@ class _Journey:
         self._exchange = exchange
         take, self._take = self._take, None
         try:
-            reply = await self._send(exchange, asking, _ASKING)
+            reply = await self._send(exchange, asking, server)
         finally:
             self._take = take
         return await self._judge_asked(reply)

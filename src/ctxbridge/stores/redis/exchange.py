@@ -6,12 +6,15 @@ here: where the connection is lost, everybody who waits is told `LOST`, and who 
 """
 
 import asyncio
+import logging
 from collections import deque
 from collections.abc import Callable
 from typing import Any
 
 from ctxbridge.errors import ReplyMismatch
 from ctxbridge.stores.redis.resp import MISSING, PUSHES, Reader, ServerError, new_reader, pack
+
+logger = logging.getLogger("ctxbridge.redis")
 
 LOST: Any = object()
 """What a caller is given whose connection was lost after the request had left."""
@@ -96,7 +99,6 @@ class Exchange(asyncio.BufferedProtocol):
         self._pending: deque[Call] = deque()
         self._held: list[tuple[Call, Any]] = []
         self._barrier = b""
-        self._asking = b""
         self._marks: deque[tuple[float, int]] = deque()
         self._asked = self._answered = 0
         self._room: asyncio.Future[None] | None = None
@@ -120,13 +122,11 @@ class Exchange(asyncio.BufferedProtocol):
         wanted: int = 1,
         take: "Take | None" = None,
         barrier: bytes = b"",
-        asking: bytes = b"",
     ) -> Call:
         """Send `request`, which will get `wanted` replies; more than one are given as a list.
 
-        `barrier` is a key to write behind it: the call then waits for replicas. `asking` is the
-        command that must stand before each other where a slot is on its way here. The outcome is
-        the reply (`ServerError` for one that is an error), `LOST`, `UNSENT` or `Short`.
+        `barrier` is a key to write behind it: the call then waits for replicas. The outcome is the
+        reply (`ServerError` for one that is an error), `LOST`, `UNSENT` or `Short`.
         """
         call = Call(self._loop.create_future(), wanted, take, waits=bool(barrier))
         if not self.live:
@@ -138,7 +138,7 @@ class Exchange(asyncio.BufferedProtocol):
         self._pending.append(call)
         self._asked += 1
         if barrier:
-            self._barrier, self._asking = barrier, asking or self._asking
+            self._barrier = barrier
         return call
 
     async def room(self) -> None:
@@ -169,17 +169,14 @@ class Exchange(asyncio.BufferedProtocol):
         A WAIT waits for the last write of its connection: behind a repetition, which writes
         nothing, it would be answered at once whatever the replicas have.
         """
-        asking, barrier = self._asking, pack(b"SET", self._barrier, b"1", b"EX", b"86400")
-        self._asking = self._barrier = b""
-        wanted = 3 if asking else 2
-        future = self._loop.create_future()
-        self._pending.append(Call(future, wanted, self._reached, waits=False))
+        barrier, self._barrier = pack(b"SET", self._barrier, b"1", b"EX", b"86400"), b""
+        self._pending.append(Call(self._loop.create_future(), 2, self._reached, waits=False))
         self._asked += 1
-        return asking + barrier + pack(b"WAIT", b"%d" % replicas, b"%d" % milliseconds)
+        return barrier + pack(b"WAIT", b"%d" % replicas, b"%d" % milliseconds)
 
     def _reached(self, _: "Exchange", replies: Any) -> None:
         held, self._held = self._held, []
-        written, reached = replies[-2:]
+        written, reached = replies
         enough = self._wait is not None and type(reached) is int and reached >= self._wait[0]
         if not enough or written.__class__ is ServerError:
             number = reached if type(reached) is int else 0
@@ -220,7 +217,12 @@ class Exchange(asyncio.BufferedProtocol):
 
     def _settle(self, call: Call, outcome: Any) -> None:
         if call.take is not None:
-            call.take(self, outcome)
+            try:
+                call.take(self, outcome)
+            except Exception:
+                # Whoever waits is told all the same; what is held may be wrong from here on.
+                logger.exception("what a reply says could not be taken in")
+                self._loop.call_soon(self.end, "what a reply says could not be taken in")
         if call.waits:
             self._held.append((call, outcome))
         else:

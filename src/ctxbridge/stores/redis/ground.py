@@ -30,6 +30,8 @@ class Ground:
         # Unique over all processes, and cheap: a random start and a count.
         self._nonces = count(int.from_bytes(os.urandom(8), "big"))
         self._own_clock = settings.clock == "server"
+        self.lost = False
+        """Whether all history is gone and nobody has been told yet."""
 
     def nonce(self) -> bytes:
         """8 bytes that no other request has."""
@@ -88,6 +90,11 @@ class Ground:
             raise faults.torn(status)
         return status
 
+    def start_anew(self) -> None:
+        """The server has lost everything: tell it once, and remember nothing of before."""
+        self.lost = True
+        self.forget()
+
     def forget(self) -> None:
         """Nothing that was remembered of the server is true any more."""
         self.keys.forget()
@@ -105,7 +112,7 @@ class Ground:
 
     def rolled_back(self, place: Place, seq: int = 0) -> HistoryRolledBack:
         """The error for a conversation that is shorter than we were told; told once."""
-        place.seq = seq
+        place.seq, self.lost = seq, False
         if self.near is not None:
             self.near.drop(place.key)
         return HistoryRolledBack(

@@ -3,7 +3,13 @@
 from contextlib import suppress
 from typing import Any
 
-from ctxbridge.errors import CorruptRecord, CtxBridgeError, ReplyMismatch, Unavailable
+from ctxbridge.errors import (
+    CorruptRecord,
+    CtxBridgeError,
+    HistoryRolledBack,
+    ReplyMismatch,
+    Unavailable,
+)
 from ctxbridge.model import Change, Claim, Contact, Message, Opened
 from ctxbridge.rules import identity
 from ctxbridge.stores.redis.exchange import Exchange
@@ -133,7 +139,7 @@ class Opening:
                     self._ground.near.drop(place.key)
                 # Spelled out, since nobody would send it again to a server that lacks the script.
                 data = request.spelled_out().data
-                exchange.ask(data, barrier=self._keys.barrier(place.shard))
+                exchange.ask(data, barrier=self._ground.courier.barrier(place.shard))
 
         return abandoned
 
@@ -145,9 +151,16 @@ class Opening:
         if not isinstance(reading, Reading) or not reading.is_of(claim.address):
             self._looking.distrust(place)
             raise ReplyMismatch("the store answered with another conversation than was asked for")
-        self._ground.require_history(place, reading.head.seq, max(known, seq))
+        appended = status in _APPENDED
+        try:
+            self._ground.require_history(place, seq - 1 if appended else reading.head.seq, known)
+        except HistoryRolledBack:
+            # Who is told of it asks again; nothing may stand in the way then.
+            self._giving_back(place, claim)([reply, elements])
+            raise
+        self._ground.require_history(place, reading.head.seq, seq)
         contact = reading.contact
-        if status in _APPENDED:
+        if appended:
             contact = await self._confirmed(place, claim, reading)
         self._keys.learn_contact(claim.tenant, contact.id, place)
         answer: tuple[Message, ...] = ()

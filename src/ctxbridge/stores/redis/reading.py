@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from ctxbridge.errors import CorruptRecord
+from ctxbridge.errors import CorruptRecord, StoreError
 from ctxbridge.model import Address, Assurance, Contact, Context, Head, Window
 from ctxbridge.model.head import NO_ID
 from ctxbridge.rules import order
@@ -55,6 +55,14 @@ class Reading:
         if self._contact is None:
             self._contact = decode_contact(self.packed_contact)
         return self._contact
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether its head can be read."""
+        try:
+            return self.head is not None
+        except StoreError:
+            return False
 
     def has(self, window: int) -> bool:
         """Whether it reaches back far enough for a window of this size (0: for all)."""

@@ -70,7 +70,6 @@ class RedisStore:
         self._topology: Topology | None = None
         self._ground: Ground | None = None
         self._why = "the redis store is not open: use `async with`"
-        self._rolled_back = False
 
     def __repr__(self) -> str:
         state = "open" if self._ground else "closed"
@@ -150,19 +149,13 @@ class RedisStore:
                 self._ground.near.forget(exchange)
 
         exchange = await dial(self.settings, where, waits=waits, on_push=self._heed, on_end=ended)
-        if not await self._standing.is_unchanged(exchange):
-            await self._start_anew()
+        if not await self._standing.is_unchanged(exchange) and self._ground is not None:
+            self._ground.start_anew()
         return exchange
 
     def _heed(self, exchange: Exchange, push: Any) -> None:
         if self._ground is not None and self._ground.near is not None:
             self._ground.near.heed(exchange, push)
-
-    async def _start_anew(self) -> None:
-        """The server has lost everything: so what we remember of it is worth nothing."""
-        self._rolled_back = True
-        assert self._ground is not None
-        self._ground.forget()
 
     async def aclose(self) -> None:
         """End the connections; a second call does nothing."""
@@ -179,8 +172,8 @@ class RedisStore:
             raise StoreClosed(self._why)
         if asyncio.get_running_loop() is not self._loop:
             raise StoreClosed("the store was opened in another event loop: open one here")
-        if self._rolled_back:
-            self._rolled_back = False
+        if self._ground.lost:
+            self._ground.lost = False
             raise HistoryRolledBack(
                 "the server came back without what it had acknowledged: its whole history is gone; "
                 "the same call again goes on from what is there"
@@ -190,7 +183,7 @@ class RedisStore:
 
     async def read(self, query: Query, /) -> Context:
         """The context of an address; see `Store.read`. One command, or none."""
-        if self._ground is not None and not self._rolled_back:
+        if self._ground is not None and not self._ground.lost:
             held = self._linking.at_hand(query)
             if held is not None:
                 return held
