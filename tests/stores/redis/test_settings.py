@@ -45,6 +45,12 @@ class TestAddresses:
         assert settings.connection["db"] == 2
         assert (settings.connection["username"], settings.connection["password"]) == ("u", "p")
 
+    def test_sentinels_speak_tls_where_the_servers_do_unless_told_otherwise(self):
+        url = "rediss+sentinel://a:1/main?ssl_ca_certs=/ca"
+        assert read(url).sentinel == {"ssl": True, "ssl_ca_certs": "/ca"}
+        assert read(f"{url}&sentinel_ssl=no").sentinel == {"ssl": False}
+        assert read("redis+sentinel://a:1/main").sentinel == {}
+
     def test_a_cluster(self):
         settings = read("rediss+cluster://p:q@a:1,[::1]:2,c?durability=replicated%2Blocal")
         assert settings.nodes == (("a", 1), ("::1", 2), ("c", 6379))

@@ -83,7 +83,11 @@ def of_url(url: str, options: Mapping[str, Any]) -> Settings:
         )
     named, theirs = _of_sentinels(theirs)
     made = _read(f"{bare}/{database}?{urlencode(theirs)}")
-    return _checked(ours, made | {"kind": kind, "nodes": nodes, "service": service} | named)
+    if scheme == "rediss" and named.setdefault("ssl", True):
+        encrypted = {n: v for n, v in made["connection"].items() if n.startswith("ssl_")}
+        named = encrypted | named
+    made |= {"kind": kind, "nodes": nodes, "service": service, "sentinel": named}
+    return _checked(ours, made)
 
 
 def of_client(client: Any, options: Mapping[str, Any]) -> Settings:
@@ -150,10 +154,14 @@ def _nodes(netloc: str, default: int) -> tuple[tuple[tuple[str, int], ...], str]
 
 
 def _of_sentinels(theirs: dict[str, str]) -> tuple[dict[str, Any], dict[str, str]]:
-    """``sentinel_username`` and ``sentinel_password``, and what is for the servers."""
+    """What is said of the sentinels (``sentinel_password``, ``sentinel_ssl``), and of the servers."""
     start = "sentinel_"
-    named = {n.removeprefix(start): v for n, v in theirs.items() if n.startswith(start)}
-    return {"sentinel": named}, {n: v for n, v in theirs.items() if not n.startswith(start)}
+    named: dict[str, Any] = {
+        n.removeprefix(start): v for n, v in theirs.items() if n.startswith(start)
+    }
+    if "ssl" in named:
+        named["ssl"] = str(named["ssl"]).lower() in _YES
+    return named, {n: v for n, v in theirs.items() if not n.startswith(start)}
 
 
 def _read(url: str) -> dict[str, Any]:
