@@ -6,18 +6,18 @@ from typing import Any
 from ctxbridge.errors import (
     CorruptRecord,
     CtxBridgeError,
-    HistoryRolledBack,
     ReplyMismatch,
+    StoreError,
     Unavailable,
 )
 from ctxbridge.model import Change, Claim, Contact, Message, Opened
 from ctxbridge.rules import identity
-from ctxbridge.stores.redis.exchange import Exchange
+from ctxbridge.stores.redis.exchange import Exchange, Short
 from ctxbridge.stores.redis.ground import Ground
 from ctxbridge.stores.redis.keys import Place
 from ctxbridge.stores.redis.looking import MOST_HOPS, Looking
 from ctxbridge.stores.redis.reading import Reading
-from ctxbridge.stores.redis.request import Request
+from ctxbridge.stores.redis.request import TAIL, Request, is_list_of_bytes
 from ctxbridge.stores.redis.resp import bulk, pack
 from ctxbridge.stores.redis.scripts import COMMIT, OPEN
 from ctxbridge.stores.redis.values import consent_values, packed_change, packed_claim
@@ -66,7 +66,12 @@ class Opening:
                 raise await self._looking.lost(claim.tenant, claim.address, place)
             elif status != b"again":
                 self._keys.learn_home(claim.tenant, claim.address, place)
-                return await self._opened(place, claim, reply, elements, known)
+                try:
+                    return await self._opened(place, claim, reply, elements, known)
+                except BaseException:
+                    # Who is told of it asks again: no lease may stand in the way then.
+                    self._giving_back(place, claim)([reply, elements])
+                    raise
         raise Unavailable("the contact changes faster than it can be read; nothing was changed")
 
     async def _contact_before(self, place: Place, claim: Claim) -> bytes:
@@ -116,32 +121,40 @@ class Opening:
         return request
 
     def _giving_back(self, place: Place, claim: Claim) -> Any:
-        """What gives the lease back of a worker who was cancelled while it opened.
+        """What gives the lease back of a worker who does not get to use it.
 
         It leaves the moment the answer is there, before whoever waits for the cancellation goes on;
         so it is not awaited. Where it is lost the lease runs out by itself.
         """
 
         def abandoned(outcome: Any) -> None:
-            exchange = self._ground.courier.writing_exchange_for(place.shard)
-            if exchange is None or not isinstance(outcome, list):
+            outcome = outcome.reply if isinstance(outcome, Short) else outcome
+            if not isinstance(outcome, list) or not all(map(is_list_of_bytes, outcome[1:])):
                 return
             reply, elements = outcome
-            if isinstance(reply, list) and reply[1] in _LEASED and len(elements) > 1:
-                contact = decode_contact(elements[-2])
-                change = Change(
-                    claim.tenant, contact.id, reply[4], claim.now, reply[2], finished=False
-                )
-                nonce = self._ground.nonce()
-                fixed = packed_change(change, nonce, self._ground.time(claim.now))
-                request = COMMIT.request(nonce, place.script_keys, 2, fixed, b"")
-                if self._ground.near is not None:
-                    self._ground.near.drop(place.key)
-                # Spelled out, since nobody would send it again to a server that lacks the script.
-                data = request.spelled_out().data
-                exchange.ask(data, barrier=self._ground.courier.barrier(place.shard))
+            if isinstance(reply, list) and reply[1] in _LEASED and len(elements) >= TAIL:
+                self._give_back(place, claim, reply, elements[-2])
 
         return abandoned
+
+    def _give_back(self, place: Place, claim: Claim, reply: list[Any], contact: bytes) -> None:
+        exchange = self._ground.courier.writing_exchange_for(place.shard)
+        try:
+            id = decode_contact(contact).id
+        except StoreError:
+            return
+        if exchange is None:
+            return
+        _, _, fence, _, turn, *_ = reply
+        change = Change(claim.tenant, id, turn, claim.now, fence, finished=False)
+        nonce = self._ground.nonce()
+        fixed = packed_change(change, nonce, self._ground.time(claim.now))
+        request = COMMIT.request(nonce, place.script_keys, 2, fixed, b"")
+        if self._ground.near is not None:
+            self._ground.near.drop(place.key)
+        # Spelled out, since nobody would send it again to a server that lacks the script.
+        data = request.spelled_out().data
+        exchange.ask(data, barrier=self._ground.courier.barrier(place.shard))
 
     async def _opened(
         self, place: Place, claim: Claim, reply: list[Any], elements: list[bytes], known: int
@@ -152,12 +165,7 @@ class Opening:
             self._looking.distrust(place)
             raise ReplyMismatch("the store answered with another conversation than was asked for")
         appended = status in _APPENDED
-        try:
-            self._ground.require_history(place, seq - 1 if appended else reading.head.seq, known)
-        except HistoryRolledBack:
-            # Who is told of it asks again; nothing may stand in the way then.
-            self._giving_back(place, claim)([reply, elements])
-            raise
+        self._ground.require_history(place, seq - 1 if appended else reading.head.seq, known)
         self._ground.require_history(place, reading.head.seq, seq)
         contact = reading.contact
         if appended:

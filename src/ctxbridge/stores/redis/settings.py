@@ -154,7 +154,7 @@ def _nodes(netloc: str, default: int) -> tuple[tuple[tuple[str, int], ...], str]
 
 
 def _of_sentinels(theirs: dict[str, str]) -> tuple[dict[str, Any], dict[str, str]]:
-    """What is said of the sentinels (``sentinel_password``, ``sentinel_ssl``), and of the servers."""
+    """What is said of the sentinels (``sentinel_password``, ``sentinel_ssl``), and the rest."""
     start = "sentinel_"
     named: dict[str, Any] = {
         n.removeprefix(start): v for n, v in theirs.items() if n.startswith(start)
