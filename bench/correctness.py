@@ -188,7 +188,8 @@ async def _bridges(id: str, *stores: Store) -> AsyncIterator[System]:
 
 
 def _inbound(address: Address, text: str) -> Inbound:
-    return Inbound("chat", corpus.ENDPOINT, address, text, (Text(text),), Assurance.CHANNEL)
+    id = f"{address.value}: {text}"
+    return Inbound("chat", corpus.ENDPOINT, address, id, (Text(text),), Assurance.CHANNEL)
 
 
 @asynccontextmanager

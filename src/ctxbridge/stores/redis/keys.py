@@ -15,6 +15,7 @@ address (or id, or name) in base64url: no address, id or name of a person is eve
 """
 
 from base64 import urlsafe_b64encode
+from collections import OrderedDict
 from collections.abc import Hashable
 from typing import Any, TypeVar
 
@@ -53,8 +54,11 @@ class Place:
         return look
 
 
-class Memory(dict[Any, T]):
-    """Remembers at most `most` things that can be found out again; the oldest go first."""
+class Memory(OrderedDict[Any, T]):
+    """Remembers at most `most` things that can be found out again; the oldest go first.
+
+    A plain dict would do, were it not slow at letting go of its first key again and again.
+    """
 
     def __init__(self, most: int) -> None:
         super().__init__()
@@ -63,7 +67,7 @@ class Memory(dict[Any, T]):
     def learn(self, key: Hashable, value: T) -> T:
         """Remember `value`."""
         if key not in self and len(self) >= self._most:
-            del self[next(iter(self))]
+            self.popitem(last=False)
         self[key] = value
         return value
 

@@ -26,7 +26,7 @@ class NearCache:
         self._staleness = staleness_seconds
         self._entries: OrderedDict[bytes, Reading] = OrderedDict()
         self._unsettled: dict[bytes, int] = {}
-        self._epochs: dict[bytes, int] = {}
+        self._epochs: OrderedDict[bytes, int] = OrderedDict()
         self._epoch = self._floor = 0
 
     def __len__(self) -> int:
@@ -116,5 +116,5 @@ class NearCache:
         self._epochs[place.key] = self._epoch
         if len(self._epochs) > self._most:
             # What is forgotten reads as the latest that was: no read under way can have shown it.
-            del self._epochs[next(iter(self._epochs))]
+            self._epochs.popitem(last=False)
             self._floor = self._epoch
