@@ -10,7 +10,7 @@ import pytest
 from msgspec.structs import replace
 
 from ctxbridge.errors import OutcomeUnknown, Unavailable
-from ctxbridge.model import Address, Committed, RecordWrite
+from ctxbridge.model import Address, Committed, RecordWrite, Refused
 from ctxbridge.stores.redis import (
     RedisStore,
     committing,
@@ -256,6 +256,14 @@ async def test_what_never_reached_the_server_is_surely_not_applied(topology):
             await stand.store.commit(stand.actor.note(stand.contact, stand.actor.message("n")))
         stand.each(Proxy.heal)
         assert texts(await stand.now()) == ["hello", "ok"]
+
+
+async def test_that_nothing_is_there_is_an_answer_also_on_the_second_try(server):
+    async with stand_on(server.url, deadline_seconds=3.0) as stand:
+        stand.each(lambda proxy: proxy.lose(2, "reset", containing=b"GET"))
+        nobody = stand.actor.note(stand.actor.id(), stand.actor.message("n"))
+        assert await stand.store.commit(nobody) == Refused("unknown")
+        assert stand.lost() == 2
 
 
 async def test_a_request_that_was_cut_in_two_is_sent_again(server):

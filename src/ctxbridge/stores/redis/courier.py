@@ -29,6 +29,10 @@ from ctxbridge.stores.redis.topology import Line, Server, Topology
 
 _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.01, 0.25
 _ASKING = pack(b"ASKING")
+_PATIENT_AFTER = 3
+"""So many lost connections or moves in a row are met at once; from then on with pauses."""
+_AGAIN: Any = object()
+"""There is no reply to keep: ask (again)."""
 
 logger = logging.getLogger("ctxbridge.redis")
 
@@ -57,7 +61,7 @@ class Courier:
         """The reply to a request that changes nothing. A cancelled caller leaves at once."""
         exchange = self._topology.servers[shard].reads.exchange
         if exchange is None or exchange.crowded:
-            return await _Journey(self, shard, request, take, writes=False).go(None)
+            return await _Journey(self, shard, request, take, writes=False).go(_AGAIN)
         reply = await exchange.ask(request.data, request.wanted, take).future
         if not (is_list_of_bytes(reply) if request.looks else _is_sound(request, reply)):
             return await _Journey(self, shard, request, take, writes=False).go(reply)
@@ -70,7 +74,7 @@ class Courier:
         """
         exchange = self._topology.servers[shard].writes.exchange
         if exchange is None or exchange.crowded:
-            return await _Journey(self, shard, request, take, writes=True).go(None)
+            return await _Journey(self, shard, request, take, writes=True).go(_AGAIN)
         call = exchange.ask(request.data, request.wanted, take, self.barrier(shard))
         try:
             reply = await call.future
@@ -169,16 +173,17 @@ class _Journey:
         self._pause = _FIRST_PAUSE_SECONDS
         self._exchange: Exchange | None = None
         self._unsettled = self._short = False
+        self._turns = 0
         self._last: CtxBridgeError | None = None
 
     async def go(self, reply: Any) -> Any:
         """The reply in the end; raises the error that tells what is known by the deadline."""
         self._exchange = self._line.exchange
         while True:
-            if reply is not None:
-                judged = await self._judge(reply)
-                if judged is not None:
-                    return judged
+            if reply is not _AGAIN:
+                reply = await self._judge(reply)
+                if reply is not _AGAIN:
+                    return reply
             if self._courier.closed:
                 raise self._final(StoreClosed("the store was closed; this may not be applied"))
             if self._loop.time() >= self._end:
@@ -204,7 +209,7 @@ class _Journey:
         return self._last or plain
 
     async def _try(self) -> Any:
-        """One more try; `None` where it could not even be sent."""
+        """One more try; `_AGAIN` where it could not even be sent."""
         left = self._end - self._loop.time()
         try:
             async with asyncio.timeout(max(left, 0.001)):
@@ -213,14 +218,14 @@ class _Journey:
         except (TimeoutError, asyncio.CancelledError) as error:
             if isinstance(error, asyncio.CancelledError) and _is_cancelled():
                 raise
-            return None
+            return _AGAIN
         except Exception as error:  # noqa: BLE001 - whatever a driver raises, nothing was sent
             self._last = faults.unreachable(error)
             if isinstance(self._last, ConfigurationError):
                 raise self._last from None
             await self._rest()
             await self._topology.rethink()
-            return None
+            return _AGAIN
         return await self._send(exchange, self._request)
 
     async def _send(
@@ -237,18 +242,25 @@ class _Journey:
         await asyncio.sleep(max(0.0, min(self._pause, left)))
         self._pause = min(self._pause * 2, _LONGEST_PAUSE_SECONDS)
 
+    async def _hold_back(self) -> None:
+        """What passes at once the first times may be a circle after some more."""
+        self._turns += 1
+        if self._turns > _PATIENT_AFTER:
+            await self._rest()
+
     async def _judge(self, reply: Any, *, asked_there: bool = False) -> Any:
-        """The reply if it is one to keep; else `None`, and what could be mended is mended."""
+        """The reply if it is one to keep; else `_AGAIN`, and what could be mended is mended."""
         if reply is LOST or reply is UNSENT:
             self._unsettled = self._unsettled or (self._writes and reply is LOST)
             self._last = Unavailable(f"the connection was lost; {faults.NOTHING_CHANGED}")
-            return None
+            await self._hold_back()
+            return _AGAIN
         if reply.__class__ is Short:
             if error_in(reply.reply, self._request.wanted) is None:
                 self._short = self._unsettled = True
                 await self._topology.rethink()
                 await self._rest()
-                return None
+                return _AGAIN
             reply = reply.reply
         error = error_in(reply, self._request.wanted)
         if error is not None:
@@ -257,7 +269,7 @@ class _Journey:
             self._courier.mismatch(self._exchange)
             self._unsettled = self._unsettled or self._writes
             self._last = ReplyMismatch("the store keeps answering something else than was asked")
-            return None
+            return _AGAIN
         return reply
 
     async def _mend(self, error: ServerError, *, asked_there: bool) -> Any:
@@ -266,6 +278,7 @@ class _Journey:
             self._request = self._request.spelled_out()
         elif code == "MOVED":
             self._topology.moved(self._shard, *_address(error, self._exchange))
+            await self._hold_back()
         elif code == "ASK" and not asked_there:
             return await self._ask_there(error)
         elif code == "ASK":
@@ -280,7 +293,7 @@ class _Journey:
         else:
             self._last = faults.typed(error)
             raise self._final(self._last)
-        return None
+        return _AGAIN
 
     async def _look_elsewhere(self, error: ServerError) -> None:
         self._last = faults.typed(error)
@@ -301,7 +314,7 @@ class _Journey:
         except Exception as problem:  # noqa: BLE001 - whatever a driver raises, nothing was sent
             self._last = faults.unreachable(problem)
             await self._rest()
-            return None
+            return _AGAIN
         self._exchange = exchange
         take, self._take = self._take, None
         try:

@@ -111,8 +111,8 @@ class Exchange(asyncio.BufferedProtocol):
         self.reason = "it was closed"
 
     def __repr__(self) -> str:
-        state = "live" if self.live else "ended"
-        return f"<Exchange {state} pending={len(self._pending)} asked={self._asked}>"
+        state = "live" if self.live else f"ended: {self.reason}"
+        return f"<Exchange {state}, pending={len(self._pending)} asked={self._asked}>"
 
     # --- asking -----------------------------------------------------------------------------------
 

@@ -29,8 +29,6 @@ PASSING = frozenset({"LOADING", "TRYAGAIN", "CLUSTERDOWN", "MASTERDOWN", "BUSY"}
 ELSEWHERE = frozenset({"READONLY", "NOREPLICAS"})
 """Surely not applied; perhaps another server is the primary now."""
 
-REDIRECTS = frozenset({"MOVED", "ASK"})
-
 _RIGHTS = (
     "give its user `+evalsha +eval +lrange +get +pttl` and the rest of the recipe in "
     "docs/redis.md, on the keys of the store's prefix"
