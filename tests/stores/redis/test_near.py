@@ -197,6 +197,22 @@ async def test_a_cache_holds_no_more_than_it_may(server):
         assert len(store._ground.near) == 10
 
 
+async def test_a_very_long_window_is_not_held(server):
+    async with make(server.url) as store:
+        actor = Actor()
+        contact = await contact_of(store, actor)
+        for _ in range(3):
+            notes = [actor.message("x") for _ in range(100)]
+            await store.commit(actor.note(contact, *notes))
+        place = store._ground.keys.of_address("acme", PHONE)
+        store._ground.near.drop(place.key)
+        assert len((await store.read(actor.query(window=0))).window) == 302
+        assert store._ground.near.held(place) is None
+        await store.read(actor.query(window=20))
+        assert store._ground.near.held(place) is not None
+        assert len((await store.read(actor.query(window=0))).window) == 302
+
+
 async def test_nothing_is_served_when_the_server_has_been_silent_for_too_long(server):
     async with Proxy(port=server.port) as proxy:
         where = f"redis://127.0.0.1:{proxy.port}"

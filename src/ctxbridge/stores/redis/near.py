@@ -13,6 +13,9 @@ from ctxbridge.stores.redis.keys import Place
 from ctxbridge.stores.redis.reading import Reading, reading_of
 from ctxbridge.stores.redis.request import TAIL
 
+_MOST_ENTRIES = 256
+"""Longer windows are somebody's export: held, they would take the memory of thousands of others."""
+
 
 class NearCache:
     """At most `most` conversations, each no staler than `staleness_seconds`, those used last.
@@ -54,7 +57,9 @@ class NearCache:
 
     def fill(self, place: Place, elements: Any, exchange: Exchange, token: int = 0) -> None:
         """Hold what was read. Called in the order of the wire."""
-        if not exchange.tracks or not isinstance(elements, list) or len(elements) < TAIL:
+        if not exchange.tracks or not isinstance(elements, list):
+            return
+        if not TAIL <= len(elements) <= _MOST_ENTRIES + TAIL:
             return
         key = place.key
         if key in self._unsettled or self._epochs.get(key, self._floor) != token:

@@ -34,7 +34,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     durability: Durability = "fast"
     replicas: int = 1
     near_cache: bool = True
-    near_entries: int = 10_000
+    near_entries: int = 4_096
     staleness_seconds: float = 1.0
     timeout_seconds: float = 2.0
     deadline_seconds: float = 10.0
