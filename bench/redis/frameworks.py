@@ -88,8 +88,8 @@ async def _openai_reads(plan: Plan, place: Place, found: Filled, outcome: Outcom
     outcome.goals += [
         _goal("G7 read@1", "p50 of openai-agents RedisSession.get_items(20) against a look-up, all "
               "decoded, 1 caller", 2.5, one, GET_ITEMS, OURS),
-        _goal("G7 read@64", "look-ups, all decoded, per second against openai-agents get_items(20), at 64",
-              5.0, many, GET_ITEMS, OURS),
+        _goal("G7 read@64", "decoded look-ups per second, against openai-agents get_items(20), 64 "
+              "callers", 5.0, many, GET_ITEMS, OURS),
     ]  # fmt: skip
 
 
@@ -108,7 +108,7 @@ async def _openai_writes(plan: Plan, place: Place, found: Filled, outcome: Outco
     outcome.goals += [
         _goal("G7 write@1", "p50 of openai-agents RedisSession.add_items(1) against an append, 1 "
               "caller", 12.0, one, ADD_ITEMS, APPEND),
-        _goal("G7 write@64", "appends per second against openai-agents add_items(1), at 64",
+        _goal("G7 write@64", "appends per second, against openai-agents add_items(1), 64 callers",
               20.0, many, ADD_ITEMS, APPEND),
     ]  # fmt: skip
 
