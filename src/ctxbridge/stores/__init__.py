@@ -24,14 +24,17 @@ def open_store(where: Any, /, **options: Any) -> Store:
     named, or follow a question mark: ``sqlite:///bot.db?synchronous=normal&mode=ro``. An unknown
     scheme or option raises `ConfigurationError`.
     """
-    if not isinstance(where, str) or urlsplit(where).scheme in _REDIS:
+    try:
+        parts = urlsplit(where) if isinstance(where, str) else None
+    except ValueError:
+        raise ConfigurationError("the address of the store is no address") from None
+    if parts is None or parts.scheme in _REDIS:
         from ctxbridge.stores.redis import RedisStore
 
         return RedisStore(where, **options)
     if options:
         query = urlencode(options)
         return open_store(f"{where}{'&' if '?' in where else '?'}{query}")
-    parts = urlsplit(where)
     options = dict(parse_qsl(parts.query, keep_blank_values=True))
     if parts.scheme == "memory" and not options:
         from ctxbridge.stores.memory import MemoryStore

@@ -94,10 +94,30 @@ class TestAddresses:
             RedisStore("redis://h?colour=red")
 
     def test_no_error_repeats_a_password(self):
-        for url in ("redis+sentinel://u:hush@a:1", "redis://u:hush@h?shards=0", "redos://u:hush@h"):
+        urls = ("redis+sentinel://u:hush@a:1", "redis://u:hush@h?shards=0", "redos://u:hush@h",
+                "redis://u:hush/x@h", "redis://u:p@h:hush", "redis+cluster://u:hush/x@h")  # fmt: skip
+        for url in urls:
             with pytest.raises(ConfigurationError) as caught:
                 open_store(url)
             assert "hush" not in str(caught.value)
+
+    def test_nor_does_what_is_printed_of_a_store(self):
+        store = RedisStore("redis://u:hush@h")
+        assert "hush" not in f"{store!r} {store.settings!r} {store.settings}"
+
+    def test_what_is_no_address_is_refused(self):
+        for url in ("redis://[::1", "redis+cluster://[::1"):
+            with pytest.raises(ConfigurationError):
+                open_store(url)
+
+    def test_nodes_of_a_cluster_may_be_named_by_number(self):
+        assert read("redis+cluster://[::1]:7,[::2]").nodes == (("::1", 7), ("::2", 6379))
+
+    @pytest.mark.parametrize(("name", "value"), [("shards", "4"), ("prefix", b"x"), ("replicas", 1.5),
+                                                 ("near_cache", "no"), ("timeout_seconds", "1")])  # fmt: skip
+    def test_a_named_option_of_a_wrong_type_is_refused(self, name, value):
+        with pytest.raises(ConfigurationError, match=name):
+            read("redis://h", **{name: value})
 
 
 class TestClients:

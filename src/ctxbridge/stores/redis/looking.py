@@ -54,7 +54,7 @@ class Looking:
             if not home.met:
                 self._meet(query.tenant, home, found)
         else:
-            found = await self._find(query.tenant, address, window, home, found)
+            found = await self._find(query, home, found, known)
             if found is None:
                 return Context(None, NO_ID, Window(), reader=query.assurance)
         return found.context(address, query.assurance, window)
@@ -65,32 +65,29 @@ class Looking:
         self._keys.learn_contact(tenant, reading.contact.id, home)
 
     async def _find(
-        self,
-        tenant: str,
-        address: Address,
-        window: int,
-        place: Place,
-        found: Reading | Forward | None,
+        self, query: Query, place: Place, found: Reading | Forward | None, known: int
     ) -> Reading | None:
-        """Go on from what was `found` at `place`, where that was not what is looked for."""
+        """Go on from what was `found` at `place`, where that was not what is looked for.
+
+        `known` is the `seq` that we had been told of when we asked there.
+        """
+        tenant, address, window = query.tenant, query.address, query.window
         own = self._keys.of_address(tenant, address)
         for _ in range(_TRIES):
-            home, reading = await self._follow(place, found, window)
+            home, reading, known = await self._follow(place, found, known, window)
             if reading is None and home is own:
-                self._ground.require_history(home, 0, home.seq)
+                self._ground.require_history(home, 0, known)
                 return None
-            if reading is None:
-                place, found = own, await self.look(own, window)
-                continue
-            if reading.is_of(address):
-                self._ground.require_history(home, reading.head.seq, home.seq)
+            if reading is not None and reading.is_of(address):
+                self._ground.require_history(home, reading.head.seq, known)
                 self._keys.learn_home(tenant, address, home)
                 self._meet(tenant, home, reading)
                 return reading
-            if home is own or place is own:
+            if reading is not None and own in (home, place):
                 # Not a forward that we remember wrongly: somebody else's reply.
                 self.distrust(home)
-            place, found = own, await self.look(own, window)
+            place, known = own, own.seq
+            found = await self.look(own, window)
         raise ReplyMismatch("the store keeps answering with another contact than was asked for")
 
     def distrust(self, place: Place) -> None:
@@ -101,15 +98,18 @@ class Looking:
 
     async def follow(self, place: Place, window: int) -> tuple[Place, Reading | None]:
         """What is at `place`, or where the forwards from there lead; links under way are made."""
-        return await self._follow(place, await self.look(place, window), window)
+        found = await self.look(place, window)
+        home, reading, _ = await self._follow(place, found, place.seq, window)
+        return home, reading
 
     async def _follow(
-        self, place: Place, found: Reading | Forward | None, window: int
-    ) -> tuple[Place, Reading | None]:
+        self, place: Place, found: Reading | Forward | None, known: int, window: int
+    ) -> tuple[Place, Reading | None, int]:
         for _ in range(MOST_HOPS):
             if not isinstance(found, Forward):
-                return place, found
+                return place, found, known
             before, place = place, await self.step(place, found)
+            known = place.seq
             forward, found = found, await self.look(place, window)
             if found is None:
                 await self.cut(before, forward)

@@ -42,6 +42,10 @@ class Settings(Struct, frozen=True, kw_only=True):
     clock: Literal["server", "caller"] = "server"
     evicting: bool = False
 
+    def __repr__(self) -> str:
+        """Without what it connects with: a password may be among that."""
+        return f"<Settings {self.kind} prefix={self.prefix} durability={self.durability}>"
+
     @property
     def waits(self) -> bool:
         """Whether a write is acknowledged only when replicas have it."""
@@ -71,7 +75,7 @@ def of_url(url: str, options: Mapping[str, Any]) -> Settings:
     if not kind:
         return _checked(ours, _read(urlunsplit(parts._replace(query=urlencode(theirs)))))
     nodes, login = _nodes(parts.netloc, _PORTS[kind])
-    bare = f"{scheme}://{login}{nodes[0][0]}:{nodes[0][1]}"
+    bare = f"{scheme}://{login}localhost"  # whoever connects is told to which node
     path = parts.path.strip("/")
     service, _, database = path.partition("/")
     if kind == "cluster":
@@ -171,8 +175,9 @@ def _read(url: str) -> dict[str, Any]:
     try:
         kwargs: dict[str, Any] = dict(parse_url(url))
     except ValueError as error:
-        # Its wording names the option, never the password.
-        raise ConfigurationError(f"the address of the store cannot be read: {error}") from None
+        # Only this wording is known to name an option; others repeat pieces of a password.
+        told = f": {error}" if str(error).startswith("Invalid value for") else ""
+        raise ConfigurationError(f"the address of the store cannot be read{told}") from None
     made = kwargs.pop("connection_class", Connection)
     return {"connection": kwargs, "connection_class": made, "sentinel": {}}
 
@@ -219,6 +224,9 @@ def _checked(ours: Mapping[str, Any], made: Mapping[str, Any]) -> Settings:
         raise ConfigurationError(
             f"neither a redis store nor redis-py has an option {min(foreign)!r}"
         )
+    for name, value in ours.items():
+        if not isinstance(value, (float, int) if _OPTIONS[name] is float else _OPTIONS[name]):
+            raise ConfigurationError(f"the option {name!r} of the store has a wrong type")
     settings = Settings(**(dict(made) | dict(ours)))
     if settings.durability not in get_args(Durability):
         raise ConfigurationError(f"durability is one of {', '.join(get_args(Durability))}")

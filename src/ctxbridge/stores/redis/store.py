@@ -34,7 +34,7 @@ from ctxbridge.stores.redis.near import NearCache
 from ctxbridge.stores.redis.opening import Opening
 from ctxbridge.stores.redis.recording import Recording
 from ctxbridge.stores.redis.standing import Standing
-from ctxbridge.stores.redis.topology import Line, Topology, Where, topology_of
+from ctxbridge.stores.redis.topology import Line, Topology, Where, heed, topology_of
 
 _PLACES = 65_536
 
@@ -99,6 +99,7 @@ class RedisStore:
         self._loop = loop
         if self._opening is None or self._opening.done():
             self._opening = loop.create_task(self._check())
+            self._opening.add_done_callback(heed)
         return await asyncio.shield(self._opening)
 
     async def _check(self) -> StoreReport:
@@ -149,7 +150,12 @@ class RedisStore:
                 self._ground.near.forget(exchange)
 
         exchange = await dial(self.settings, where, waits=waits, on_push=self._heed, on_end=ended)
-        if not await self._standing.is_unchanged(exchange) and self._ground is not None:
+        try:
+            unchanged = await self._standing.is_unchanged(exchange)
+        except BaseException:
+            exchange.end("it could not be told which store this is")
+            raise
+        if not unchanged and self._ground is not None:
             self._ground.start_anew()
         return exchange
 

@@ -34,7 +34,7 @@ class Line:
             return self.exchange
         if self._dialing is None or self._dialing.done():
             self._dialing = asyncio.ensure_future(self._open())
-            self._dialing.add_done_callback(_heed)
+            self._dialing.add_done_callback(heed)
         return await asyncio.shield(self._dialing)
 
     async def _open(self) -> Exchange:
@@ -58,7 +58,7 @@ class Line:
             self.exchange.end("the store was closed")
 
 
-def _heed(task: "asyncio.Task[Any]") -> None:
+def heed(task: "asyncio.Task[Any]") -> None:
     """Whoever waited has been told; nobody else needs to be."""
     if not task.cancelled():
         task.exception()
@@ -177,7 +177,7 @@ class Sentinels(Alone):
         """
         if self._finding is None or self._finding.done():
             self._finding = asyncio.ensure_future(self._ask())
-            self._finding.add_done_callback(_heed)
+            self._finding.add_done_callback(heed)
         return await asyncio.shield(self._finding)
 
     async def _ask(self) -> Where:

@@ -7,6 +7,7 @@ import struct
 from collections.abc import Sequence
 from typing import Any
 
+from ctxbridge.errors import TooLarge, UsageError
 from ctxbridge.model import Change, Claim, Committed, Contact, Message, Refused
 from ctxbridge.model.head import NO_TRACE
 from ctxbridge.rules import consent
@@ -19,15 +20,26 @@ _OPEN = struct.Struct(">8sQQQ16s8s16s16s16sBB")
 _COMMIT = struct.Struct(">8sQQ16s16sBQQBQBBBI25s")
 _RECORD = struct.Struct(">8sQQBQB")
 
+MOST_APPENDED = 0xFFFF
+"""An answer remembers in two bytes how many entries its turn has."""
+
 
 def milliseconds(seconds: float) -> int:
     """A duration of the port as the scripts count it."""
     return max(1, round(seconds * 1000))
 
 
+def _pack(layout: struct.Struct, *values: Any) -> bytes:
+    try:
+        return layout.pack(*values)
+    except struct.error:
+        raise UsageError("a number of the claim, change or write is out of its range") from None
+
+
 def packed_claim(claim: Claim, nonce: bytes, now: int, id: bytes, home: bytes) -> bytes:
     """The fixed fields of an ``open``."""
-    return _OPEN.pack(
+    return _pack(
+        _OPEN,
         nonce, now, milliseconds(claim.lease_seconds), int(claim.remember_seconds * 1000),
         claim.turn, claim.digest[:8], id, claim.conversation, home,
         LABELLED if claim.message.labels else 0, claim.assurance,
@@ -46,9 +58,12 @@ def consent_values(claim: Claim, before: bytes, contact: Contact) -> list[bytes]
 def packed_change(change: Change, nonce: bytes, now: int) -> bytes:
     """The fixed fields of a ``commit``."""
     fenced, revised = change.fence is not None, change.revision is not None
+    if len(change.append) > MOST_APPENDED:
+        raise TooLarge("the number of entries to append", len(change.append), MOST_APPENDED)
     entries = [*change.append, *(message for _, message in change.amend)]
     labelled = any(type(entry) is Message and entry.labels for entry in entries)
-    return _COMMIT.pack(
+    return _pack(
+        _COMMIT,
         nonce, now, int(change.remember_seconds * 1000), change.turn, change.contact,
         fenced, change.fence or 0, change.gate_epoch, revised, change.revision or 0,
         change.finished, change.state is not None, LABELLED if labelled else 0,
@@ -60,8 +75,14 @@ def packed_write(
     nonce: bytes, now: int, life: float, revision: int | None, *, deletes: bool
 ) -> bytes:
     """The fixed fields of a ``record``."""
-    return _RECORD.pack(
-        nonce, now, milliseconds(life) if life else 0, revision is not None, revision or 0, deletes
+    return _pack(
+        _RECORD,
+        nonce,
+        now,
+        milliseconds(life) if life else 0,
+        revision is not None,
+        revision or 0,
+        deletes,
     )
 
 
