@@ -437,6 +437,23 @@ class TestLinks:
         assert everything(place.server, place.store) == before
 
 
+async def test_numbers_out_of_range_are_the_callers_fault(own, store):
+    actor = Actor()
+    opened = await store.open(actor.claim())
+    contact = opened.context.contact.id
+    before = everything(own, store)
+    for change in (
+        actor.note(contact, actor.message("x"), revision=-1),
+        replace(actor.change(opened, "x"), fence=-1),
+        replace(actor.change(opened, "x"), gate_epoch=1 << 70),
+    ):
+        await raises(errors.UsageError, store.commit(change))
+    many = actor.note(contact, *[actor.message("x")] * 65_536)
+    await raises(errors.TooLarge, store.commit(many))
+    await raises(errors.UsageError, store.records(actor.write_record("k", b"v", revision=-1)))
+    assert everything(own, store) == before
+
+
 GRAMMAR = re.compile(
     rb"cb:\d+:\{[0-9a-f]{2}\}:"
     rb"(b|[A-Za-z0-9_-]{22}(:i)?|[cr]:[A-Za-z0-9_-]{22})|cb:\d+:\{00\}:store"

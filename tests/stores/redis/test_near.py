@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from ctxbridge.model import Address, Committed, RecordRead
 from ctxbridge.stores.redis import committing, looking, scripts
 from ctxbridge.stores.redis.near import NearCache
-from ctxbridge.testing.actor import PHONE, Actor, contact_of, texts
+from ctxbridge.testing.actor import MAIL, PHONE, Actor, contact_of, texts
 from ctxbridge.testing.proxy import Proxy
 
 from .conftest import make, new_prefix
@@ -252,3 +252,23 @@ async def test_a_lost_connection_takes_all_that_it_told_of_with_it(server):
         await anyio.sleep(0.05)
         assert len(store._ground.near) == 0
         assert texts(await store.read(actor.query())) == ["hello", "ok"]
+
+
+async def test_a_commit_that_is_acknowledged_meanwhile_is_no_history_rolled_back(sentinels):
+    """The look-up leaves first and arrives last: over another connection, and behind a forward."""
+    proxies = {}
+    store = TwoLines(sentinels.url, proxies, prefix=new_prefix(), clock="caller",
+                     durability="replicated", near_cache=False)  # fmt: skip
+    async with store:
+        actor = Actor()
+        contact = await contact_of(store, actor)
+        await store.identify(actor.link(PHONE, MAIL))
+        proxies["reads"].delay_seconds = 0.06
+        for number in range(3):
+            store._ground.keys.homes.clear()
+            looking_up = asyncio.ensure_future(store.read(actor.query(MAIL)))
+            await asyncio.sleep(0.08)  # the forward has been read, the list is on its way
+            seq = (await store.commit(actor.note(contact, actor.message(f"{number}")))).seq
+            assert (await looking_up).seq in {seq - 1, seq}
+    for proxy in proxies.values():
+        await proxy.__aexit__(None, None, None)
