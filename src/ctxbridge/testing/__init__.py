@@ -12,6 +12,9 @@
 
 Run it with pytest. `store_machine` makes a Hypothesis state machine of any store. Both need the
 extra ``ctxbridge[testing]``.
+
+`ctxbridge.testing.servers` and `ctxbridge.testing.topologies` start real Redis and Valkey servers,
+`ctxbridge.testing.proxy` breaks the line to a server.
 """
 
 from importlib import import_module
