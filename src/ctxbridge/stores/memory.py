@@ -1,6 +1,6 @@
 """The store in memory: for tests, demos and as the measure that every other store must meet."""
 
-from typing import Any, Self
+from typing import Any
 
 from ctxbridge.errors import Conflict, StoreClosed
 from ctxbridge.model import (
@@ -29,6 +29,7 @@ from ctxbridge.model.head import NO_ID
 from ctxbridge.rules import fold, identity, order
 from ctxbridge.rules.access import view
 from ctxbridge.rules.fold import Settling, settle_turn
+from ctxbridge.stores.scoped import Scoped
 
 _FORGET_EVERY = 64
 
@@ -57,7 +58,7 @@ class _Home:
         return Window(tuple(self.entries[places.start - 1 :]), places)
 
 
-class MemoryStore:
+class MemoryStore(Scoped):
     """Keeps everything in this process and loses it with it. Runs on asyncio and trio."""
 
     def __init__(self) -> None:
@@ -69,13 +70,6 @@ class MemoryStore:
 
     def __repr__(self) -> str:
         return f"<MemoryStore contacts={len(self._contacts)}{' closed' if self._closed else ''}>"
-
-    async def __aenter__(self) -> Self:
-        await self.check()
-        return self
-
-    async def __aexit__(self, *exc: object) -> None:
-        await self.aclose()
 
     async def check(self) -> StoreReport:
         """Always fit, never durable. A store that was closed is open again, as it was."""

@@ -62,7 +62,35 @@ def wait_for(what: str, happened: Callable[[], object], seconds: float = 20.0) -
         time.sleep(0.01)
 
 
-class Server:
+class Running:
+    """What runs while its `with` block does."""
+
+    def __enter__(self) -> Self:
+        try:
+            self.start()
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        tb: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def start(self) -> None:
+        """Start it, and wait until it can be used."""
+        raise NotImplementedError
+
+    def close(self) -> None:
+        """End it, and remove what it left."""
+        raise NotImplementedError
+
+
+class Server(Running):
     """A server that runs while its `with` block does.
 
     `options` are as on the command line; a first one without dashes is the name of a conf file in
@@ -90,22 +118,6 @@ class Server:
         self.log = self.folder / "server.log"
         self.ca_file = self._scratch / "ca.pem"
         self.port = self.tls_port = 0
-
-    def __enter__(self) -> Self:
-        try:
-            self.start()
-        except BaseException:
-            self.close()
-            raise
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        tb: TracebackType | None,
-    ) -> None:
-        self.close()
 
     @property
     def url(self) -> str:

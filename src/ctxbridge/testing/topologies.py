@@ -6,36 +6,16 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from itertools import permutations
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
-from ctxbridge.testing.servers import Server, wait_for
+from ctxbridge.testing.servers import Running, Server, wait_for
 
 SLOTS = 16_384
 NAME = "main"
 
 
-class _Servers:
+class _Servers(Running):
     """Servers that start and end together."""
-
-    def __enter__(self) -> Self:
-        try:
-            self.start()
-        except BaseException:
-            self.close()
-            raise
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        tb: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    def start(self) -> None:
-        raise NotImplementedError
 
     def all(self) -> list[Server]:
         raise NotImplementedError

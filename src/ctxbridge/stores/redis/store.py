@@ -3,7 +3,7 @@
 import asyncio
 import os
 import weakref
-from typing import Any, Self
+from typing import Any
 
 from ctxbridge.errors import ConfigurationError, HistoryRolledBack, StoreClosed
 from ctxbridge.model import (
@@ -35,13 +35,14 @@ from ctxbridge.stores.redis.opening import Opening
 from ctxbridge.stores.redis.recording import Recording
 from ctxbridge.stores.redis.standing import Standing
 from ctxbridge.stores.redis.topology import Line, Topology, Where, heed, topology_of
+from ctxbridge.stores.scoped import Scoped
 
 _PLACES = 65_536
 
 _opened: "weakref.WeakSet[RedisStore]" = weakref.WeakSet()
 
 
-class RedisStore:
+class RedisStore(Scoped):
     """Redis or Valkey, 6.2 or later: alone, with Sentinel, or as a Cluster. Runs on asyncio.
 
     `where` is an address (``redis://``, ``rediss://``, ``unix://``,
@@ -74,13 +75,6 @@ class RedisStore:
     def __repr__(self) -> str:
         state = "open" if self._ground else "closed"
         return f"<RedisStore {self.settings.kind} {self.settings.durability} {state}>"
-
-    async def __aenter__(self) -> Self:
-        await self.check()
-        return self
-
-    async def __aexit__(self, *exc: object) -> None:
-        await self.aclose()
 
     # --- its life ---------------------------------------------------------------------------------
 

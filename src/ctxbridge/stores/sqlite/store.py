@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Literal, Self, TypeVar
+from typing import Literal, TypeVar
 
 import anyio
 import anyio.to_thread
@@ -38,6 +38,7 @@ from ctxbridge.model import (
 from ctxbridge.model.head import NO_ID
 from ctxbridge.rules import fold, order
 from ctxbridge.rules.access import view
+from ctxbridge.stores.scoped import Scoped
 from ctxbridge.stores.sqlite import schema, statements
 from ctxbridge.stores.sqlite.faults import typed
 from ctxbridge.stores.sqlite.writer import Work, Writer
@@ -50,7 +51,7 @@ _SHORTEST_HEADER = 16
 _NOT_OPEN = "the sqlite store is not open: use `async with`"
 
 
-class SqliteStore:
+class SqliteStore(Scoped):
     """One file in WAL mode. Reads never wait for writes, and many writes share one fsync.
 
     `synchronous` is ``full`` (what was acknowledged survives a power cut) or ``normal`` (it
@@ -83,13 +84,6 @@ class SqliteStore:
     def __repr__(self) -> str:
         state = "open" if self._reader else "closed"
         return f"<SqliteStore {self._mode} synchronous={self._synchronous} {state}>"
-
-    async def __aenter__(self) -> Self:
-        await self.check()
-        return self
-
-    async def __aexit__(self, *exc: object) -> None:
-        await self.aclose()
 
     async def check(self) -> StoreReport:
         """Open the file, bring it to the newest version, and say what it can give.
