@@ -13,6 +13,8 @@
     │   └── SignatureInvalid      it is not from whom it says it is
     ├── TurnError                 the turn did not run, or its result was not stored
     │   ├── Busy                  another turn of this conversation holds the lease
+    │   │   └── BacklogFull       too many messages wait for their turn
+    │   ├── Overdue               the agent took longer than a turn may take
     │   ├── Fenced                the lease was lost to a later worker
     │   ├── Conflict              the state changed since it was read
     │   └── IdempotencyMismatch   a known message id came with another body
@@ -90,7 +92,20 @@ class TurnError(CtxBridgeError):
 
 
 class Busy(TurnError):
-    """Another turn holds the conversation; the message is stored and waits. A retry is safe."""
+    """Another turn holds the conversation. A retry is safe.
+
+    The message is stored and waits, except where its channel rejects what overlaps.
+    """
+
+    retry_safe = True
+
+
+class BacklogFull(Busy):
+    """Too many messages of this conversation wait; this one was not stored. A retry is safe."""
+
+
+class Overdue(TurnError):
+    """The agent took longer than a turn may take; only its message is stored, and waits."""
 
     retry_safe = True
 

@@ -16,11 +16,13 @@ from ctxbridge.model import (
     Committed,
     Contact,
     Context,
+    Found,
     HttpReply,
     Identified,
     LinkClaim,
     Message,
     Opened,
+    Outgoing,
     Parsed,
     Query,
     RawRequest,
@@ -28,8 +30,13 @@ from ctxbridge.model import (
     RecordRead,
     RecordWrite,
     Refused,
+    Scan,
+    Sent,
+    Settle,
     Stage,
     StoreReport,
+    Take,
+    Taken,
     Verdict,
     Verification,
 )
@@ -48,7 +55,10 @@ class Store(Protocol):
         ...
 
     async def read(self, query: Query, /) -> Context:
-        """The context of an address; an empty one where nobody is known under it. Takes no lock."""
+        """The context of an address; an empty one where nobody is known under it. Takes no lock.
+
+        It is also how one waits for a turn that is running: see `Query.held_by`.
+        """
         ...
 
     async def commit(self, change: Change, /) -> Committed | Refused:
@@ -57,6 +67,14 @@ class Store(Protocol):
 
     async def identify(self, claim: LinkClaim, /) -> Identified:
         """Link an address to a contact."""
+        ...
+
+    async def deliver(self, step: Take | Settle, /) -> Taken:
+        """Claim a delivery for sending, or note what became of it."""
+        ...
+
+    async def scan(self, scan: Scan, /) -> Sequence[Found]:
+        """What is due, waits to be sent, or is dead. Scans no keys: it is kept by time."""
         ...
 
     async def records(self, operation: RecordRead | RecordWrite, /) -> Record | None:
@@ -93,6 +111,51 @@ class Channel(Protocol):
 
     def reply(self, outcome: Parsed, answer: Sequence[Message] = (), /) -> HttpReply:
         """What to answer the provider once `outcome` is stored; `answer` may go in band."""
+        ...
+
+
+class Sender(Protocol):
+    """Takes messages to one provider. What it raises counts as ``unknown``, as does its silence.
+
+    `channel` is the word in addresses. `repeatable` says whether the provider takes our key, so
+    that sending the same message again has no second effect. `timeout_seconds` bounds one `send`,
+    `per_second` how fast one endpoint may send (0: as fast as it goes).
+    """
+
+    @property
+    def channel(self) -> str:
+        """The word in addresses."""
+        ...
+
+    @property
+    def repeatable(self) -> bool:
+        """Whether a repetition with the same key has no second effect."""
+        ...
+
+    @property
+    def timeout_seconds(self) -> float:
+        """How long one `send` may take; then what became of it is unknown."""
+        ...
+
+    @property
+    def per_second(self) -> float:
+        """How many messages an endpoint may send in a second; 0 for any number."""
+        ...
+
+    async def send(self, outgoing: Outgoing, /) -> Sent:
+        """Hand the message to the provider, once: retries are the outbox's business."""
+        ...
+
+    async def aclose(self) -> None:
+        """Let go of connections; a second call does nothing."""
+        ...
+
+
+class Streamer(Protocol):
+    """What a sender has besides, where its channel shows a text while it is being written."""
+
+    async def show(self, outgoing: Outgoing, /) -> None:
+        """Show the text so far; the next replaces it, and `send` or an empty text ends it."""
         ...
 
 

@@ -9,6 +9,7 @@ from ctxbridge.model.address import Assurance
 from ctxbridge.model.contact import Contact
 from ctxbridge.model.head import NO_RELEASE, NO_TRACE, Floor, Status
 from ctxbridge.model.message import Entry, Message
+from ctxbridge.model.revision import current
 
 ROLES = {"contact": "user", "agent": "assistant", "human_agent": "assistant", "system": "system"}
 
@@ -82,12 +83,16 @@ class Window(Sequence[Entry]):
         """Each entry with its place in the log."""
         return zip(self.seqs, self, strict=True)
 
-    def ending_with(self, seq: int, entry: Entry) -> "Window":
-        """The window with `entry` as its last, wherever it stood before; the others as they are."""
-        places = [i for i, place in enumerate(self._seqs) if place != seq]
+    def ending_with(self, last: Sequence[tuple[int, Entry]]) -> "Window":
+        """The window that ends with the entries `last`, wherever they stood; others as they are."""
+        moved = {seq for seq, _ in last}
+        places = [i for i, place in enumerate(self._seqs) if place not in moved]
         entries = [self._entries[i] for i in places]
         seqs = [self._seqs[i] for i in places]
-        return Window([*entries, entry], [*seqs, seq], self._decode)
+        return Window(
+            [*entries, *(entry for _, entry in last)], [*seqs, *(seq for seq, _ in last)],
+            self._decode,
+        )  # fmt: skip
 
     @property
     def messages(self) -> list[Message]:
@@ -97,9 +102,10 @@ class Window(Sequence[Entry]):
     def fit(self, budget: int, count: Callable[[str], int] = estimate_tokens) -> list[Message]:
         """The newest messages that a model may see and that fit into `budget` tokens.
 
+        Edited ones stand with their last words, deleted ones not at all.
         Whole turns only, the newest first: one that does not fit ends it. The newest always stays.
         """
-        visible = [m for m in self.messages if m.visible]
+        visible = current(m for m in self.messages if m.visible)
         costs: dict[bytes, int] = {}
         for message in reversed(visible):
             costs[message.turn] = costs.get(message.turn, 0) + count(message.text)
@@ -134,6 +140,8 @@ class Context(Struct, frozen=True, gc=False):
     trace: bytes = NO_TRACE
     reader: Assurance = Assurance.AUTHENTICATED
     withheld: int = 0
+    waiting: tuple[int, ...] = ()
+    """Where in the log the messages stand that no turn has finished yet, oldest first."""
 
     @property
     def messages(self) -> list[Message]:

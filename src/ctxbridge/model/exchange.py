@@ -7,6 +7,7 @@ from msgspec import Struct
 from ctxbridge.model.address import Address, Assurance, Endpoint
 from ctxbridge.model.contact import Consent, Contact, Link
 from ctxbridge.model.context import Context
+from ctxbridge.model.delivery import Delivery
 from ctxbridge.model.message import Entry, Message
 
 
@@ -15,6 +16,9 @@ class Query(Struct, frozen=True, gc=False, cache_hash=True):
 
     `window` is the number of entries, 0 for the whole conversation. `fresh` asks the store itself,
     where a cache in this process might answer that is some milliseconds behind other processes.
+
+    `held_by` is the fence of a turn that is running: the answer comes when that turn has ended or
+    lost its lease, or after `patience_seconds`, whichever is first.
     """
 
     tenant: str
@@ -22,6 +26,8 @@ class Query(Struct, frozen=True, gc=False, cache_hash=True):
     assurance: Assurance = Assurance.AUTHENTICATED
     window: int = 20
     fresh: bool = False
+    held_by: int = 0
+    patience_seconds: float = 0.0
 
 
 class Claim(Struct, frozen=True, gc=False):
@@ -30,7 +36,14 @@ class Claim(Struct, frozen=True, gc=False):
     `message` is stored as `pending` under the id `turn`. `digest` is of the content as it came, so
     that the same id with another body is noticed. `contact` and `conversation` are the ids to give
     to somebody not seen before. `now` is Unix milliseconds; `lease_seconds` how long the turn may
-    take.
+    take, 0 for a message that is only to be stored (an edit).
+
+    `resumes` is the place of a message that was stored before and waits: it is taken up whatever
+    its digest, and nothing is ever stored anew; one that was answered waits no longer.
+
+    `overlap` says what happens while another turn is running: ``queue`` stores the message and lets
+    it wait, ``supersede`` takes the lease of a turn of the same assurance, ``reject`` stores
+    nothing. At most `backlog` messages wait; the next is refused. Neither holds back a consent.
     """
 
     tenant: str
@@ -47,18 +60,24 @@ class Claim(Struct, frozen=True, gc=False):
     lease_seconds: float = 60.0
     remember_seconds: float = 7 * 86_400.0
     window: int = 20
+    overlap: Literal["queue", "supersede", "reject"] = "queue"
+    backlog: int = 128
+    resumes: int = 0
 
 
 class Opened(Struct, frozen=True, gc=False):
     """The answer to a `Claim`.
 
     ``new``: the lease is ours under `fence`. ``duplicate``: the turn was finished before, `answer`
-    is what it replied. ``busy``: stored, but another turn holds the lease until `lease_end`.
-    ``mismatch``: the id is known with another body, nothing was changed. `resumed` says that the
-    message had been stored before by a worker that did not finish. `seq` is the message's place.
+    is what it replied. ``merged``: the turn of another message answered it. ``busy``: stored, but
+    another turn holds the lease, under `fence`, until `lease_end`. ``noted``: stored, and no turn
+    was asked for. ``mismatch``: the id is known with another body. ``rejected``: another turn is
+    running. ``full``: too many wait already. Of the last three nothing was changed. `resumed` says
+    that the message had been stored before by a worker that did not finish. `seq` is the message's
+    place.
     """
 
-    status: Literal["new", "duplicate", "busy", "mismatch"]
+    status: Literal["new", "duplicate", "merged", "busy", "noted", "mismatch", "rejected", "full"]
     turn: bytes
     seq: int
     fence: int
@@ -73,8 +92,13 @@ class Change(Struct, frozen=True, gc=False):
 
     With `fence` set it is the end of a leased turn: checked against fence and gate epoch. With
     `fence=None` it stands alone (a note, a framework's item) and is checked against `revision`
-    where one is given. `amend` replaces the pending message at the given seq. `finished=False` only
-    gives the lease back: the message stays pending, and the next to open it takes it up.
+    where one is given. `amend` replaces the message at the given seq; what a finished turn amends
+    waits no longer, and a repetition of a message whose turn is among `joined` is told that this
+    one answered it. `deliveries` go into the outbox; those with a token are claimed by the
+    same step, for `hold_seconds`.
+
+    `finished=False` only gives the lease back: the message stays pending, and is to be taken up
+    again after `retry_seconds` at the latest. With `lease_seconds` it renews the lease instead.
     """
 
     tenant: str
@@ -90,6 +114,11 @@ class Change(Struct, frozen=True, gc=False):
     trace: bytes = b""
     finished: bool = True
     remember_seconds: float = 7 * 86_400.0
+    joined: tuple[bytes, ...] = ()
+    deliveries: tuple[Delivery, ...] = ()
+    hold_seconds: float = 60.0
+    lease_seconds: float = 0.0
+    retry_seconds: float = 1.0
 
 
 class Committed(Struct, frozen=True, gc=False):
@@ -103,11 +132,12 @@ class Committed(Struct, frozen=True, gc=False):
 class Refused(Struct, frozen=True, gc=False):
     """Not stored.
 
-    ``fenced``: a later lease exists. ``gated``: the gate epoch was raised meanwhile. ``conflict``:
-    the revision is another. ``unknown``: no such contact.
+    ``fenced``: a later lease exists. ``superseded``: a later message has taken it. ``gated``: the
+    gate epoch was raised meanwhile. ``conflict``: the revision is another. ``unknown``: no such
+    contact or place.
     """
 
-    reason: Literal["fenced", "gated", "conflict", "unknown"]
+    reason: Literal["fenced", "superseded", "gated", "conflict", "unknown"]
     revision: int = 0
     gate_epoch: int = 0
 

@@ -31,8 +31,9 @@ class Head(Struct, frozen=True, gc=False):
     `seq` counts every entry, `revision` only changes of state, consent, floor and links. `fence` is
     the number that the latest lease came with, `lease_end` its end in Unix milliseconds (0: free).
     `gate_epoch` is raised by whatever must stop what was prepared before. `consent` has one bit per
-    channel and purpose (`rules.consent`). `release`, `members` and `ring` are reserved: the release
-    that the conversation is pinned to, a hash of its addresses, and recent message ids.
+    channel and purpose (`rules.consent`). `waiting` is where the messages stand that no turn has
+    finished yet, oldest first, 5 bytes each (`rules.backlog`). `release` and `members` are
+    reserved: the release that the conversation is pinned to, and a hash of its addresses.
     """
 
     conversation: bytes
@@ -50,4 +51,4 @@ class Head(Struct, frozen=True, gc=False):
     flags: int = 0
     release: bytes = NO_RELEASE
     members: bytes = NO_ID
-    ring: bytes = b""
+    waiting: bytes = b""

@@ -72,6 +72,8 @@ class Inbound(Struct, frozen=True, gc=False, array_like=True):
     flags: tuple[str, ...] = ()
     horizon_seconds: float = 0.0
     provider: str = ""
+    revises: str = ""
+    """The id of the message that this one takes the place of; without parts it is a deletion."""
 
     @property
     def text(self) -> str:
@@ -91,6 +93,8 @@ class Receipt(Struct, frozen=True, gc=False):
     error_code: str = ""
     occurred_at: int = 0
     provider: str = ""
+    delivery: str = ""
+    """Our own id of the delivery, where the provider gives it back (`Delivery.key`)."""
 
 
 class Parsed(Struct, frozen=True):

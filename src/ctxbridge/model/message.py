@@ -85,6 +85,8 @@ class Message(Struct, frozen=True, array_like=True, gc=False, tag=0):
     labels: tuple[str, ...] = ()
     flags: tuple[str, ...] = ()
     references: tuple[str, ...] = ()
+    revises: str = ""
+    """The id of the message that this one takes the place of; without parts it is a deletion."""
 
     @property
     def text(self) -> str:

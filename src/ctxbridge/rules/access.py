@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from ctxbridge.model import Address, Assurance, Contact, Context, Entry, Head, Message, Window
 from ctxbridge.model.head import NO_ID
+from ctxbridge.rules import backlog
 
 LABELLED = 1
 """The flag of a head whose log holds labelled messages."""
@@ -62,6 +63,7 @@ def view(
     context = Context(
         contact, head.conversation, window, state, head.seq, head.revision, head.gate_epoch,
         head.floor, head.status, head.release, head.trace, assurance,
+        waiting=backlog.places(head.waiting) if head.waiting else (),
     )  # fmt: skip
     if sees_all(head, contact, address, assurance):
         return context

@@ -25,8 +25,11 @@ from ctxbridge.model import (
     RecordWrite,
     Refused,
 )
-from ctxbridge.rules import consent, identity
+from ctxbridge.rules import backlog, consent, identity
 from ctxbridge.rules.access import LABELLED
+
+SUPERSEDED = 2
+"""The flag of a head whose lease was taken from a turn that was still running."""
 
 
 class Seen(Struct, frozen=True, gc=False):
@@ -46,8 +49,9 @@ class Seen(Struct, frozen=True, gc=False):
 class Answer(Struct, frozen=True, gc=False):
     """What is remembered of a finished turn: the places of what it appended, and its outcome.
 
-    `fence` is that of the worker who finished it (0: it had no lease): only that worker's
-    repetition is a replay. `until` is the end of its time, in Unix milliseconds.
+    `first` is 0 for a turn whose message another turn has answered. `fence` is that of the worker
+    who finished it (0: it had no lease): only that worker's repetition is a replay. `until` is the
+    end of its time, in Unix milliseconds.
     """
 
     first: int
@@ -55,6 +59,11 @@ class Answer(Struct, frozen=True, gc=False):
     revision: int
     fence: int
     until: int
+
+    @property
+    def merged(self) -> bool:
+        """Whether the message was answered by the turn of another."""
+        return not self.first
 
     @property
     def places(self) -> range:
@@ -65,7 +74,7 @@ class Answer(Struct, frozen=True, gc=False):
 class Opening(Struct, frozen=True, gc=False):
     """What `open` has to write, and what it answers."""
 
-    status: Literal["new", "duplicate", "busy", "mismatch"]
+    status: Literal["new", "duplicate", "merged", "busy", "noted", "mismatch", "rejected", "full"]
     head: Head
     contact: Contact
     turn: bytes
@@ -81,15 +90,22 @@ def open_turn(
     head: Head | None,
     contact: Contact | None,
     seen: Seen | None,
-    answered: bool,
+    answer: Answer | None,
     claim: Claim,
 ) -> Opening:
     """Fold a claim: dedupe, append, apply consent and raise the gate, lease if free."""
     if head is None or contact is None:
         head = Head(claim.conversation)
         contact = identity.first_seen(claim.contact, claim.address, claim.assurance, claim.now)
-    if seen is not None:
-        return _open_again(head, contact, seen, answered, claim)
+    # An id that was forgotten may have come anew: that is another message than the one that waits.
+    if seen is not None and claim.resumes in {0, seen.seq}:
+        return _open_again(head, contact, seen, answer, claim)
+    if claim.resumes:
+        head = _no_longer_waiting(head, claim.resumes)
+        return Opening("duplicate", head, contact, claim.turn, claim.resumes)
+    refused = _turned_away(head, claim)
+    if refused is not None:
+        return Opening(refused, head, contact, claim.turn, 0)
     contact = identity.confirm(contact, claim.address, claim.assurance)
     place = head.seq + 1
     append: tuple[Entry, ...] = (claim.message,)
@@ -105,28 +121,58 @@ def open_turn(
     head = replace(head, seq=head.seq + len(append), flags=_flags(head, append))
     until = claim.now + int(claim.remember_seconds * 1000)
     remember = Seen(claim.turn, claim.digest, place, int(claim.assurance), until)
-    if head.lease_end > claim.now:
+    if not claim.lease_seconds:
+        return Opening("noted", head, contact, claim.turn, place, append, remember)
+    head = replace(head, waiting=backlog.joined_by(head.waiting, place))
+    if head.lease_end > claim.now and not _supersedes(head, claim):
         return Opening("busy", head, contact, claim.turn, place, append, remember)
     leased = _lease(head, claim, claim.turn)
     return Opening("new", leased, contact, claim.turn, place, append, remember)
 
 
-def _open_again(head: Head, contact: Contact, seen: Seen, answered: bool, claim: Claim) -> Opening:
-    if seen.digest != claim.digest:
+def _turned_away(head: Head, claim: Claim) -> Literal["rejected", "full"] | None:
+    """Whether the message is not to be stored now. One that changes consent always is."""
+    if head.lease_end <= claim.now or claim.consents or not claim.lease_seconds:
+        return None
+    if claim.overlap == "reject":
+        return "rejected"
+    return "full" if backlog.count(head.waiting) >= claim.backlog else None
+
+
+def _supersedes(head: Head, claim: Claim) -> bool:
+    """Whether the message may take the lease of the running turn: of equals, and of them alone."""
+    return claim.overlap == "supersede" and head.assurance == claim.assurance
+
+
+def _open_again(
+    head: Head, contact: Contact, seen: Seen, answer: Answer | None, claim: Claim
+) -> Opening:
+    if not claim.resumes and seen.digest != claim.digest:
         return Opening("mismatch", head, contact, seen.turn, seen.seq)
-    if answered:
-        tells = claim.assurance >= seen.assurance
-        return Opening("duplicate", head, contact, seen.turn, seen.seq, tells=tells)
+    if answer is not None:
+        return Opening(
+            "merged" if answer.merged else "duplicate", _no_longer_waiting(head, seen.seq), contact,
+            seen.turn, seen.seq, tells=claim.assurance >= seen.assurance,
+        )  # fmt: skip
+    if not claim.lease_seconds:
+        return Opening("duplicate", head, contact, seen.turn, seen.seq)
     if head.lease_end > claim.now:
         return Opening("busy", head, contact, seen.turn, seen.seq)
     leased = _lease(head, claim, seen.turn)
     return Opening("new", leased, contact, seen.turn, seen.seq, resumed=True)
 
 
+def _no_longer_waiting(head: Head, place: int) -> Head:
+    waiting = backlog.without(head.waiting, [place]) if head.waiting else head.waiting
+    return head if waiting == head.waiting else replace(head, waiting=waiting)
+
+
 def _lease(head: Head, claim: Claim, turn: bytes) -> Head:
+    running = head.lease_end > claim.now
     return replace(
         head,
         turn=turn,
+        flags=head.flags | SUPERSEDED if running else head.flags & ~SUPERSEDED,
         fence=head.fence + 1,
         lease_end=claim.now + max(1, round(claim.lease_seconds * 1000)),
         assurance=int(claim.assurance),
@@ -163,6 +209,12 @@ class Settling(Struct, frozen=True, gc=False):
     head: Head
     answer: Answer | None
 
+    @property
+    def merged_answer(self) -> Answer:
+        """The answer of the turns that were joined: where to look, and nothing to tell."""
+        assert self.answer is not None
+        return replace(self.answer, first=0, count=0)
+
 
 def settle_turn(
     head: Head | None, answer: Answer | None, change: Change
@@ -173,7 +225,7 @@ def settle_turn(
     if answer is not None:
         return _replay(head, answer, change)
     fence = change.fence
-    if fence is not None or change.revision is not None or change.amend:
+    if fence is not None or change.revision is not None or change.amend or change.deliveries:
         refused = _refusal(head, change)
         if refused is not None:
             return refused
@@ -187,8 +239,15 @@ def settle_turn(
         fence = 0
         head = replace(head, seq=seq, revision=revision, flags=flags)
     else:
-        trace = change.trace or head.trace
-        head = replace(head, seq=seq, revision=revision, flags=flags, lease_end=0, trace=trace)
+        lease_end, waiting = 0, head.waiting
+        if change.finished:
+            waiting = backlog.without(waiting, [place for place, _ in change.amend])
+        elif change.lease_seconds:
+            lease_end = change.now + max(1, round(change.lease_seconds * 1000))
+        head = replace(
+            head, seq=seq, revision=revision, flags=flags, lease_end=lease_end,
+            trace=change.trace or head.trace, waiting=waiting,
+        )  # fmt: skip
     if not change.finished:
         return Settling(head, None)
     until = change.now + int(change.remember_seconds * 1000)
@@ -197,21 +256,41 @@ def settle_turn(
 
 def _replay(head: Head, answer: Answer, change: Change) -> Committed | Refused:
     if answer.fence != (change.fence or 0):
-        return Refused("fenced", head.revision, head.gate_epoch)
+        reason: Literal["superseded", "fenced"] = "superseded" if answer.merged else "fenced"
+        return Refused(reason, head.revision, head.gate_epoch)
     return Committed(answer.first + answer.count - 1, answer.revision, replayed=True)
 
 
 def _refusal(head: Head, change: Change) -> Refused | None:
-    reason: Literal["fenced", "gated", "conflict", "unknown"] | None = None
+    reason: Literal["fenced", "superseded", "gated", "conflict", "unknown"] | None = None
     if change.fence is not None and not holds_lease(head, change):
-        reason = "fenced"
-    elif change.fence is not None and change.finished and change.gate_epoch != head.gate_epoch:
+        reason = "superseded" if head.flags & SUPERSEDED else "fenced"
+    elif _passes_gate(change) and change.gate_epoch != head.gate_epoch:
         reason = "gated"
     elif change.fence is None and change.revision not in {None, head.revision}:
         reason = "conflict"
-    elif not all(1 <= place <= head.seq for place, _ in change.amend):
+    elif not _all_places_are_there(head, change):
         reason = "unknown"
     return Refused(reason, head.revision, head.gate_epoch) if reason else None
+
+
+def _all_places_are_there(head: Head, change: Change) -> bool:
+    return all(1 <= place <= head.seq for place, _ in change.amend) and all(
+        _leads_to_somebody(change, delivery.place) for delivery in change.deliveries
+    )
+
+
+def _leads_to_somebody(change: Change, place: int) -> bool:
+    """Whether what stands at this place of what is appended can be sent to anybody."""
+    if not 1 <= place <= len(change.append):
+        return False
+    entry = change.append[place - 1]
+    return type(entry) is Message and entry.address is not None
+
+
+def _passes_gate(change: Change) -> bool:
+    """Whether what is to be stored was prepared under a gate epoch that must still hold."""
+    return bool(change.deliveries) or (change.fence is not None and change.finished)
 
 
 def holds_lease(head: Head, change: Change) -> bool:

@@ -1,17 +1,24 @@
 """The store in memory: for tests, demos and as the measure that every other store must meet."""
 
+from collections.abc import Sequence
 from typing import Any
+
+import anyio
+from msgspec.structs import replace
 
 from ctxbridge.errors import Conflict, StoreClosed
 from ctxbridge.model import (
     Address,
+    Assurance,
     Change,
     Claim,
     Committed,
     Contact,
     Context,
+    Delivery,
     Endpoint,
     Entry,
+    Found,
     Head,
     Identified,
     LinkClaim,
@@ -22,11 +29,15 @@ from ctxbridge.model import (
     RecordRead,
     RecordWrite,
     Refused,
+    Scan,
+    Settle,
     StoreReport,
+    Take,
+    Taken,
     Window,
 )
 from ctxbridge.model.head import NO_ID
-from ctxbridge.rules import fold, identity, order
+from ctxbridge.rules import backlog, fold, identity, order, outbox
 from ctxbridge.rules.access import view
 from ctxbridge.rules.fold import Settling, settle_turn
 from ctxbridge.stores.scoped import Scoped
@@ -37,21 +48,75 @@ _FORGET_EVERY = 64
 class _Home:
     """One contact's conversation. Entries are frozen, so they are shared and never copied."""
 
-    __slots__ = ("answers", "contact", "entries", "head", "state", "views")
+    __slots__ = (
+        "answers", "contact", "due", "ended", "entries", "head", "kept", "outbox", "provider_ids",
+        "state", "tenant", "views",
+    )  # fmt: skip
 
-    def __init__(self, head: Head, contact: Contact) -> None:
+    def __init__(self, tenant: str, head: Head, contact: Contact) -> None:
+        self.tenant = tenant
         self.head = head
         self.contact = contact
         self.state: bytes | None = None
         self.entries: list[Entry] = []
         self.answers: dict[bytes, fold.Answer] = {}
         self.views: dict[Query, Context] = {}
+        self.due = 0
+        self.ended: anyio.Event | None = None
+        self.outbox: dict[bytes, Delivery] = {}
+        self.provider_ids: dict[tuple[Endpoint | None, str], bytes] = {}
+        self.kept: dict[tuple[Endpoint | None, str], tuple[Settle, int]] = {}
 
     def forget(self, now: int) -> None:
-        """Let go of the answers whose time is over; they stand in the order of their coming."""
-        answers = self.answers
+        """Let go of what has had its time; everything stands in the order of its coming."""
+        answers, deliveries, kept = self.answers, self.outbox, self.kept
         while answers and answers[oldest := next(iter(answers))].until <= now:
             del answers[oldest]
+        while deliveries and deliveries[first := next(iter(deliveries))].until <= now:
+            del deliveries[first]
+        while kept and kept[earliest := next(iter(kept))][1] <= now:
+            del kept[earliest]
+
+    def settle(self, change: Change, settling: Settling) -> None:
+        """Write what a commit has to write."""
+        for delivery in outbox.prepared(change, settling.head, self.head.seq):
+            self.outbox[delivery.id] = delivery
+        self.head = settling.head
+        self.entries.extend(change.append)
+        for place, message in change.amend:
+            self.entries[place - 1] = message
+        if change.state is not None:
+            self.state = change.state
+        if settling.answer:
+            self.answers[change.turn] = settling.answer
+            for turn in change.joined:
+                self.answers[turn] = settling.merged_answer
+            if not self.head.seq % _FORGET_EVERY:
+                self.forget(change.now)
+        self.views.clear()
+
+    def look_after(self, now: int, retry: int = backlog.TAKE_UP_MILLISECONDS) -> None:
+        """Note when somebody should look after the turn, and tell who waits for its end."""
+        self.due = backlog.due(self.head, now, retry)
+        if self.ended is not None:
+            self.ended.set()
+            self.ended = None
+
+    def delivery(self, id: bytes, now: int) -> Delivery | None:
+        """The delivery of this id, while its time lasts."""
+        held = self.outbox.get(id)
+        return held if held and held.until > now else None
+
+    def kept_word(self, named: tuple[Endpoint | None, str], now: int) -> Settle | None:
+        """What was said of a provider's id before a delivery had it, while its time lasts."""
+        said, until = self.kept.get(named, (None, 0))
+        return said if until > now else None
+
+    def message(self, place: int) -> Message:
+        """The message that stands there."""
+        entry = self.entries[place - 1]
+        assert type(entry) is Message
+        return entry
 
     def window(self, size: int) -> Window:
         places = order.newest(self.head.seq, size)
@@ -66,6 +131,7 @@ class MemoryStore(Scoped):
         self._contacts: dict[tuple[str, bytes], _Home] = {}
         self._seen: dict[tuple[str, Endpoint, str], tuple[_Home, fold.Seen]] = {}
         self._records: dict[tuple[str, str, str], Record] = {}
+        self._active: dict[_Home, None] = {}
         self._closed = False
 
     def __repr__(self) -> str:
@@ -91,6 +157,9 @@ class MemoryStore(Scoped):
         home = self._addresses.get((query.tenant, query.address))
         if home is None:
             return Context(None, NO_ID, Window(), reader=query.assurance)
+        if query.held_by:
+            await self._wait(home, query)
+            query = replace(query, held_by=0, patience_seconds=0.0)
         seen = home.views.get(query)
         if seen is None:
             seen = home.views[query] = view(
@@ -98,6 +167,14 @@ class MemoryStore(Scoped):
                 query.address, query.assurance,
             )  # fmt: skip
         return seen
+
+    @staticmethod
+    async def _wait(home: _Home, query: Query) -> None:
+        """Wait until the turn has ended that holds the lease under this fence."""
+        with anyio.move_on_after(query.patience_seconds):
+            while home.head.lease_end and home.head.fence == query.held_by:
+                home.ended = home.ended or anyio.Event()
+                await home.ended.wait()
 
     async def open(self, claim: Claim, /) -> Opened:
         """Open a turn; see `Store.open`."""
@@ -107,16 +184,20 @@ class MemoryStore(Scoped):
         known = home.answers.get(seen.turn) if home and seen else None
         known = known if known and known.until > claim.now else None
         opening = fold.open_turn(
-            home.head if home else None, home.contact if home else None,
-            seen, known is not None, claim,
-        )  # fmt: skip
+            home.head if home else None, home.contact if home else None, seen, known, claim
+        )
         if home is None:
-            home = self._settle_in(claim.tenant, claim.address, opening.head, opening.contact)
+            home = _Home(claim.tenant, Head(claim.conversation), opening.contact)
+            if opening.remember:
+                self._settle_in(home, claim.address)
         if opening.remember:
             self._forget(claim.now)
             home.entries.extend(opening.append)
             self._seen[key] = (home, opening.remember)
-        home.head, home.contact = opening.head, opening.contact
+        if home.head is not opening.head:
+            home.head = opening.head
+            self._look_after(home, claim.now)
+        home.contact = opening.contact
         home.views.clear()
         answer = self._answer(home, known) if known and opening.tells else ()
         context = view(
@@ -136,10 +217,9 @@ class MemoryStore(Scoped):
             return remembered
         return self._addresses.get((claim.tenant, claim.address)), None
 
-    def _settle_in(self, tenant: str, address: Address, head: Head, contact: Contact) -> _Home:
-        home = _Home(head, contact)
-        self._addresses[tenant, address] = self._contacts[tenant, contact.id] = home
-        return home
+    def _settle_in(self, home: _Home, address: Address) -> None:
+        self._addresses[home.tenant, address] = home
+        self._contacts[home.tenant, home.contact.id] = home
 
     def _forget(self, now: int) -> None:
         """Let go of at most two ids whose time is over: they leave as fast as they come."""
@@ -162,20 +242,77 @@ class MemoryStore(Scoped):
         settling = settle_turn(home.head, home.answers.get(change.turn), change)
         if type(settling) is not Settling:
             return settling  # type: ignore[return-value]
-        head = home.head = settling.head
-        home.entries.extend(change.append)
-        if change.amend:
-            for place, message in change.amend:
-                home.entries[place - 1] = message
-        if change.state is not None:
-            home.state = change.state
-        if settling.answer:
-            home.answers[change.turn] = settling.answer
-            if not head.seq % _FORGET_EVERY:
-                home.forget(change.now)
-        if home.views:
-            home.views.clear()
-        return Committed(head.seq, head.revision)
+        home.settle(change, settling)
+        if change.fence is not None or change.deliveries:
+            self._look_after(home, change.now, round(change.retry_seconds * 1000))
+        return Committed(home.head.seq, home.head.revision)
+
+    def _look_after(self, home: _Home, now: int, retry: int = backlog.TAKE_UP_MILLISECONDS) -> None:
+        home.look_after(now, retry)
+        if home.due or home.outbox:
+            self._active[home] = None
+
+    async def deliver(self, step: Take | Settle, /) -> Taken:
+        """Claim a delivery or settle it; see `Store.deliver`."""
+        self._require_open()
+        if isinstance(step, Take):
+            home = self._contacts.get((step.tenant, step.where))
+            return self._take(home, step) if home else Taken("gone")
+        if step.recipient is not None:
+            home = self._addresses.get((step.tenant, step.recipient))
+        else:
+            home = self._contacts.get((step.tenant, step.contact))
+        return self._settle(home, step) if home else Taken("gone")
+
+    @staticmethod
+    def _take(home: _Home, step: Take) -> Taken:
+        held = home.delivery(step.delivery, step.now)
+        outcome = outbox.take(held, home.head, step) if held else "gone"
+        if held is None or outcome == "gone":
+            return Taken("gone", held)
+        if isinstance(outcome, Delivery):
+            home.outbox[held.id] = outcome
+        message = home.message(held.place)
+        assert message.address is not None
+        context = view(
+            home.head, home.contact, home.state, home.window(step.window), message.address,
+            Assurance.AUTHENTICATED,
+        )  # fmt: skip
+        if not isinstance(outcome, Delivery):
+            return Taken("stale", held, message, context)
+        status: Any = "taken" if outcome.status == "claimed" else "gone"
+        return Taken(status, outcome, message, context)
+
+    @staticmethod
+    def _settle(home: _Home, step: Settle) -> Taken:
+        named = (step.endpoint, step.provider_id)
+        id = step.delivery or home.provider_ids.get(named, b"")
+        held, kept = home.delivery(id, step.now), home.kept_word(named, step.now)
+        if held is None:
+            if not outbox.keeps(step):
+                return Taken("gone")
+            until = step.now + int(step.remember_seconds * 1000)
+            home.kept[named] = (outbox.better(kept, step), until)
+            return Taken("kept")
+        settled = outbox.settle(held, step)
+        if step.provider_id:
+            home.provider_ids[named] = id
+            home.kept.pop(named, None)
+        if kept is not None:
+            settled = outbox.settle(settled, kept)
+        home.outbox[id] = settled
+        return Taken("settled", settled)
+
+    async def scan(self, scan: Scan, /) -> Sequence[Found]:
+        """What is due, pending or dead; see `Store.scan`."""
+        self._require_open()
+        found: list[Found] = []
+        for home in [h for h in self._active if h.tenant == scan.tenant]:
+            found += _found_in(home, scan)
+            if not home.due and not home.outbox:
+                del self._active[home]
+        found.sort(key=lambda one: one.at)
+        return found[: scan.limit]
 
     async def identify(self, claim: LinkClaim, /) -> Identified:
         """Link an address; see `Store.identify`."""
@@ -190,7 +327,8 @@ class MemoryStore(Scoped):
         linked = identity.add_link(home.contact, claim.link) if home else identity.founded(claim)
         if home is None:
             assert isinstance(claim.contact, Address)
-            home = self._settle_in(tenant, claim.contact, Head(claim.conversation), linked)
+            home = _Home(tenant, Head(claim.conversation), linked)
+            self._settle_in(home, claim.contact)
         elif linked is home.contact:
             return Identified("unchanged", linked)
         home.contact, home.head = linked, fold.link_head(home.head)
@@ -219,3 +357,18 @@ class MemoryStore(Scoped):
         else:
             self._records[key] = record
         return record  # type: ignore[no-any-return]
+
+
+def _found_in(home: _Home, scan: Scan) -> list[Found]:
+    """What of a conversation the scan is after."""
+    contact, found = home.contact.id, list[Found]()
+    if scan.what == "due" and 0 < home.due <= scan.now and home.head.waiting:
+        (place, *_) = backlog.places(home.head.waiting)
+        found.append(Found(contact, home.due, contact, home.message(place), place=place))
+    for delivery in home.outbox.values():
+        at = outbox.listed_at(delivery, scan)
+        if at:
+            place = delivery.place
+            message = home.message(place)
+            found.append(Found(contact, at, contact, message, delivery, delivery.id, place))
+    return found

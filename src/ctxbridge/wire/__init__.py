@@ -6,7 +6,7 @@ A format's file is never edited after a release: a new one is added beside it, a
 from collections.abc import Sequence
 
 from ctxbridge.errors import CorruptRecord, UnknownFormat
-from ctxbridge.model import Contact, Entry, Head, Record
+from ctxbridge.model import Contact, Delivery, Entry, Head, Record
 from ctxbridge.wire import format1
 from ctxbridge.wire.format1 import Forward, StateBytes
 
@@ -14,6 +14,7 @@ FORMAT = 1
 
 encode_entry = format1.encode_entry
 encode_contact = format1.encode_contact
+encode_delivery = format1.encode_delivery
 encode_head = format1.encode_head
 encode_state = format1.encode_state
 encode_record = format1.encode_record
@@ -54,6 +55,13 @@ def decode_contact(data: bytes, /) -> Contact:
     raise _refuse(data, "contact")
 
 
+def decode_delivery(data: bytes, /) -> Delivery:
+    """The delivery in `data`; raises `CorruptRecord` or `UnknownFormat`."""
+    if data[:1] == b"\x01":
+        return format1.decode_delivery(data)
+    raise _refuse(data, "delivery")
+
+
 def decode_head(data: bytes, /) -> Head:
     """The head in `data`; raises `CorruptRecord` or `UnknownFormat`."""
     if data[:1] == b"\x01":
@@ -87,6 +95,7 @@ __all__ = [
     "Forward",
     "StateBytes",
     "decode_contact",
+    "decode_delivery",
     "decode_entries",
     "decode_entry",
     "decode_forward",
@@ -95,6 +104,7 @@ __all__ = [
     "decode_record",
     "decode_state",
     "encode_contact",
+    "encode_delivery",
     "encode_entry",
     "encode_forward",
     "encode_head",

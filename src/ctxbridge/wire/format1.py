@@ -1,4 +1,4 @@
-"""Format 1, in use since 0.1. Entries, contacts and states are a byte 1 and a MessagePack array.
+"""Format 1, in use since 0.1. Entries, contacts, deliveries: a byte 1 and a MessagePack array.
 
 Structs are arrays, so they may grow by fields at the end. The head has a fixed layout, big-endian,
 that a script inside a server can read: see `_HEAD`.
@@ -11,7 +11,7 @@ from typing import NamedTuple
 import msgspec
 
 from ctxbridge.errors import CorruptRecord
-from ctxbridge.model import Contact, Entry, Floor, Head, LinkClaim, Record, Status
+from ctxbridge.model import Contact, Delivery, Entry, Floor, Head, LinkClaim, Record, Status
 
 _MARK = b"\x01"
 
@@ -21,9 +21,10 @@ _DAMAGE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _encoder = msgspec.msgpack.Encoder()
 _decode_entry: Callable[[bytes], Entry] = msgspec.msgpack.Decoder(Entry).decode
 _contact = msgspec.msgpack.Decoder(Contact)
+_delivery = msgspec.msgpack.Decoder(Delivery)
 
 # format, floor, status, assurance, flags · seq, revision, fence, lease end, gate epoch, consent ·
-# conversation, turn, release, members, trace · length of the ring of recent message ids, the ring
+# conversation, turn, release, members, trace · length of the backlog, the backlog
 _HEAD = struct.Struct(">BBBBB QQQQQQ 16s 16s 8s 16s 25s H")
 
 
@@ -65,15 +66,28 @@ def decode_contact(data: bytes) -> Contact:
         raise CorruptRecord("a stored contact is damaged") from None
 
 
+def encode_delivery(delivery: Delivery, /) -> bytes:
+    """A message on its way out, and what became of it; the message itself is an entry."""
+    return _MARK + _encoder.encode(delivery)
+
+
+def decode_delivery(data: bytes) -> Delivery:
+    """The delivery behind the format byte."""
+    try:
+        return _delivery.decode(data[1:])
+    except _DAMAGE:
+        raise CorruptRecord("a stored delivery is damaged") from None
+
+
 def encode_head(head: Head, /) -> bytes:
     """The head in its fixed layout."""
     return (
         _HEAD.pack(
             1, head.floor, head.status, head.assurance, head.flags,
             head.seq, head.revision, head.fence, head.lease_end, head.gate_epoch, head.consent,
-            head.conversation, head.turn, head.release, head.members, head.trace, len(head.ring),
+            head.conversation, head.turn, head.release, head.members, head.trace, len(head.waiting),
         )
-        + head.ring
+        + head.waiting
     )  # fmt: skip
 
 
@@ -83,9 +97,9 @@ def decode_head(data: bytes) -> Head:
         (
             _, floor, status, assurance, flags,
             seq, revision, fence, lease_end, gate_epoch, consent,
-            conversation, turn, release, members, trace, ring,
+            conversation, turn, release, members, trace, backlog,
         ) = _HEAD.unpack_from(data)  # fmt: skip
-        if len(data) != _HEAD.size + ring:
+        if len(data) != _HEAD.size + backlog:
             raise CorruptRecord("a stored head is cut off or too long")
         return Head(
             conversation, seq, revision, fence, lease_end, gate_epoch, consent, turn, trace,

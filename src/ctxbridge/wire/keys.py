@@ -4,6 +4,7 @@ Every part is hashed with its length before it, so no two lists of parts give th
 (``("a", "bc")`` and ``("ab", "c")`` differ), and each kind of key has its own space.
 """
 
+from functools import lru_cache
 from hashlib import blake2b
 
 from ctxbridge.model import Address, Endpoint
@@ -37,6 +38,18 @@ def message_key(tenant: str, endpoint: Endpoint, message_id: str) -> bytes:
         b"ctxb:message",
         _bytes(tenant), _bytes(endpoint.channel), _bytes(endpoint.value), _bytes(message_id),
     )  # fmt: skip
+
+
+def provider_key(tenant: str, endpoint: Endpoint | None, provider_id: str) -> bytes:
+    """Under which the id is remembered that a provider gave to a message of ours, 16 bytes."""
+    named = (_bytes(endpoint.channel), _bytes(endpoint.value)) if endpoint else ()
+    return _key(b"ctxb:provider", _bytes(tenant), *named, _bytes(provider_id))
+
+
+@lru_cache(maxsize=1024)
+def tenant_key(tenant: str) -> bytes:
+    """What is listed by tenant stands under this, 16 bytes."""
+    return _key(b"ctxb:tenant", _bytes(tenant))
 
 
 def record_key(tenant: str, scope: str, name: str) -> bytes:
