@@ -6,6 +6,10 @@ from ctxbridge.testing.servers import Server, binaries
 
 pytest.register_assert_rewrite(
     "ctxbridge.testing.contract.turns",
+    "ctxbridge.testing.contract.overlap",
+    "ctxbridge.testing.contract.waiting",
+    "ctxbridge.testing.contract.outbox",
+    "ctxbridge.testing.contract.settling",
     "ctxbridge.testing.contract.reading",
     "ctxbridge.testing.contract.records",
     "ctxbridge.testing.machine",

@@ -17,6 +17,7 @@ from ctxbridge.model import (
     Consent,
     Contact,
     Decision,
+    Delivery,
     Endpoint,
     Event,
     Floor,
@@ -52,6 +53,7 @@ MESSAGE = Message(
     "<1@example.org>", 1_789_999_999_000, "<0@example.org>", "Re: order", Assurance.CHANNEL, DECISION.pack(),
     ("health",), ("auto",), ("<0@example.org>",),
 )  # fmt: skip
+LEAST = Message(ID, "agent", "sms", (), 0)
 HEAD = Head(
     ID, 7, 3, 5, 1_790_000_060_000, 2, 8, bytes(range(1, 17)), bytes(range(25)),
     Floor.HUMAN, Status.IDLE, 2, 1, b"releases", bytes(range(2, 18)), b"ring of message ids",
@@ -62,17 +64,28 @@ CONTACT = Contact(
     (Consent("sms", "all", False, 4, "SM1"),),
 )  # fmt: skip
 
+DELIVERY = Delivery(
+    ID, 5, "sent", 2, 1_790_000_000_000, 1_790_000_060_000, 3, True, bytes(range(8)), "SM4711", "30003",
+    1_789_999_999_000, 1_790_600_000_000,
+)  # fmt: skip
+
 LINKING = LinkClaim(
     "acme", PHONE, Link(Address("email", "a@b"), Assurance.VERIFIED, "crm", "tenant", 2), ID, ID, 5
 )
 
 VALUES = {
     "message": (MESSAGE, wire.encode_entry, wire.decode_entry),
-    "message_least": (Message(ID, "agent", "sms", (), 0), wire.encode_entry, wire.decode_entry),
+    "message_least": (LEAST, wire.encode_entry, wire.decode_entry),
+    "message_of_19_fields": (
+        replace(MESSAGE, revises="<-1@example.org>"), wire.encode_entry, wire.decode_entry,
+    ),
+    "message_least_of_19_fields": (LEAST, wire.encode_entry, wire.decode_entry),
     "event": (Event("link", 5, ID, (("a", "b"),)), wire.encode_entry, wire.decode_entry),
     "head": (HEAD, wire.encode_head, wire.decode_head),
     "head_least": (Head(ID), wire.encode_head, wire.decode_head),
     "contact": (CONTACT, wire.encode_contact, wire.decode_contact),
+    "delivery": (DELIVERY, wire.encode_delivery, wire.decode_delivery),
+    "delivery_least": (Delivery(ID), wire.encode_delivery, wire.decode_delivery),
     "state": (wire.StateBytes(3, 2, b'{"a":1}'), wire.encode_state, wire.decode_state),
     "record": (Record(b"value", 4, 9), wire.encode_record, wire.decode_record),
     "forward": (wire.Forward(ID), wire.encode_forward, wire.decode_forward),
@@ -81,7 +94,10 @@ VALUES = {
         wire.encode_forward,
         wire.decode_forward,
     ),
-}
+}  # fmt: skip
+
+SHORTER = {"message", "message_least"}
+"""Written before the array grew at its end: read for ever, and not written any more."""
 
 
 @pytest.mark.parametrize("name", VALUES)
@@ -89,7 +105,7 @@ def test_golden_bytes_are_written_and_read_as_ever(name):
     value, encode, decode = VALUES[name]
     golden = bytes.fromhex(json.loads((GOLDEN / "format1.json").read_text())[name])
     assert decode(golden) == value
-    assert encode(value) == golden
+    assert (encode(value) == golden) == (name not in SHORTER)
 
 
 def test_the_journal_of_a_forward_comes_back():
@@ -116,7 +132,7 @@ def test_the_first_byte_is_the_number_of_the_format(name):
 def test_the_head_reserves_what_later_releases_will_use():
     """storage.md A4: no stored byte has to change when these come into use."""
     assert wire.decode_head(wire.encode_head(HEAD)) == HEAD
-    assert {"gate_epoch", "floor", "release", "consent", "assurance", "members", "ring"} <= set(
+    assert {"gate_epoch", "floor", "release", "consent", "assurance", "members", "waiting"} <= set(
         Head.__struct_fields__
     )
 
@@ -158,6 +174,15 @@ class TestKeys:
         assert keys.address_key("t", PHONE) != keys.address_key("u", PHONE)
         assert keys.contact_key("t", ID) != keys.contact_key("u", ID)
         assert keys.record_key("t", "sms", "x") != keys.address_key("t", Address("sms", "x"))
+
+    def test_the_id_of_a_provider_belongs_to_its_tenant_and_endpoint(self):
+        names = [("t", Endpoint("sms", "1"), "2"), ("u", Endpoint("sms", "1"), "2"),
+                 ("t", Endpoint("sms", "12"), ""), ("t", Endpoint("", ""), "2"), ("t", None, "2"),
+                 ("t", None, "sms12")]  # fmt: skip
+        assert len({keys.provider_key(*name) for name in names}) == len(names)
+        assert keys.message_key(*names[0]) != keys.provider_key(*names[0])
+        assert keys.tenant_key("t") != keys.tenant_key("u")
+        assert len(keys.tenant_key("t")) == len(keys.provider_key(*names[0])) == 16
 
     def test_keys_hold_nothing_of_what_they_stand_for(self):
         key = keys.address_key("acme", Address("sms", "+15550100001\ud800" + "x" * 100_000))

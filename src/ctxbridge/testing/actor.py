@@ -11,8 +11,11 @@ from ctxbridge.model import (
     Assurance,
     Change,
     Claim,
+    Committed,
     Consent,
     Context,
+    Delivery,
+    DeliveryStatus,
     Endpoint,
     Entry,
     Link,
@@ -22,6 +25,9 @@ from ctxbridge.model import (
     Query,
     RecordRead,
     RecordWrite,
+    Scan,
+    Settle,
+    Take,
     Text,
 )
 from ctxbridge.ports import Store
@@ -115,9 +121,29 @@ class Actor:
         address: Address = PHONE,
         assurance: Assurance = Assurance.AUTHENTICATED,
         window: int = 0,
+        **more: Any,
     ) -> Query:
         """Look up `address`; the whole conversation unless `window` is given."""
-        return Query(self.tenant, address, assurance, window)
+        return Query(self.tenant, address, assurance, window, **more)
+
+    def delivery(self, place: int = 1, **more: Any) -> Delivery:
+        """Let leave what stands at `place` of what a change appends; `token` claims it at once."""
+        return Delivery(self.id(), place, **more)
+
+    def take(self, where: bytes, delivery: bytes, **more: Any) -> Take:
+        """Claim a delivery, as somebody new unless `token` is given."""
+        token = more.pop("token", b"") or self.id()[:8]
+        return Take(self.tenant, where, delivery, token, self.now, **more)
+
+    def settle(self, status: DeliveryStatus, **more: Any) -> Settle:
+        """Say what became of a delivery; a provider's id is one of `OURS` unless said otherwise."""
+        if "provider_id" in more:
+            more.setdefault("endpoint", OURS)
+        return Settle(self.tenant, status, self.now, **more)
+
+    def scan(self, what: Any = "due", **more: Any) -> Scan:
+        """List what is due, pending or dead."""
+        return Scan(self.tenant, self.now, what, **more)
 
     def link(
         self,
@@ -163,6 +189,19 @@ async def id_of(store: Store, actor: Actor) -> bytes:
     contact = (await store.read(actor.query())).contact
     assert contact is not None
     return contact.id
+
+
+async def outgoing(
+    store: Store, actor: Actor, *deliveries: Delivery, message_id: str = "SM1", **more: Any
+) -> bytes:
+    """The id of a contact with one finished turn, whose answer "ok" is to leave as `deliveries`."""
+    claim = actor.claim(message_id=message_id)
+    opened = await store.open(claim)
+    accepted: Message = replace(claim.message, disposition="accepted")
+    change = actor.change(opened, "ok", accept=accepted, deliveries=deliveries, **more)
+    assert isinstance(await store.commit(change), Committed)
+    assert opened.context.contact is not None
+    return opened.context.contact.id
 
 
 async def raises(kind: type[Exception], awaitable: Awaitable[object]) -> Exception:

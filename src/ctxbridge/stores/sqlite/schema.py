@@ -54,7 +54,36 @@ CREATE TABLE record (
 ) WITHOUT ROWID;
 """
 
-MIGRATIONS: tuple[str, ...] = (_CREATE,)
+_OUTBOX = """
+ALTER TABLE home ADD COLUMN tenant BLOB;    -- hash of the tenant, unknown until the next turn
+ALTER TABLE home ADD COLUMN due INTEGER;    -- when somebody should look after a turn
+CREATE INDEX home_due ON home (tenant, due) WHERE due IS NOT NULL;
+CREATE TABLE delivery (
+    delivery BLOB NOT NULL,           -- its id
+    home    INTEGER NOT NULL,
+    tenant  BLOB NOT NULL,            -- hash of the tenant
+    seq     INTEGER NOT NULL,         -- where its message stands
+    at      INTEGER,                  -- when to look for it again
+    dead    INTEGER,                  -- when it was made, where it failed or is unknown
+    until   INTEGER NOT NULL,
+    body    BLOB NOT NULL,
+    PRIMARY KEY (delivery, home)
+) WITHOUT ROWID;
+CREATE INDEX delivery_at ON delivery (tenant, at) WHERE at IS NOT NULL;
+CREATE INDEX delivery_dead ON delivery (tenant, dead) WHERE dead IS NOT NULL;
+CREATE TABLE said (
+    provider BLOB NOT NULL,           -- hash of tenant, endpoint and the provider's id
+    home    INTEGER NOT NULL,
+    delivery BLOB,                    -- whose id it is, or unknown yet, and then what was said
+    status  INTEGER NOT NULL,
+    attempt INTEGER NOT NULL,
+    code    TEXT NOT NULL,
+    until   INTEGER NOT NULL,
+    PRIMARY KEY (provider, home)
+) WITHOUT ROWID;
+"""
+
+MIGRATIONS: tuple[str, ...] = (_CREATE, _OUTBOX)
 """The script that leads from version n to n + 1 stands at place n. Append, never edit."""
 
 # A page of WAL is written for every touched page, so SQLite's own limit of 1,000 pages would stop

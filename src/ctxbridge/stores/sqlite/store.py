@@ -3,7 +3,7 @@
 import os
 import sqlite3
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Literal, TypeVar
@@ -24,6 +24,7 @@ from ctxbridge.model import (
     Claim,
     Committed,
     Context,
+    Found,
     Identified,
     LinkClaim,
     Opened,
@@ -32,14 +33,18 @@ from ctxbridge.model import (
     RecordRead,
     RecordWrite,
     Refused,
+    Scan,
+    Settle,
     StoreReport,
+    Take,
+    Taken,
     Window,
 )
 from ctxbridge.model.head import NO_ID
 from ctxbridge.rules import fold, order
 from ctxbridge.rules.access import view
 from ctxbridge.stores.scoped import Scoped
-from ctxbridge.stores.sqlite import schema, statements
+from ctxbridge.stores.sqlite import outbox, rows, schema, statements
 from ctxbridge.stores.sqlite.faults import typed
 from ctxbridge.stores.sqlite.writer import Work, Writer
 from ctxbridge.wire import decode_contact, decode_entries, decode_head, decode_record
@@ -48,6 +53,7 @@ from ctxbridge.wire.keys import address_key, record_key
 T = TypeVar("T")
 
 _SHORTEST_HEADER = 16
+_LOOK_SECONDS = 0.005
 _NOT_OPEN = "the sqlite store is not open: use `async with`"
 
 
@@ -187,12 +193,17 @@ class SqliteStore(Scoped):
     async def read(self, query: Query, /) -> Context:
         """The context of an address, by two statements on the caller's own thread."""
         key = address_key(query.tenant, query.address)
+        if query.held_by:
+            await self._wait(key, query)
+        return self._look(lambda connection: self._context(connection, key, query))
+
+    def _look(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """What `work` sees of one moment: a label that is written meanwhile with its message."""
         with self._reading:
             connection = self._require_reader()
             try:
-                # Both see one moment: a label that is written meanwhile is seen with its message.
                 connection.execute("BEGIN")
-                return self._context(connection, key, query)
+                return work(connection)
             except sqlite3.Error as error:
                 raise typed(error) from None
             finally:
@@ -200,17 +211,47 @@ class SqliteStore(Scoped):
                     connection.execute("ROLLBACK")
 
     def _context(self, connection: sqlite3.Connection, key: bytes, query: Query) -> Context:
-        row = connection.execute(statements.HOME_OF_ADDRESS, (key,)).fetchone()
+        row = connection.execute(rows.HOME_OF_ADDRESS, (key,)).fetchone()
         if row is None:
             return Context(None, NO_ID, Window(), reader=query.assurance)
         head = decode_head(row[1])
         places = order.newest(head.seq, query.window)
-        found = connection.execute(statements.ENTRIES, (row[0], places.start, head.seq)).fetchall()
+        found = connection.execute(rows.ENTRIES, (row[0], places.start, head.seq)).fetchall()
         order.require_whole(places, len(found))
         window = Window([body for (body,) in found], places, decode_entries)
         return view(
             head, decode_contact(row[2]), row[3], window, query.address, query.assurance
         )  # fmt: skip
+
+    async def _wait(self, key: bytes, query: Query) -> None:
+        """Wait until the turn has ended that holds the lease under the fence of the query.
+
+        SQLite tells nobody of a commit, but what it says of its own version is cheap to look at and
+        changes with the commits of other processes too.
+        """
+        ends = anyio.current_time() + query.patience_seconds
+        seen: int | None = None
+        while True:
+            seen = self._changed(seen, key, query.held_by)
+            left = ends - anyio.current_time()
+            if seen is None or left <= 0:
+                return
+            await anyio.sleep(min(_LOOK_SECONDS, left))
+
+    def _changed(self, seen: int | None, key: bytes, fence: int) -> int | None:
+        """The version of the file, if the turn still runs in it; `seen` is one where it did."""
+        with self._reading:
+            connection = self._require_reader()
+            try:
+                (version,) = connection.execute("PRAGMA data_version").fetchone()
+                if version == seen:
+                    return seen
+                row = connection.execute(rows.HEAD_OF_ADDRESS, (key,)).fetchone()
+            except sqlite3.Error as error:
+                raise typed(error) from None
+        head = decode_head(row[0]) if row else None
+        runs = head is not None and head.lease_end and head.fence == fence
+        return int(version) if runs else None
 
     def _require_reader(self) -> sqlite3.Connection:
         if self._reader is None:
@@ -241,6 +282,22 @@ class SqliteStore(Scoped):
     async def commit(self, change: Change, /) -> Committed | Refused:
         """Commit a turn; see `Store.commit`."""
         return await self._write(lambda connection: statements.commit_turn(connection, change))
+
+    async def deliver(self, step: Take | Settle, /) -> Taken:
+        """Claim a delivery or settle it; see `Store.deliver`."""
+        if isinstance(step, Take):
+            taken = await self._write(
+                lambda connection: outbox.take(connection, step),
+                lambda taken: outbox.release_of(step, taken),
+            )
+        else:
+            taken = await self._write(lambda connection: outbox.settle(connection, step))
+        self._latest = step.now
+        return taken
+
+    async def scan(self, scan: Scan, /) -> Sequence[Found]:
+        """What is due, pending or dead; see `Store.scan`. On the caller's own thread."""
+        return self._look(lambda connection: outbox.scan(connection, scan))
 
     async def identify(self, claim: LinkClaim, /) -> Identified:
         """Link an address; see `Store.identify`."""

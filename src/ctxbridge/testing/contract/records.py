@@ -56,6 +56,9 @@ class RecordContract:
         await raises(StoreClosed, store.commit(note))
         await raises(StoreClosed, store.identify(actor.link(PHONE, MAIL)))
         await raises(StoreClosed, store.records(actor.read_record("k")))
+        await raises(StoreClosed, store.scan(actor.scan()))
+        await raises(StoreClosed, store.deliver(actor.take(actor.id(), actor.id())))
+        await raises(StoreClosed, store.deliver(actor.settle("sent", recipient=PHONE)))
 
     async def test_the_report_says_what_the_store_can_give(self, store: Store) -> None:
         report = await store.check()
