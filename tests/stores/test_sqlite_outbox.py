@@ -11,7 +11,7 @@ from anyio.streams.buffered import BufferedByteReceiveStream
 from msgspec.structs import replace
 
 from ctxbridge import errors, wire
-from ctxbridge.model import Contact, Head, Link
+from ctxbridge.model import Address, Contact, Head, Link, Scan
 from ctxbridge.rules.fold import Answer
 from ctxbridge.stores import open_store
 from ctxbridge.stores.sqlite import SqliteStore, schema, statements
@@ -278,3 +278,22 @@ def test_a_plan_that_looks_at_all_is_told_apart(tmp_path):
     connection.close()
     with pytest.raises(sqlite3.Error):
         connection.execute(look)
+
+
+async def test_one_damaged_conversation_does_not_hold_up_the_others(tmp_path, caplog):
+    path = tmp_path / "damaged.db"
+    async with SqliteStore(str(path)) as store:
+        actor = Actor()
+        for number in range(3):
+            address = Address("chat", f"{number}")
+            opened = await store.open(
+                actor.claim(f"{number}", address=address, message_id=f"{number}")
+            )
+            await store.commit(actor.change(opened, finished=False, address=address))
+        with sqlite3.connect(path) as connection:
+            connection.execute("UPDATE entry SET body = x'01c1' WHERE home = 2")
+        connection.close()
+        actor.now += 10_000
+        with caplog.at_level("CRITICAL"):
+            found = await store.scan(Scan(actor.tenant, actor.now))
+        assert [one.message.text for one in found] == ["0", "2"]

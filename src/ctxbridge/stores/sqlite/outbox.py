@@ -3,12 +3,14 @@
 What a delivery may become is decided by `rules.outbox`; here it is looked up and written down.
 """
 
+import logging
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from msgspec.structs import replace
 
+from ctxbridge.errors import CorruptRecord
 from ctxbridge.model import (
     Assurance,
     Change,
@@ -36,6 +38,8 @@ from ctxbridge.wire import (
     encode_delivery,
 )
 from ctxbridge.wire.keys import address_key, contact_key, provider_key, tenant_key
+
+logger = logging.getLogger("ctxbridge.sqlite")
 
 _HOME_OF_ADDRESS = "SELECT home FROM address WHERE address = ?"
 _HOME_OF_CONTACT = "SELECT home FROM home WHERE owner = ?"
@@ -201,26 +205,42 @@ class _Said:
 
 def scan(connection: sqlite3.Connection, scan: Scan) -> list[Found]:
     """`Store.scan`."""
-    found = list(_deliveries(connection, scan))
+    tenant = tenant_key(scan.tenant)
+    statement = _LISTED_DEAD if scan.what == "dead" else _LISTED_AT
+    latest = scan.now if scan.what == "due" else _EVER
+    listed = connection.execute(statement, (tenant, latest, scan.now, scan.limit)).fetchall()
+    found = [*_sound(connection, listed, _delivery)]
     if scan.what == "due":
-        found += _due_turns(connection, scan)
+        listed = connection.execute(_DUE_TURNS, (tenant, scan.now, scan.limit)).fetchall()
+        found += _sound(connection, listed, _due_turn)
         found.sort(key=lambda one: one.at)
     return found[: scan.limit]
 
 
-def _deliveries(connection: sqlite3.Connection, scan: Scan) -> Iterator[Found]:
-    statement = _LISTED_DEAD if scan.what == "dead" else _LISTED_AT
-    latest = scan.now if scan.what == "due" else _EVER
-    values = (tenant_key(scan.tenant), latest, scan.now, scan.limit)
-    for at, home, contact, place, body in connection.execute(statement, values).fetchall():
-        message, delivery = _message(connection, home, place), decode_delivery(body)
-        id = decode_contact(contact).id
-        yield Found(id, at, id, message, delivery, delivery.id, place)
+def _sound(
+    connection: sqlite3.Connection,
+    listed: Iterable[Any],
+    make: Callable[[sqlite3.Connection, Any], Found],
+) -> Iterator[Found]:
+    """What is whole of the rows: one damaged conversation must not hold up all others."""
+    for row in listed:
+        try:
+            found = make(connection, row)
+        except CorruptRecord:
+            logger.error("a conversation that is due is damaged; the others go on")  # noqa: TRY400
+            continue
+        yield found
 
 
-def _due_turns(connection: sqlite3.Connection, scan: Scan) -> Iterator[Found]:
-    values = (tenant_key(scan.tenant), scan.now, scan.limit)
-    for at, home, head, contact in connection.execute(_DUE_TURNS, values).fetchall():
-        place, *_ = backlog.places(decode_head(head).waiting)
-        id = decode_contact(contact).id
-        yield Found(id, at, id, _message(connection, home, place), place=place)
+def _delivery(connection: sqlite3.Connection, row: Any) -> Found:
+    at, home, contact, place, body = row
+    message, delivery = _message(connection, home, place), decode_delivery(body)
+    id = decode_contact(contact).id
+    return Found(id, at, id, message, delivery, delivery.id, place)
+
+
+def _due_turn(connection: sqlite3.Connection, row: Any) -> Found:
+    at, home, head, contact = row
+    place, *_ = backlog.places(decode_head(head).waiting)
+    id = decode_contact(contact).id
+    return Found(id, at, id, _message(connection, home, place), place=place)
