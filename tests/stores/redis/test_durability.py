@@ -128,7 +128,7 @@ class TestKilledServers:
     @pytest.mark.slow
     async def test_a_commit_that_does_not_remember_its_answer_is_there_twice(self, monkeypatch):
         """A broken variant: what was repeated after a lost answer must be seen."""
-        remembers = b"if finished == 1 then\n  local answer"
+        remembers = b"if finished == 1 then\n  local outcome"
         forgets = changed(COMMIT, remembers, remembers.replace(b"finished == 1", b"false"))
         monkeypatch.setattr("ctxbridge.stores.redis.committing.COMMIT", forgets)
         with Server(any_binary(), *ALWAYS) as server:

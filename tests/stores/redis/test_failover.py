@@ -4,9 +4,10 @@ import asyncio
 from contextlib import asynccontextmanager
 
 import pytest
+from msgspec.structs import replace
 
 from ctxbridge.model import Committed
-from ctxbridge.testing.actor import PHONE, Actor, contact_of
+from ctxbridge.testing.actor import PHONE, Actor, contact_of, outgoing
 from ctxbridge.testing.servers import free_port
 from ctxbridge.testing.topologies import Cluster, SentinelSet
 
@@ -176,6 +177,34 @@ class TestClusters:
             await asyncio.to_thread(cluster.move_slot, slot, owner)
         assert isinstance(committed, Committed)
         assert not twice
+
+    async def test_a_turn_in_a_slot_on_its_way_waits_until_the_slot_has_arrived(self, cluster):
+        """Its list and what is due may be on two sides, and no script can be on both."""
+        actor, delivery = Actor(), Actor().delivery()
+        async with make(cluster.url, deadline_seconds=10.0) as store:
+            contact = await outgoing(store, actor, delivery)
+            place = store._ground.keys.of_address(actor.tenant, PHONE)
+            slot = cluster.slot_of(place.key)
+            owner = cluster.owner_of(slot)
+            other = next(server for server in cluster.servers[:3] if server is not owner)
+            cluster.begin_move(slot, other)
+            cluster.migrate_key(slot, other, place.key, place.ids)
+            said = actor.settle("sent", contact=contact, delivery=delivery.id)
+            asked = (
+                store.open(actor.claim("on its way", message_id="SM2")),
+                store.deliver(actor.take(place.hash, delivery.id)),
+                store.deliver(said),
+            )
+            pending = [asyncio.ensure_future(one) for one in asked]
+            await asyncio.sleep(0.3)
+            assert not any(one.done() for one in pending)
+            context = await store.read(replace(actor.query(), fresh=True))
+            assert context.seq == 2, "who only looks is not kept waiting"
+            await asyncio.to_thread(cluster.finish_move, slot, other)
+            opened, taken, settled = await asyncio.gather(*pending)
+            await asyncio.to_thread(cluster.move_slot, slot, owner)
+            assert (opened.status, taken.status, settled.status) == ("new", "taken", "settled")
+            assert await store.scan(actor.scan("pending")) == []
 
     async def test_look_ups_that_show_others_or_less_than_was_acknowledged_are_seen(self, cluster):
         """The broken variant: a store that answers with what the look-up before found."""

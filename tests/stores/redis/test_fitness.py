@@ -12,7 +12,7 @@ from ctxbridge import errors
 from ctxbridge.stores.redis import faults
 from ctxbridge.stores.redis.resp import MISSING, PythonReader, ServerError, bulk
 from ctxbridge.stores.redis.scripts import COMMIT, Script
-from ctxbridge.testing.actor import MAIL, PHONE, Actor, contact_of, raises, texts
+from ctxbridge.testing.actor import CHAT, MAIL, PHONE, Actor, contact_of, raises, texts
 from ctxbridge.testing.servers import Server, free_port, wait_for
 
 from .conftest import BINARIES, LEAST_RIGHTS, any_binary, binary, make
@@ -314,10 +314,20 @@ class TestMemory:
         async with make(own.url) as store:
             await self.every_write_is_refused_whole(own, store)
 
-    async def test_a_script_whose_first_write_is_never_refused_is_caught(self, own, monkeypatch):
+    @pytest.mark.parametrize(
+        ("right", "wrong"),
+        [
+            (b"local before, entries = h.seq, {}",
+             b"local before, entries = h.seq, {}\nredis.call('HDEL', KEYS[2], 'l')"),
+            (b"local refused = may_list(nonce, key, member)", b"local refused = nil"),
+        ],
+        ids=["another write before it", "what is listed is taken off at once"],
+    )  # fmt: skip
+    async def test_a_script_whose_first_write_is_never_refused_is_caught(
+        self, own, monkeypatch, right, wrong
+    ):
         """The broken variant: a server lets a script go on that has written, however full it is."""
-        before = b"local before, entries = h.seq, {}"
-        broken = changed(COMMIT, before, before + b"\nredis.call('HDEL', KEYS[2], 'l')")
+        broken = changed(COMMIT, right, wrong)
         monkeypatch.setattr("ctxbridge.stores.redis.committing.COMMIT", broken)
         async with make(own.url) as store:
             with pytest.raises(AssertionError, match="StoreFull was not raised"):
@@ -342,6 +352,9 @@ class TestMemory:
             before = everything(server, store)
 
 
+OTHER = replace(CHAT, value="visitor-8")
+
+
 def changed(script, old, new):
     """The script with a piece of its text exchanged."""
     assert old in script.text
@@ -360,9 +373,50 @@ async def writes_of_every_kind(store):
     await store.commit(actor.change(left, finished=False))
     await store.records(actor.write_record("there", b"1"))
     await store.records(actor.write_record("gone", b"1"))
-    chat = replace(PHONE, channel="chat")
+    out = [actor.delivery(token=b"worker-1" if n else b"") for n in range(5)]
+    # What is committed beside a turn is settled while memory is short, and one is dead by then.
+    note = actor.note(contact, actor.message("out", author="agent"), deliveries=tuple(out))
+    await store.commit(note)
+    due, sent, failed, retried, dead = out
+    await store.deliver(actor.settle("failed", contact=contact, delivery=dead.id))
+    running = await store.open(actor.claim("runs", message_id="runs", address=CHAT))
+    expiring = await store.open(actor.claim("old", message_id="old", address=OTHER))
+    await store.commit(actor.change(expiring, "ok", address=OTHER))
+    where = store._ground.keys.of_address(actor.tenant, PHONE).hash
+    new = replace(PHONE, channel="chat")
     return actor, {
-        "open of somebody new": lambda: store.open(actor.claim(message_id="SM3", address=chat)),
+        "commit with deliveries": lambda: store.commit(
+            actor.note(contact, actor.message("x"), deliveries=(actor.delivery(),))
+        ),
+        "claim": lambda: store.deliver(actor.take(where, due.id)),
+        "sent": lambda: store.deliver(
+            actor.settle("sent", contact=contact, delivery=sent.id, provider_id="P1")
+        ),
+        "failed": lambda: store.deliver(
+            actor.settle("failed", contact=contact, delivery=failed.id)
+        ),
+        "tried again": lambda: store.deliver(
+            actor.settle("pending", contact=contact, delivery=retried.id, retry_seconds=9.0)
+        ),
+        "sent again by hand": lambda: store.deliver(
+            actor.settle("pending", contact=contact, delivery=dead.id)
+        ),
+        "word that is kept": lambda: store.deliver(
+            actor.settle("sent", contact=contact, provider_id="P2")
+        ),
+        "renewal": lambda: store.commit(
+            actor.change(running, address=CHAT, finished=False, lease_seconds=90.0)
+        ),
+        "open that supersedes": lambda: store.open(
+            actor.claim("x", message_id="over", address=CHAT, overlap="supersede")
+        ),
+        "note of a message": lambda: store.open(
+            actor.claim("x", message_id="edit", address=CHAT, lease_seconds=0.0)
+        ),
+        "open that takes off what was answered": lambda: store.open(
+            actor.claim("old", message_id="old", address=OTHER)
+        ),
+        "open of somebody new": lambda: store.open(actor.claim(message_id="SM3", address=new)),
         "open where another turn runs": lambda: store.open(actor.claim(message_id="SM4")),
         "open of a message that was left": lambda: store.open(
             actor.claim("left", message_id="left", address=MAIL)

@@ -2,9 +2,14 @@
 
 import struct
 
+import msgspec
+from msgspec.structs import replace
+
 from ctxbridge import wire
 from ctxbridge.model import Head
-from ctxbridge.testing.actor import MAIL, PHONE, Actor
+from ctxbridge.rules import fold
+from ctxbridge.testing.actor import MAIL, OURS, PHONE, Actor
+from ctxbridge.wire.keys import provider_key, tenant_key
 
 from .conftest import make
 
@@ -35,7 +40,9 @@ async def test_the_keys_of_a_conversation_and_what_is_in_them(server):
         _, pointer = keys.pointer("acme", contact)
         _, record = keys.record("acme", "test", "k")
         _, gone = keys.record("acme", "test", "gone")
-        expected = {place.key, place.ids, mail.key, pointer, record, gone, prefix + b":{00}:store"}
+        agenda = keys.agenda("acme", place.shard)
+        expected = {place.key, place.ids, mail.key, pointer, record, gone, agenda.due,
+                    prefix + b":{00}:store"}  # fmt: skip
         assert set(client.scan_iter(prefix + b":*")) == expected
 
         *entries, head, packed, state = client.lrange(place.key, 0, -1)
@@ -44,8 +51,11 @@ async def test_the_keys_of_a_conversation_and_what_is_in_them(server):
         assert wire.decode_contact(packed).id == contact
         assert contact[-1] == place.shard
         assert wire.decode_head(head) == Head(
-            claim.conversation, 4, 2, 1, 0, turn=claim.turn, assurance=2
+            claim.conversation, 4, 2, 1, 0, turn=claim.turn, assurance=2, waiting=b"\0\0\0\0\1"
         )
+        assert client.zrange(agenda.due, 0, -1, withscores=True) == [
+            (place.hash, actor.now + 1_000)
+        ]
 
         ids = client.hgetall(place.ids)
         seen = next(v for k, v in ids.items() if k[:1] == b"m")
@@ -66,6 +76,94 @@ async def test_the_keys_of_a_conversation_and_what_is_in_them(server):
         assert 10_000 < client.pttl(record) <= DAY + 10_000
         assert len(client.get(gone)) == 8
         assert set(client.hgetall(prefix + b":{00}:store")) == {b"format", b"shards", b"epoch"}
+
+
+async def test_a_turn_that_runs_and_one_that_was_superseded(server):
+    client = server.client()
+    async with make(server.url) as store:
+        actor = Actor()
+        first = await store.open(actor.claim("one", lease_seconds=9.0))
+        place = store._ground.keys.of_address("acme", PHONE)
+        due = store._ground.keys.agenda("acme", place.shard).due
+        assert client.zscore(due, place.hash) == first.lease_end == actor.now + 9_000
+        head = client.lindex(place.key, -3)
+        assert (head[134:], len(head)) == (b"\0\5" + b"\0\0\0\0\1", 141)
+        claim = actor.claim("two", message_id="SM2", overlap="supersede", lease_seconds=20.0)
+        await store.open(claim)
+        head = client.lindex(place.key, -3)
+        assert head[134:] == b"\0\12" + b"\0\0\0\0\1" + b"\0\0\0\0\2"
+        assert (wire.decode_head(head).flags, client.zscore(due, place.hash)) == (
+            fold.SUPERSEDED, actor.now + 20_000,
+        )  # fmt: skip
+        await store.open(actor.claim("an edit", message_id="SM3", lease_seconds=0.0))
+        assert len(client.hget(place.ids, "w")) == 8
+        two = replace(claim.message, disposition="accepted")
+        done = replace(actor.change(await store.open(claim)), amend=((1, two), (2, two)))
+        assert (await store.commit(replace(done, fence=2, joined=(first.turn,)))).seq == 3
+        assert not client.exists(due)
+        assert client.lindex(place.key, -3)[134:] == b"\0\0"
+        answer = client.hget(place.ids, b"t" + first.turn)
+        assert (answer[:7], number(answer[12:17])) == (bytes(7), 2)
+
+
+async def test_an_outbox_and_the_sets_that_list_it(server):
+    client = server.client()
+    async with make(server.url) as store:
+        actor = Actor()
+        sent = actor.delivery(2, token=b"worker-1", repeatable=True)
+        later = actor.delivery(1, due=actor.now + 5_000)
+        claim = actor.claim("hi", stop=False)
+        opened = await store.open(claim)
+        accepted = replace(claim.message, disposition="accepted")
+        change = actor.change(opened, "one", "two", accept=accepted, deliveries=(sent, later))
+        await store.commit(change)
+        place = store._ground.keys.of_address("acme", PHONE)
+        agenda = store._ground.keys.agenda("acme", place.shard)
+        contact, now, week = opened.context.contact.id, actor.now, actor.now + 7 * DAY
+
+        fields = client.hgetall(place.outbox)
+        assert set(fields) == {b"d" + sent.id, b"d" + later.id, b"s", b"x"}
+        assert fields[b"s"] == tenant_key("acme")
+        assert int(fields[b"x"]) == week + 5_000 + DAY
+        assert read(fields[b"d" + sent.id]) == (
+            1, 4, 1, 1, 1, now, now + 60_000, 1, b"worker-1", now, "", "", week,
+        )  # fmt: skip
+        assert read(fields[b"d" + later.id]) == (
+            1, 3, 0, 0, 0, now + 5_000, 0, 1, bytes(8), now, "", "", week + 5_000,
+        )  # fmt: skip
+        assert client.zrange(agenda.due, 0, -1, withscores=True) == [
+            (place.hash + later.id, now + 5_000),
+            (place.hash + sent.id, now + 60_000),
+        ]
+
+        said = actor.settle("failed", contact=contact, delivery=sent.id, provider_id="P1",
+                            code="30003", attempt=1)  # fmt: skip
+        await store.deliver(said)
+        early = actor.settle("delivered", recipient=PHONE, provider_id="P2", remember_seconds=9.0)
+        assert (await store.deliver(early)).status == "kept"
+        fields = client.hgetall(place.outbox)
+        assert read(fields[b"d" + sent.id]) == (
+            1, 4, 4, 1, 1, now, 0, 1, bytes(8), now, "P1", "30003", week,
+        )  # fmt: skip
+        named = fields[b"p" + provider_key("acme", OURS, "P1")]
+        assert (named[:17], number(named[17:])) == (b"d" + sent.id, week)
+        kept = fields[b"p" + provider_key("acme", OURS, "P2")]
+        assert (kept[:1], number(kept[-6:])) == (b"k", now + 9_000)
+        assert msgspec.msgpack.decode(kept[1:-6]) == ["delivered", now, 0, b"", b"P2", None]
+        assert client.zrange(agenda.due, 0, -1) == [place.hash + later.id]
+        assert client.zrange(agenda.dead, 0, -1, withscores=True) == [(place.hash + sent.id, week)]
+
+
+def read(raw):
+    """A delivery, field by field: places and times in five and six bytes."""
+    widths, values = (1, 5, 1, 1, 2, 6, 6, 8, 8, 6), []
+    for width in widths:
+        values.append(raw[:width])
+        raw = raw[width:]
+    size = number(raw[:2])
+    texts = (raw[2 : 2 + size].decode(), raw[2 + size : -6].decode())
+    numbers = [value if n == 8 else number(value) for n, value in enumerate(values)]
+    return (*numbers, *texts, number(raw[-6:]))
 
 
 async def test_ids_take_no_more_than_64_bytes_each(server):

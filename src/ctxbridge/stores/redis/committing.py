@@ -4,6 +4,7 @@ from typing import Any
 
 from ctxbridge.errors import CorruptRecord
 from ctxbridge.model import Change, Committed, Refused
+from ctxbridge.stores.redis.deliveries import Known
 from ctxbridge.stores.redis.exchange import Exchange
 from ctxbridge.stores.redis.ground import Ground
 from ctxbridge.stores.redis.keys import Place
@@ -11,10 +12,11 @@ from ctxbridge.stores.redis.looking import MOST_HOPS, Looking
 from ctxbridge.stores.redis.request import Request
 from ctxbridge.stores.redis.resp import pack
 from ctxbridge.stores.redis.scripts import COMMIT
-from ctxbridge.stores.redis.values import committed, packed_change
+from ctxbridge.stores.redis.values import committed, delivery_values, keys_of, packed_change
 from ctxbridge.wire import decode_forward, encode_entry
 
 _CONTACT_BYTES = 16
+_FENCED = frozenset({b"fenced", b"superseded"})
 
 
 class Committing:
@@ -57,30 +59,46 @@ class Committing:
             # the same again finds it.
             self._ground.require_history(place, reply[2] - len(change.append), known)
             place.seq = max(place.seq, reply[2])
+            if change.deliveries:
+                self._remember(place, change, reply[5:])
         elif status == b"replayed":
             self._ground.require_history(place, reply[4], known)
-        elif status == b"fenced" and not change.finished:
+        elif status in _FENCED and not change.finished:
             return self._given_back(change, reply)
         return committed(reply)
+
+    def _remember(self, place: Place, change: Change, packed: list[bytes]) -> None:
+        """Who claimed a delivery with its commit settles it next, and need not read it then."""
+        for delivery, raw in zip(change.deliveries, packed, strict=True):
+            if delivery.token:
+                known = Known(delivery.id, raw)
+                self._ground.outbox.learn((place.hash, delivery.id), known)
 
     @staticmethod
     def _given_back(change: Change, reply: list[Any]) -> Committed | Refused:
         """A lease that was given back by the same call before, whose answer was lost."""
-        _, _, revision, epoch, fence, seq, turn, lease = reply
+        _, reason, revision, epoch, fence, seq, turn, lease = reply
         if (fence, turn, lease) == (change.fence, change.turn, 0):
             return Committed(seq, revision, replayed=True)
-        return Refused("fenced", revision, epoch)
+        return Refused(reason.decode(), revision, epoch)
 
     def _request(self, place: Place, change: Change) -> tuple[Request, Any]:
-        nonce = self._ground.nonce()
+        nonce, ground = self._ground.nonce(), self._ground
+        agenda = self._keys.agenda(change.tenant, place.shard)
+        keys, number = place.script_keys, 2
+        if change.fence is not None or change.deliveries:
+            keys, number = keys + agenda.script_key, 3
+        if change.deliveries:
+            keys, number = keys + keys_of(place.outbox), 4
         appended = [encode_entry(entry) for entry in change.append]
         amended = tuple([(seq, encode_entry(message)) for seq, message in change.amend])
         flat = [value for seq, entry in amended for value in (b"%d" % seq, entry)]
-        fixed = packed_change(change, nonce, self._ground.time(change.now))
+        fixed = packed_change(change, nonce, ground.time(change.now), place.hash)
         request = COMMIT.request(
-            nonce, place.script_keys, 2, fixed, change.state or b"", *flat, *appended
-        )
-        if self._ground.near is None:
+            nonce, keys, number, fixed, change.state or b"", *flat, *change.joined,
+            *delivery_values(change, agenda.tenant), *appended,
+        )  # fmt: skip
+        if ground.near is None:
             return request, None
         return request, self._writing_through(place, change.state, appended, amended)
 
@@ -98,6 +116,7 @@ class Committing:
         def take(exchange: Exchange, reply: Any) -> None:
             held = near.held(place)
             if held is None:
+                near.news.tell(place.key)
                 return
             if not isinstance(reply, list) or held.exchange is not exchange:
                 near.drop(place.key)

@@ -6,6 +6,7 @@ recognise their own repetition by message id, turn or nonce.
 
 import asyncio
 import logging
+from collections.abc import Sequence
 from typing import Any
 
 import anyio
@@ -66,6 +67,26 @@ class Courier:
         if not (is_list_of_bytes(reply) if request.looks else _is_sound(request, reply)):
             return await _Journey(self, shard, request, take, writes=False).go(reply)
         return reply
+
+    async def read_all(self, asked: Sequence[tuple[int, Request]]) -> list[Any]:
+        """The replies to many requests like that: they leave at once, one write for each server."""
+        servers, calls = self._topology.servers, list[Call | None]()
+        for shard, request in asked:
+            exchange = servers[shard].reads.exchange
+            if exchange is None or exchange.crowded:
+                calls.append(None)
+            else:
+                calls.append(exchange.ask(request.data, request.wanted))
+        replies = [UNSENT if call is None else await call.future for call in calls]
+        odd = [n for n, (_, request) in enumerate(asked) if not _is_sound(request, replies[n])]
+        # Most need one: a server that lacks the script, a slot that has moved, a lost connection.
+        journeys = [_Journey(self, *asked[n], None, writes=False).go(replies[n]) for n in odd]
+        outcomes = await asyncio.gather(*journeys, return_exceptions=True)
+        for number, outcome in zip(odd, outcomes, strict=True):
+            if isinstance(outcome, BaseException):
+                raise outcome
+            replies[number] = outcome
+        return replies
 
     async def write(self, shard: int, request: Request, take: Any = None) -> Any:
         """The reply to a request that may change something, as safe as the store's level says.

@@ -16,7 +16,8 @@ from ctxbridge.stores.redis.settings import Settings
 _OLDEST = (6, 2)
 _ASKED = ("appendonly", "appendfsync", "maxmemory-policy", "min-replicas-to-write", "maxmemory")
 _CALLED = (
-    b"lrange llen rpush ltrim lset hget hset hmget hgetall hdel hlen get set del pexpire pttl time"
+    b"lrange lindex llen rpush ltrim lset hget hset hmget hgetall hdel hlen "
+    b"zadd zrem zscore zrangebyscore zremrangebyscore get set del pexpire pttl time"
 ).split()
 """What the scripts call, and what is asked for beside them."""
 _PROBE = b"""

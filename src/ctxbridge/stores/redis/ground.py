@@ -8,13 +8,16 @@ from typing import Any
 from ctxbridge.errors import HistoryRolledBack
 from ctxbridge.stores.redis import faults
 from ctxbridge.stores.redis.courier import Courier
+from ctxbridge.stores.redis.deliveries import Known
 from ctxbridge.stores.redis.exchange import Exchange
-from ctxbridge.stores.redis.keys import Keys, Place
+from ctxbridge.stores.redis.keys import Keys, Memory, Place
 from ctxbridge.stores.redis.near import NearCache
 from ctxbridge.stores.redis.request import Request
 from ctxbridge.stores.redis.scripts import CONTACT
 from ctxbridge.stores.redis.settings import Settings
 from ctxbridge.stores.redis.values import keys_of
+
+_MOST_DELIVERIES = 4_096
 
 
 class Ground:
@@ -30,6 +33,8 @@ class Ground:
         # Unique over all processes, and cheap: a random start and a count.
         self._nonces = count(int.from_bytes(os.urandom(8), "big"))
         self._own_clock = settings.clock == "server"
+        self.outbox: Memory[Known] = Memory(_MOST_DELIVERIES)
+        """What this process has written last of deliveries: who settles one need not read it."""
         self.lost = False
         """Whether all history is gone and nobody has been told yet."""
 
@@ -98,6 +103,7 @@ class Ground:
     def forget(self) -> None:
         """Nothing that was remembered of the server is true any more."""
         self.keys.forget()
+        self.outbox.clear()
         if self.near is not None:
             self.near.clear()
 

@@ -4,6 +4,9 @@
 
     cb:{a7}:<hash>       list    a conversation: entries, head, contact, state; or one forward
     cb:{a7}:<hash>:i     hash    the message ids and the answers that it remembers
+    cb:{a7}:<hash>:o     hash    its outbox: deliveries, and what providers' ids name
+    cb:{a7}:d:<hash>     zset    what of a tenant is to be looked after, and when
+    cb:{a7}:x:<hash>     zset    a tenant's deliveries that are dead, and when they are forgotten
     cb:{a7}:c:<hash>     string  where the contact of this id lives: the hash of the list
     cb:{a7}:r:<hash>     string  a record
     cb:{a7}:b            string  written before each WAIT, so that it waits for something
@@ -11,7 +14,8 @@
 
 ``cb`` is the prefix, which a store may choose; ``a7`` the shard, which is also the hash tag that
 puts all of a conversation into one slot of a Cluster. A hash is 16 bytes of BLAKE2b over tenant and
-address (or id, or name) in base64url: no address, id or name of a person is ever in a key.
+address (or id, or name, or the tenant alone) in base64url: no address, id or name of a person is
+ever in a key.
 """
 
 from base64 import urlsafe_b64encode
@@ -22,7 +26,7 @@ from typing import Any, TypeVar
 from ctxbridge.model import Address
 from ctxbridge.stores.redis.request import TAIL, Request
 from ctxbridge.stores.redis.resp import bulk, pack
-from ctxbridge.wire.keys import address_key, contact_key, record_key
+from ctxbridge.wire.keys import address_key, contact_key, record_key, tenant_key
 
 T = TypeVar("T")
 
@@ -44,6 +48,11 @@ class Place:
         self._window = -1
         self._look: Request | None = None
 
+    @property
+    def outbox(self) -> bytes:
+        """Where its deliveries are."""
+        return self.key + b":o"
+
     def look(self, window: int) -> Request:
         """What asks for the newest `window` entries (0: all) and what stands behind them."""
         look = self._look
@@ -52,6 +61,19 @@ class Place:
             look = Request((pack(b"LRANGE", self.key, start, b"-1"),), looks=True)
             self._look, self._window = look, window
         return look
+
+
+class Agenda:
+    """What is to be looked after in one shard for one tenant, and what is dead there."""
+
+    __slots__ = ("dead", "due", "script_key", "tenant")
+
+    def __init__(self, keys: "Keys", tenant: str, shard: int) -> None:
+        self.tenant = tenant_key(tenant)
+        name = _text(self.tenant)
+        self.due = keys.named(shard, f"d:{name}")
+        self.dead = keys.named(shard, f"x:{name}")
+        self.script_key = bulk(self.due)
 
 
 class Memory(OrderedDict[Any, T]):
@@ -80,6 +102,7 @@ class Keys:
         self._prefix = prefix.encode()
         self._lists: Memory[Place] = Memory(most)
         self._addresses: Memory[Place] = Memory(most)
+        self._agendas: Memory[Agenda] = Memory(most)
         self.homes: Memory[Place] = Memory(most)
         self.contacts: Memory[Place] = Memory(most)
 
@@ -117,6 +140,11 @@ class Keys:
     def learn_contact(self, tenant: str, contact: bytes, home: Place) -> None:
         """A contact was found to live at `home`: its pointer need not be read again."""
         self.contacts.learn((tenant, contact), home)
+
+    def agenda(self, tenant: str, shard: int) -> Agenda:
+        """What is to be looked after in a shard for a tenant."""
+        agenda = self._agendas.get((tenant, shard))
+        return agenda or self._agendas.learn((tenant, shard), Agenda(self, tenant, shard))
 
     def born_at(self, id: bytes, place: Place) -> bytes:
         """The id as a contact gets it whose first list is `place`: its last byte is the shard."""

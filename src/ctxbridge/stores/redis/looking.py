@@ -9,7 +9,8 @@ from ctxbridge.stores.redis.exchange import Exchange
 from ctxbridge.stores.redis.ground import Ground
 from ctxbridge.stores.redis.keys import Place
 from ctxbridge.stores.redis.reading import Reading, reading_of
-from ctxbridge.stores.redis.request import TAIL
+from ctxbridge.stores.redis.request import TAIL, Request
+from ctxbridge.stores.redis.resp import pack
 from ctxbridge.wire import Forward, decode_forward
 
 MOST_HOPS = 16
@@ -31,7 +32,7 @@ class Looking:
     def at_hand(self, query: Query) -> Context | None:
         """The context of an address, if the near cache has what it takes."""
         near = self._near
-        if near is None or query.fresh:
+        if near is None or query.fresh or query.held_by:
             return None
         address = query.address
         home = self._keys.homes.get((query.tenant, address))
@@ -44,6 +45,17 @@ class Looking:
 
     async def read(self, query: Query) -> Context:
         """The context of an address, as the server has it."""
+        return self.context(await self.find(query), query)
+
+    @staticmethod
+    def context(found: Reading | None, query: Query) -> Context:
+        """The context that `found` gives; an empty one where nobody is known."""
+        if found is None:
+            return Context(None, NO_ID, Window(), reader=query.assurance)
+        return found.context(query.address, query.assurance, query.window)
+
+    async def find(self, query: Query) -> Reading | None:
+        """What is known of who is behind an address, as the server has it."""
         address, window = query.address, query.window
         home = self._keys.home_of(query.tenant, address)
         known, take = home.seq, None if self._near is None else self.filling(home)
@@ -53,11 +65,8 @@ class Looking:
             self._ground.require_history(home, found.head.seq, known)
             if not home.met:
                 self._meet(query.tenant, home, found)
-        else:
-            found = await self._find(query, home, found, known)
-            if found is None:
-                return Context(None, NO_ID, Window(), reader=query.assurance)
-        return found.context(address, query.assurance, window)
+            return found
+        return await self._find(query, home, found, known)
 
     def _meet(self, tenant: str, home: Place, reading: Reading) -> None:
         """From now on a commit need not look where this contact lives."""
@@ -155,6 +164,29 @@ class Looking:
             near.fill(place, elements, exchange, token)
 
         return take
+
+    def filling_behind(self, place: Place) -> Any:
+        """The same for a look that is sent behind a script; `None` where nothing is held of it."""
+        near = self._near
+        if near is None or self._ground.settings.waits:
+            return None
+        fill = self.filling(place)
+
+        def take(exchange: Exchange, replies: Any) -> None:
+            fill(exchange, replies[1] if isinstance(replies, list) else None)
+            near.news.tell(place.key)
+
+        return take
+
+    async def entries(self, place: Place, reading: Reading, first: int, count: int) -> list[bytes]:
+        """The packed entries from a place in the log on: of the reading, or read for it."""
+        start = reading.head.seq - len(reading.records) + 1
+        if first >= start:
+            return reading.records[first - start : first - start + count]
+        words = (b"LRANGE", place.key, b"%d" % (first - 1), b"%d" % (first + count - 2))
+        request = Request((pack(*words),), looks=True)
+        found: list[bytes] = await self._courier.read(place.shard, request)
+        return found
 
     def understood(self, place: Place, elements: list[bytes]) -> Reading | Forward | None:
         """What a list's elements are."""

@@ -10,6 +10,7 @@ from typing import Any
 
 from ctxbridge.stores.redis.exchange import Exchange
 from ctxbridge.stores.redis.keys import Place
+from ctxbridge.stores.redis.news import News
 from ctxbridge.stores.redis.reading import Reading, reading_of
 from ctxbridge.stores.redis.request import TAIL
 
@@ -31,6 +32,8 @@ class NearCache:
         self._unsettled: dict[bytes, int] = {}
         self._epochs: OrderedDict[bytes, int] = OrderedDict()
         self._epoch = self._floor = 0
+        self.news = News()
+        """Told of every change that is heard of here, and of our own."""
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -80,10 +83,12 @@ class NearCache:
         """Hold a reading that a change of ours gives. Called in the order of the wire."""
         if place.key in self._entries:
             self._entries[place.key] = reading
+        self.news.tell(place.key)
 
     def drop(self, key: bytes) -> None:
         """Let go of a place."""
         self._entries.pop(key, None)
+        self.news.tell(key)
 
     def heed(self, exchange: Exchange, push: Any) -> None:
         """The server says that keys have changed, or (without naming any) that all may have."""
@@ -93,17 +98,19 @@ class NearCache:
             self.forget(exchange)
             return
         for key in push[1]:
-            self._entries.pop(key, None)
+            self.drop(key)
 
     def forget(self, exchange: Exchange) -> None:
         """Let go of all that a connection was to tell of."""
         mine = [key for key, reading in self._entries.items() if reading.exchange is exchange]
         for key in mine:
             del self._entries[key]
+        self.news.tell_all()
 
     def clear(self) -> None:
         """Let go of everything."""
         self._entries.clear()
+        self.news.tell_all()
 
     # --- writes over another connection ----------------------------------------------------------
 
@@ -117,6 +124,7 @@ class NearCache:
         left = self._unsettled.pop(place.key) - 1
         if left:
             self._unsettled[place.key] = left
+        self.news.tell(place.key)
         self._epoch += 1
         self._epochs[place.key] = self._epoch
         if len(self._epochs) > self._most:

@@ -10,15 +10,16 @@ from ctxbridge.errors import (
     StoreError,
     Unavailable,
 )
-from ctxbridge.model import Change, Claim, Contact, Message, Opened
+from ctxbridge.model import Change, Claim, Contact, Context, Message, Opened, Window
+from ctxbridge.model.head import NO_ID
 from ctxbridge.rules import identity
-from ctxbridge.stores.redis.exchange import Exchange, Short
+from ctxbridge.stores.redis.exchange import Short
 from ctxbridge.stores.redis.ground import Ground
 from ctxbridge.stores.redis.keys import Place
 from ctxbridge.stores.redis.looking import MOST_HOPS, Looking
 from ctxbridge.stores.redis.reading import Reading
 from ctxbridge.stores.redis.request import TAIL, Request, is_list_of_bytes
-from ctxbridge.stores.redis.resp import bulk, pack
+from ctxbridge.stores.redis.resp import bulk
 from ctxbridge.stores.redis.scripts import COMMIT, OPEN
 from ctxbridge.stores.redis.values import consent_values, packed_change, packed_claim
 from ctxbridge.wire import (
@@ -32,9 +33,11 @@ from ctxbridge.wire.keys import message_key
 
 _STATUSES: dict[bytes, Any] = {
     b"new": "new", b"resumed": "new", b"stored": "busy", b"busy": "busy",
-    b"duplicate": "duplicate", b"mismatch": "mismatch",
+    b"duplicate": "duplicate", b"merged": "merged", b"mismatch": "mismatch", b"noted": "noted",
+    b"rejected": "rejected", b"full": "full",
 }  # fmt: skip
-_APPENDED = frozenset({b"new", b"stored"})
+_APPENDED = frozenset({b"new", b"stored", b"noted"})
+_ANSWERED = frozenset({b"duplicate", b"merged"})
 _LEASED = frozenset({b"new", b"resumed"})
 _TRIES = 100
 
@@ -83,18 +86,13 @@ class Opening:
         self, place: Place, claim: Claim, nonce: bytes, before: bytes | None
     ) -> tuple[list[Any], list[bytes]]:
         request = self._request(place, claim, nonce, before)
-        take = None
-        if self._ground.near is not None and not self._ground.settings.waits:
-            fill = self._looking.filling(place)
-
-            def take(exchange: Exchange, replies: Any) -> None:
-                fill(exchange, replies[1] if isinstance(replies, list) else None)
-
-        reply, elements = await self._ground.write(place, request, take)
+        fill = self._looking.filling_behind(place)
+        reply, elements = await self._ground.write(place, request, fill)
         return reply, elements
 
     def _request(self, place: Place, claim: Claim, nonce: bytes, before: bytes | None) -> Request:
         keys, ground = self._keys, self._ground
+        agenda = keys.agenda(claim.tenant, place.shard)
         contact, pointer = b"", place.key
         # Only where an address has a list of its own can somebody new be founded.
         founds = not place.seq and place is keys.of_address(claim.tenant, claim.address)
@@ -113,7 +111,7 @@ class Opening:
         id_of_message = message_key(claim.tenant, claim.endpoint, claim.message.message_id)
         fixed = packed_claim(claim, nonce, ground.time(claim.now), id_of_message, place.hash)
         request = OPEN.request(
-            nonce, place.script_keys + bulk(pointer), 3,
+            nonce, place.script_keys + bulk(pointer) + agenda.script_key, 4,
             fixed, encode_entry(claim.message), contact, *changes,
             then=place.look(claim.window).data,
         )  # fmt: skip
@@ -148,8 +146,9 @@ class Opening:
         _, _, fence, _, turn, *_ = reply
         change = Change(claim.tenant, id, turn, claim.now, fence, finished=False)
         nonce = self._ground.nonce()
-        fixed = packed_change(change, nonce, self._ground.time(claim.now))
-        request = COMMIT.request(nonce, place.script_keys, 2, fixed, b"")
+        fixed = packed_change(change, nonce, self._ground.time(claim.now), place.hash)
+        keys = place.script_keys + self._keys.agenda(claim.tenant, place.shard).script_key
+        request = COMMIT.request(nonce, keys, 3, fixed, b"")
         if self._ground.near is not None:
             self._ground.near.drop(place.key)
         # Spelled out, since nobody would send it again to a server that lacks the script.
@@ -160,19 +159,24 @@ class Opening:
         self, place: Place, claim: Claim, reply: list[Any], elements: list[bytes], known: int
     ) -> Opened:
         _, status, fence, seq, turn, lease_end, _, *answered = reply
+        if claim.resumes and not elements:
+            # Somebody found it here, and then it was gone: nothing waits, and nobody is known.
+            context = Context(None, NO_ID, Window(), reader=claim.assurance)
+            return Opened(_STATUSES[status], turn, seq, fence, context)
         reading = self._looking.understood(place, elements)
         if not isinstance(reading, Reading) or not reading.is_of(claim.address):
             self._looking.distrust(place)
             raise ReplyMismatch("the store answered with another conversation than was asked for")
         appended = status in _APPENDED
         self._ground.require_history(place, seq - 1 if appended else reading.head.seq, known)
-        self._ground.require_history(place, reading.head.seq, seq)
+        # What is taken up again was told by the caller, not by the store.
+        self._ground.require_history(place, reading.head.seq, 0 if claim.resumes else seq)
         contact = reading.contact
         if appended:
             contact = await self._confirmed(place, claim, reading)
         self._keys.learn_contact(claim.tenant, contact.id, place)
         answer: tuple[Message, ...] = ()
-        if status == b"duplicate" and claim.assurance >= answered[0]:
+        if status in _ANSWERED and claim.assurance >= answered[0] and answered[2]:
             answer = await self._answer(place, reading, *answered[1:])
         context = reading.context(claim.address, claim.assurance, claim.window, turn, contact)
         return Opened(
@@ -193,11 +197,5 @@ class Opening:
     async def _answer(
         self, place: Place, reading: Reading, first: int, count: int
     ) -> tuple[Message, ...]:
-        start = reading.head.seq - len(reading.records) + 1
-        if first >= start:
-            records = reading.records[first - start : first - start + count]
-        else:
-            words = (b"LRANGE", place.key, b"%d" % (first - 1), b"%d" % (first + count - 2))
-            request = Request((pack(*words),), looks=True)
-            records = await self._ground.courier.read(place.shard, request)
+        records = await self._looking.entries(place, reading, first, count)
         return tuple(e for e in decode_entries(records) if type(e) is Message)

@@ -1,5 +1,7 @@
 """The scripts: what the server does atomically. Each is a file ``*.lua`` put behind ``head.lua``.
 
+Those that deal with deliveries have ``delivery.lua`` between.
+
 Every script checks all it needs before its first write, gets keys only as KEYS and values only as
 ARGV, and answers with the nonce that it was given first.
 """
@@ -35,10 +37,12 @@ class Script:
         )
 
 
-def _load(name: str) -> Script:
+def _load(*names: str) -> Script:
     folder = files("ctxbridge.stores.redis").joinpath("lua")
-    return Script(b"".join(folder.joinpath(f"{part}.lua").read_bytes() for part in ("head", name)))
+    parts = ("head", *names)
+    return Script(b"".join(folder.joinpath(f"{part}.lua").read_bytes() for part in parts))
 
 
-OPEN, COMMIT, CONTACT = _load("open"), _load("commit"), _load("contact")
+OPEN, COMMIT, CONTACT = _load("open"), _load("delivery", "commit"), _load("contact")
+TAKE, SETTLE, FIND = (_load("delivery", name) for name in ("take", "settle", "find"))
 FORWARD, RECORD, STORE = _load("forward"), _load("record"), _load("store")

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import weakref
+from collections.abc import Sequence
 from typing import Any
 
 from ctxbridge.errors import ConfigurationError, HistoryRolledBack, StoreClosed
@@ -11,6 +12,7 @@ from ctxbridge.model import (
     Claim,
     Committed,
     Context,
+    Found,
     Identified,
     LinkClaim,
     Opened,
@@ -19,7 +21,11 @@ from ctxbridge.model import (
     RecordRead,
     RecordWrite,
     Refused,
+    Scan,
+    Settle,
     StoreReport,
+    Take,
+    Taken,
 )
 from ctxbridge.stores.redis import faults, settings
 from ctxbridge.stores.redis.committing import Committing
@@ -32,9 +38,12 @@ from ctxbridge.stores.redis.keys import Keys
 from ctxbridge.stores.redis.linking import Linking
 from ctxbridge.stores.redis.near import NearCache
 from ctxbridge.stores.redis.opening import Opening
+from ctxbridge.stores.redis.outbox import Outbox
 from ctxbridge.stores.redis.recording import Recording
+from ctxbridge.stores.redis.scanning import Scanning
 from ctxbridge.stores.redis.standing import Standing
 from ctxbridge.stores.redis.topology import Line, Topology, Where, heed, topology_of
+from ctxbridge.stores.redis.waiting import Waiting
 from ctxbridge.stores.scoped import Scoped
 
 _PLACES = 65_536
@@ -119,6 +128,9 @@ class RedisStore(Scoped):
         self._linking = Linking(ground)
         self._openings = Opening(ground, self._linking)
         self._commits = Committing(ground, self._linking)
+        self._outbox = Outbox(ground, self._linking, self._commits)
+        self._scanning = Scanning(ground)
+        self._waiting = Waiting(ground, self._linking)
         self._recording = Recording(ground)
         self._standing = Standing(ground)
         self._ground = ground
@@ -163,6 +175,7 @@ class RedisStore(Scoped):
         self._why = "the redis store was closed"
         if ground is not None:
             ground.courier.closed = True
+            ground.forget()  # and with it those who wait for news
         if topology is not None:
             await topology.aclose()
 
@@ -182,13 +195,16 @@ class RedisStore(Scoped):
     # --- the verbs --------------------------------------------------------------------------------
 
     async def read(self, query: Query, /) -> Context:
-        """The context of an address; see `Store.read`. One command, or none."""
+        """The context of an address; see `Store.read`. One command, or none.
+
+        Who waits for a turn's end is told of it by the server, where that tells of changes.
+        """
         if self._ground is not None and not self._ground.lost:
             held = self._linking.at_hand(query)
             if held is not None:
                 return held
         self._require_ground()
-        return await self._linking.read(query)
+        return await (self._waiting if query.held_by else self._linking).read(query)
 
     async def open(self, claim: Claim, /) -> Opened:
         """Open a turn; see `Store.open`. One script and one look, in one write."""
@@ -207,6 +223,18 @@ class RedisStore(Scoped):
         if isinstance(claim.contact, bytes):
             whose = await self._commits.place_of(claim.tenant, claim.contact)
         return await self._linking.identify(claim, whose)
+
+    async def deliver(self, step: Take | Settle, /) -> Taken:
+        """Claim a delivery or settle it; see `Store.deliver`. One script, or two."""
+        self._require_ground()
+        if isinstance(step, Take):
+            return await self._outbox.take(step)
+        return await self._outbox.settle(step)
+
+    async def scan(self, scan: Scan, /) -> Sequence[Found]:
+        """What is due, pending or dead; see `Store.scan`. One command for each shard, at once."""
+        self._require_ground()
+        return await self._scanning.scan(scan)
 
     async def records(self, operation: RecordRead | RecordWrite, /) -> Record | None:
         """Read or write a record; see `Store.records`."""

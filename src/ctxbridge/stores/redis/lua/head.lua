@@ -15,6 +15,9 @@ local function tail_of(key)
   if #tail == 1 then return tail[1], 'moved' end
   if #tail == 2 or #tail[1] < 136 then return nil, 'torn' end
   if string.byte(tail[1]) ~= 1 or string.byte(tail[2]) ~= 1 then return nil, 'format' end
+  local high, low = string.byte(tail[1], 135, 136)
+  local backlog = high * 256 + low
+  if #tail[1] ~= 136 + backlog or backlog % 5 > 0 then return nil, 'torn' end
   return tail, 'home'
 end
 
@@ -22,22 +25,73 @@ local function unpack_head(raw)
   local h = {}
   h.assurance, h.flags, h.seq, h.revision, h.fence, h.lease, h.epoch, h.consent, h.conversation, h.turn =
     struct.unpack('>BBI8I8I8I8I8c8c16c16', raw, 4)
-  h.first, h.middle, h.trace, h.rest =
-    string.sub(raw, 1, 3), string.sub(raw, 86, 109), string.sub(raw, 110, 134), string.sub(raw, 135)
+  h.first, h.middle, h.trace, h.waiting =
+    string.sub(raw, 1, 3), string.sub(raw, 86, 109), string.sub(raw, 110, 134), string.sub(raw, 137)
   return h
 end
 
 local function pack_head(h)
   return h.first .. struct.pack('>BBI8I8I8I8I8', h.assurance, h.flags, h.seq, h.revision, h.fence, h.lease, h.epoch)
-    .. h.consent .. h.conversation .. h.turn .. h.middle .. h.trace .. h.rest
+    .. h.consent .. h.conversation .. h.turn .. h.middle .. h.trace .. struct.pack('>I2', #h.waiting) .. h.waiting
 end
 
 local function new_head(conversation)
   return {
     first = '\1\0\0', assurance = 0, flags = 0, seq = 0, revision = 0, fence = 0, lease = 0, epoch = 0,
     consent = string.rep('\0', 8), conversation = conversation, turn = string.rep('\0', 16),
-    middle = string.rep('\0', 24), trace = string.rep('\0', 25), rest = '\0\0',
+    middle = string.rep('\0', 24), trace = string.rep('\0', 25), waiting = '',
   }
+end
+
+-- The backlog, as rules/backlog.py has it: the places that wait, 5 bytes each, as far as the two
+-- bytes of its length go.
+local function waits(h, place)
+  if #h.waiting < 65535 then h.waiting = h.waiting .. struct.pack('>I5', place) end
+end
+
+-- Take places out of the backlog; says whether any was there.
+local function wait_no_more(h, places)
+  if #places == 1 and h.waiting == struct.pack('>I5', places[1]) then
+    h.waiting = ''
+    return true
+  end
+  local gone, left = {}, {}
+  for i = 1, #places do gone[struct.pack('>I5', places[i])] = true end
+  for i = 1, #h.waiting, 5 do
+    local one = string.sub(h.waiting, i, i + 4)
+    if not gone[one] then left[#left + 1] = one end
+  end
+  local before = #h.waiting
+  h.waiting = table.concat(left)
+  return #h.waiting < before
+end
+
+-- The first write of a script that lists something in a sorted set, or takes it off: one that a
+-- server without memory refuses (ZREM it would not), and that changes nothing where the key is
+-- somebody else's. Answers what the script has to answer then. It is a write where a read would do,
+-- since what is read is tracked: all processes would be told of all that comes to be due.
+local function list_first(nonce, key, ...)
+  local done = redis.pcall('ZADD', key, ...)
+  if type(done) ~= 'table' then return nil end
+  return string.find(done.err, 'WRONGTYPE', 1, true) and {nonce, 'torn'} or done
+end
+
+-- Whether it may be written, and nothing else.
+local function may_list(nonce, key, member)
+  return list_first(nonce, key, 'XX', 'GT', 0, member)
+end
+
+-- List `member` under a time, or for 0 take it off; the first write.
+local function list_at(nonce, key, member, at)
+  if at > 0 then return list_first(nonce, key, at, member) end
+  local refused = may_list(nonce, key, member)
+  if not refused then redis.call('ZREM', key, member) end
+  return refused
+end
+
+-- When somebody should look after the turn, as rules/backlog.py has it; 0 for never.
+local function look_after(h, now, retry)
+  return h.lease > 0 and h.lease or (#h.waiting > 0 and now + retry or 0)
 end
 
 -- Whether nothing stands where a new contact is to be found.
@@ -61,9 +115,11 @@ local function append(key, had, entries, head, contact, state)
   end
 end
 
--- Memory of ids and of answers, one hash for each conversation: fields 'm' and an id, 't' and a
--- turn, 'l' who holds the lease, 'n' at how many fields to look for what has expired, 'x' when the
--- key itself ends. What counts is the time inside each field.
+-- Memory of ids and of answers, and the outbox: two hashes for each conversation. Fields with a
+-- time: 'm' and an id, 't' and a turn; 'd' and a delivery, 'p' and a provider's id. Beside them
+-- 'l' who holds the lease, 'w' who wrote last without a turn, 's' whose outbox it is, 'n' at how
+-- many fields to look for what has expired, 'x' when the key itself ends. What counts is the time
+-- at the end of each field.
 local function answer_in(raw, now)
   if not raw then return nil end
   local a = {}
@@ -72,19 +128,18 @@ local function answer_in(raw, now)
   return a
 end
 
-local function forget(ids, now)
-  local all, gone = redis.call('HGETALL', ids), {}
+local function forget(key, now)
+  local all, gone = redis.call('HGETALL', key), {}
   for i = 1, #all, 2 do
-    local kind = string.sub(all[i], 1, 1)
-    local timed = (kind == 'm' or kind == 't') and #all[i + 1] > 5
+    local timed = string.find(all[i], '^[mtdp]') and #all[i + 1] > 5
     if timed and struct.unpack('>I6', all[i + 1], #all[i + 1] - 5) <= now then
       gone[#gone + 1] = all[i]
     end
   end
   for i = 1, #gone, 1000 do
-    redis.call('HDEL', ids, unpack(gone, i, math.min(i + 999, #gone)))
+    redis.call('HDEL', key, unpack(gone, i, math.min(i + 999, #gone)))
   end
-  redis.call('HSET', ids, 'n', math.max(64, (#all / 2 - #gone) * 2))
+  redis.call('HSET', key, 'n', math.max(64, (#all / 2 - #gone) * 2))
 end
 
 -- What 'n' and 'x' say; nothing where they are no numbers.
@@ -93,15 +148,17 @@ local function bounds(n, x)
   return n and x and n, x
 end
 
--- Remember fields for `life` milliseconds. This is the first write of its script, and one that a
--- server without memory refuses: so nothing is ever half applied. The key outlives them by a day,
--- and is told so twice a day. Every 32nd entry it is looked whether much has expired.
-local function remember(ids, seq, now, life, limit, ends, ...)
-  redis.call('HSET', ids, ...)
-  if ends < now + life + 43200000 then
-    redis.call('HSET', ids, 'x', now + life + 86400000)
-    redis.call('PEXPIRE', ids, life + 86400000)
+-- Remember fields for `life` milliseconds. It is a write that a server without memory refuses, so
+-- it may be the first of its script. The key outlives its fields by a day, and is told so twice a
+-- day. Every 32nd `count` it is looked whether much has expired.
+local function remember(key, count, now, life, limit, ends, fields)
+  for i = 1, #fields, 1000 do
+    redis.call('HSET', key, unpack(fields, i, math.min(i + 999, #fields)))
   end
-  if seq % 32 < 2 and redis.call('HLEN', ids) >= limit then forget(ids, now) end
+  if ends < now + life + 43200000 then
+    redis.call('HSET', key, 'x', now + life + 86400000)
+    redis.call('PEXPIRE', key, life + 86400000)
+  end
+  if count % 32 < 2 and redis.call('HLEN', key) >= limit then forget(key, now) end
 end
 
