@@ -11,6 +11,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
+import anyio
 import uvicorn
 from fastapi import FastAPI, HTTPException, Request, Response, WebSocket, WebSocketDisconnect
 from fastapi.responses import JSONResponse
@@ -62,18 +63,19 @@ async def receive(adapter: Channel, request: RawRequest) -> tuple[Parsed, list[M
     answer: list[Message] = []
     for event in parsed.events:
         if isinstance(event, Inbound):
-            async with bridge.turn(event) as turn:
-                if turn.open:
-                    turn.reply(await think(turn))
-            answer += turn.answer
+            answer += (await bridge.answer(event, think)).answer
+        else:
+            await bridge.receive(event)
     return parsed, answer
 
 
 @asynccontextmanager
 async def life(_app: FastAPI) -> AsyncIterator[None]:
-    """The store is open as long as the app runs."""
-    async with bridge:
+    """The store is open as long as the app runs; beside it turns of lost workers are taken up."""
+    async with bridge, anyio.create_task_group() as group:
+        group.start_soon(bridge.run, think)
         yield
+        group.cancel_scope.cancel()
 
 
 app = FastAPI(lifespan=life)

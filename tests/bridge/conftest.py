@@ -61,3 +61,12 @@ async def bridge(request, tmp_path, clock):
     async with Bridge(where, tenant="acme", state=Ticket, clock=clock) as bridge:
         yield bridge
     await bridge.store.aclose()
+
+
+@pytest.fixture
+async def queueing(bridge, clock):
+    """Another bridge over the same store, that gives each message a turn of its own."""
+    async with Bridge(
+        bridge.store, tenant="acme", state=Ticket, clock=clock, overlap="queue"
+    ) as other:
+        yield other

@@ -178,11 +178,11 @@ class TestConsent:
 
 
 class TestOrder:
-    async def test_the_message_that_is_answered_is_the_last_the_agent_sees(self, bridge):
+    async def test_the_message_that_is_answered_is_the_last_the_agent_sees(self, queueing):
         lasts = []
 
         async def deliver(number):
-            async with bridge.turn(write(f"{number}")) as turn:
+            async with queueing.turn(write(f"{number}")) as turn:
                 lasts.append((f"{number}", turn.context.as_chat()[-1]))
                 await anyio.sleep(0.002)
                 turn.reply(f"re {number}")
@@ -193,11 +193,11 @@ class TestOrder:
         assert lasts == [(n, {"role": "user", "content": n}) for n, _ in lasts]
         assert len(lasts) == 12
 
-    async def test_who_waits_is_served_in_order(self, bridge):
+    async def test_who_waits_is_served_in_order(self, queueing):
         served = []
 
         async def deliver(number):
-            async with bridge.turn(write(f"{number}")):
+            async with queueing.turn(write(f"{number}")):
                 served.append(number)
                 await anyio.sleep(0.3 if number == 0 else 0.0)
 
@@ -206,14 +206,14 @@ class TestOrder:
                 group.start_soon(deliver, number)
                 await anyio.sleep(0.02)
         assert served == sorted(served)
-        assert bridge.lines._lines == {}
+        assert queueing.lines._lines == {}
 
     async def test_a_message_taken_up_late_is_still_seen_by_its_agent(self, bridge, clock):
         inbound = write("the first")
         with pytest.raises(ZeroDivisionError):
             async with bridge.turn(inbound):
                 raise ZeroDivisionError
-        narrow = Bridge(bridge.store, tenant="acme", window=2, clock=clock)
+        narrow = Bridge(bridge.store, tenant="acme", window=2, clock=clock, overlap="queue")
         for number in range(4):
             await exchange(narrow, write(f"{number}"))
         async with narrow.turn(inbound) as turn:

@@ -146,14 +146,28 @@ class TestDuplicates:
         assert len(runs) == 1
         assert answers == [["once"]] * 10
 
-    async def test_a_known_id_with_another_body_is_refused(self, bridge):
+    async def test_a_known_id_with_another_body_is_refused_and_kept_aside_once(self, bridge):
         await exchange(bridge, write("one", id="SM1"))
-        with pytest.raises(errors.IdempotencyMismatch):
-            await exchange(bridge, write("two", id="SM1"))
-        assert [m.text for m in (await bridge.context(SENDERS["sms"])).messages] == [
-            "one",
-            "re: one",
-        ]
+        for _ in range(3):
+            with pytest.raises(errors.IdempotencyMismatch):
+                await exchange(bridge, write("two", id="SM1"))
+        messages = (await bridge.context(SENDERS["sms"])).messages
+        assert [(m.text, m.disposition) for m in messages] == [
+            ("one", "accepted"), ("re: one", "accepted"), ("two", "quarantined"),
+        ]  # fmt: skip
+        assert "id_reused" in messages[-1].flags
+        async with bridge.turn(write("three")) as turn:
+            assert "two" not in str(turn.context.as_chat())
+
+    async def test_a_reused_id_of_a_stranger_gets_into_nobodys_log(self, bridge):
+        await exchange(bridge, write("one", id="SM1"))
+        before = await bridge.context(SENDERS["sms"])
+        stranger = Address("sms", "+15550100666")
+        try:
+            await exchange(bridge, write("two", id="SM1", sender=stranger))
+        except errors.IdempotencyMismatch:
+            assert (await bridge.context(stranger)).contact is None
+        assert await bridge.context(SENDERS["sms"]) == before
 
     async def test_an_id_that_the_sender_chose_badly_is_kept_and_flagged(self, bridge):
         mail = {"channel": "email", "id": "<1@x>", "id_source": "sender"}
@@ -214,12 +228,12 @@ class TestFailures:
         assert caught.value.retry_safe
         assert [m.text for m in (await bridge.context(SENDERS["sms"])).messages] == ["one", "two"]
 
-    async def test_turns_of_one_conversation_run_one_at_a_time(self, bridge):
+    async def test_turns_of_one_conversation_run_one_at_a_time(self, queueing):
         running, most = 0, 0
 
         async def deliver(number):
             nonlocal running, most
-            async with bridge.turn(write(f"{number}")) as turn:
+            async with queueing.turn(write(f"{number}")) as turn:
                 running += 1
                 most = max(most, running)
                 await anyio.sleep(0.005)
@@ -231,7 +245,7 @@ class TestFailures:
             for number in range(10):
                 group.start_soon(deliver, number)
         assert most == 1
-        async with bridge.turn(write("last")) as turn:
+        async with queueing.turn(write("last")) as turn:
             assert turn.state.turns == 10
             assert len(turn.context.messages) == 20
 

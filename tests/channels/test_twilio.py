@@ -2,6 +2,7 @@
 
 import json
 import xml.etree.ElementTree as ET
+from urllib.parse import urlencode
 
 import pytest
 from tests.channels.fixtures import TWILIO_FORM as FORM
@@ -154,6 +155,23 @@ def test_a_status_becomes_a_receipt(said: str, status: str) -> None:
     assert receipt.endpoint == Endpoint("whatsapp", "+447700900000")
     assert receipt.recipient == Address("whatsapp", "+447700900513")
     assert receipt.occurred_at == 0
+
+
+@pytest.mark.parametrize(
+    ("query", "delivery"),
+    [
+        (f"?delivery={'0a' * 16}", "0a" * 16),
+        (f"?tenant=x&delivery={'0a' * 16}#rc=2", "0a" * 16),
+        ("?delivery=nonsense", ""),
+        (f"?delivery={'0A' * 16}", ""),
+        ("?delivery=%ff%00", ""),
+        ("", ""),
+    ],
+)
+def test_a_status_callback_gives_our_own_id_back(query: str, delivery: str) -> None:
+    form = urlencode({"MessageSid": "SM1", "MessageStatus": "sent", "From": "+1555", "To": "+1556"})
+    request = RawRequest(form.encode(), url=f"https://hooks.example.org/status{query}")
+    assert only(Twilio().parse(request, UNSIGNED), Receipt).delivery == delivery
 
 
 def test_captured_forms_are_read() -> None:

@@ -98,7 +98,8 @@ class TestErrors:
     def test_each_says_whose_fault_it_is_and_whether_a_retry_is_safe(self):
         assert {c.fault for c in self.tree()} == {"caller", "peer", "store"}
         assert {c.__name__ for c in self.tree() if c.retry_safe} == {
-            "Busy", "HistoryRolledBack", "NotDurable", "OutcomeUnknown", "ReplyMismatch", "StoreClosed",
+            "BacklogFull", "Busy", "HistoryRolledBack", "NotDurable", "OutcomeUnknown", "Overdue",
+            "ReplyMismatch", "StoreClosed",
             "StoreFull", "StoreReadOnly", "Unavailable",
         }  # fmt: skip
 

@@ -2,16 +2,34 @@
 
 import re
 from collections.abc import Sequence
-from typing import Any, Generic, TypeVar, overload
+from typing import Any, Generic, Literal, TypeVar, Unpack, overload
 
-from ctxbridge.bridge.clock import SystemClock, Uuid7
+import anyio
+
+from ctxbridge.bridge.leases import Leases
 from ctxbridge.bridge.line import Lines
+from ctxbridge.bridge.recovery import Agent, recover
+from ctxbridge.bridge.settings import Options, settings_of
 from ctxbridge.bridge.state import StateCodec
+from ctxbridge.bridge.sweeping import sweep
 from ctxbridge.bridge.turn import Turn
-from ctxbridge.errors import AddressTaken, ConfigurationError, UnknownContact, UsageError
-from ctxbridge.guards import automatic, opt_out, pii
-from ctxbridge.model import Address, Assurance, Contact, Context, Inbound, Link, LinkClaim, Query
-from ctxbridge.ports import Clock, Guard, Ids, Store
+from ctxbridge.delivery import Outbox
+from ctxbridge.errors import AddressTaken, ConfigurationError, Overdue, UnknownContact, UsageError
+from ctxbridge.model import (
+    Address,
+    Assurance,
+    Contact,
+    Context,
+    Delivery,
+    Found,
+    Inbound,
+    Link,
+    LinkClaim,
+    Query,
+    Receipt,
+    Scan,
+)
+from ctxbridge.ports import Store
 from ctxbridge.stores import open_store
 from ctxbridge.wire.checked import checked
 
@@ -19,26 +37,35 @@ StateT = TypeVar("StateT")
 RedisClient = Any
 """A client of `redis.asyncio`: `Redis` or `RedisCluster`. Nothing of redis is imported for it."""
 
-DAY_SECONDS = 86_400.0
-WEEK_SECONDS = 7 * DAY_SECONDS
-
-
 _CONTACT_ID = re.compile(r"[0-9a-f]{32}")
 
 
 class Bridge(Generic[StateT]):
-    """What a team holds: opens turns, looks up contexts, links addresses.
+    """What a team holds: opens turns, looks up contexts, links addresses, sends replies.
 
     `store` is a store or its address (``"sqlite:///support.db"``, ``"redis://host:port"``, see
     `open_store`), or a client of `redis.asyncio` whose settings are taken over. `tenant` says
     whose customers these are; contexts of two tenants never meet, whatever the ids. `state` is the
     type of the conversation's state: a pydantic or msgspec model whose fields have defaults.
-    `guards` replace the built-in ones (`opt_out`, `automatic`, `pii`); that nothing leaves against
-    a contact's consent holds with any of them. `window` is how many entries a turn's context shows.
 
-    A turn may take `lease_seconds`; a message that comes while another turn is running waits for it
-    up to `wait_seconds`. Message ids are remembered for `remember_seconds`, and never for less than
-    the provider of a message may repeat it.
+    Options, each with its default:
+
+    - `guards` replace the built-in ones (`opt_out`, `automatic`, `pii`); that nothing leaves
+      against a contact's consent holds with any of them.
+    - `senders` take replies to their providers, one for each channel (`ctxbridge.delivery.senders`,
+      or your own `Sender`). Replies on other channels are yours to send (`Turn.answer`). The bridge
+      closes them.
+    - `overlap="merge"` says what happens to a message that comes while another turn is running:
+      ``merge``, ``queue``, ``supersede``, ``reject``, or an `Overlap`, for all channels or in a
+      mapping for each.
+    - `window=20` is how many entries a turn's context shows, `backlog=128` how many messages of a
+      conversation may wait.
+    - `lease_seconds=60` is how long a worker is believed to live without a word; a turn is renewed
+      while its block runs, up to `longest_turn_seconds=600`.
+    - `wait_seconds=30` is how long a message waits for its turn.
+    - `remember_seconds=604800` is how long message ids are remembered: never less than seven days,
+      and never less than the provider of a message may repeat it.
+    - `clock` and `ids` are for tests.
 
     Use it as ``async with bridge:``; a store that it was given stays open behind it.
     """
@@ -49,13 +76,7 @@ class Bridge(Generic[StateT]):
         store: Store | RedisClient | str,
         *,
         tenant: str,
-        guards: Sequence[Guard] | None = None,
-        window: int = 20,
-        lease_seconds: float = 60.0,
-        wait_seconds: float = 30.0,
-        remember_seconds: float = WEEK_SECONDS,
-        clock: Clock | None = None,
-        ids: Ids | None = None,
+        **options: Unpack[Options],
     ) -> None: ...
     @overload
     def __init__(
@@ -64,13 +85,7 @@ class Bridge(Generic[StateT]):
         *,
         tenant: str,
         state: type[StateT],
-        guards: Sequence[Guard] | None = None,
-        window: int = 20,
-        lease_seconds: float = 60.0,
-        wait_seconds: float = 30.0,
-        remember_seconds: float = WEEK_SECONDS,
-        clock: Clock | None = None,
-        ids: Ids | None = None,
+        **options: Unpack[Options],
     ) -> None: ...
     def __init__(
         self,
@@ -78,39 +93,18 @@ class Bridge(Generic[StateT]):
         *,
         tenant: str,
         state: Any = dict,
-        guards: Sequence[Guard] | None = None,
-        window: int = 20,
-        lease_seconds: float = 60.0,
-        wait_seconds: float = 30.0,
-        remember_seconds: float = WEEK_SECONDS,
-        clock: Clock | None = None,
-        ids: Ids | None = None,
+        **options: Unpack[Options],
     ) -> None:
         if not tenant:
             raise ConfigurationError("tenant is empty: name whose customers these are")
-        if not (
-            window >= 1
-            and 0 < lease_seconds <= DAY_SECONDS
-            and 0 <= wait_seconds <= DAY_SECONDS
-            and WEEK_SECONDS <= remember_seconds <= 3_660 * DAY_SECONDS
-        ):
-            raise ConfigurationError(
-                "window must be positive, lease_seconds and wait_seconds at most a day, and "
-                "message ids are remembered for seven days to ten years (remember_seconds=604800)"
-            )
         self.tenant = tenant
-        self.store: Store = store if isinstance(store, Store) else open_store(store)
-        self.guards: tuple[Guard, ...] = tuple(
-            (opt_out(), automatic(), pii()) if guards is None else guards
-        )
+        self.settings = settings_of(options)
+        self.clock, self.ids = self.settings.clock, self.settings.ids
         self.codec: StateCodec[StateT] = StateCodec(state)
-        self.window = window
-        self.lease_seconds = lease_seconds
-        self.wait_seconds = wait_seconds
-        self.remember_seconds = remember_seconds
-        self.clock: Clock = clock or SystemClock()
-        self.ids: Ids = ids or Uuid7()
+        self.store: Store = store if isinstance(store, Store) else open_store(store)
         self.lines = Lines()
+        self.leases = Leases(self.store, tenant, self.settings)
+        self.outbox = Outbox(self.store, tenant, options.get("senders", ()), self.clock, self.ids)
         self._owns_store = self.store is not store
 
     def __repr__(self) -> str:
@@ -121,12 +115,85 @@ class Bridge(Generic[StateT]):
         return self
 
     async def __aexit__(self, *exc: object) -> None:
-        if self._owns_store:
-            await self.store.aclose()
+        with anyio.CancelScope(shield=True):
+            await self.leases.aclose()
+            await self.outbox.aclose()
+            if self._owns_store:
+                await self.store.aclose()
 
     def turn(self, inbound: Inbound, /) -> Turn[StateT]:
         """The turn of a message: ``async with bridge.turn(inbound) as turn``. See `Turn`."""
         return Turn(self, inbound)
+
+    async def answer(self, inbound: Inbound, agent: Agent, /) -> Turn[StateT]:
+        """One whole turn: enter it, let `agent` think where it is open, leave it.
+
+        `agent` is an async function that takes the turn and gives the reply's text, or `None` where
+        it has called `Turn.reply` itself or has nothing to say. Raises what entering and leaving a
+        turn raise, `Overdue` if the agent takes longer than `longest_turn_seconds`, and whatever
+        the agent raises.
+        """
+        return await self.think(self.turn(inbound), agent)
+
+    async def think(self, turn: Turn[StateT], agent: Agent, /) -> Turn[StateT]:
+        """As `answer`, for a turn that was not entered yet."""
+        async with turn:
+            if turn.open:
+                text = None
+                with anyio.move_on_after(self.settings.longest_turn_seconds) as scope:
+                    text = await agent(turn)
+                if scope.cancelled_caught:
+                    raise Overdue("the agent took too long; the message waits to be taken up again")
+                if text:
+                    turn.reply(text)
+        return turn
+
+    async def run(self, agent: Agent | None = None, /, *, sweep_seconds: float = 1.0) -> None:
+        """Take up turns whose worker died, and send what is due, until cancelled.
+
+        Run it beside your service, in each of its processes: ``group.start_soon(bridge.run,
+        agent)``. Without `agent` turns are left to the providers' retries. A store that cannot be
+        reached is tried again.
+        """
+        async with anyio.create_task_group() as group:
+            if agent is not None:
+                group.start_soon(sweep, lambda: self.recover(agent), sweep_seconds)
+            group.start_soon(sweep, self.dispatch, sweep_seconds)
+
+    async def recover(self, agent: Agent, /) -> int:
+        """Take up the turns that nobody works on, once; how many there were. Scans no keys.
+
+        Those are turns whose worker died or gave them back. One that keeps failing is tried ever
+        less often, and given up after a day: it ends without a reply, and the log says so
+        (`turn.given_up`).
+        """
+        return await recover(self, agent)
+
+    async def dispatch(self) -> int:
+        """Send the deliveries whose time has come, once; how many were looked at."""
+        return await self.outbox.dispatch()
+
+    async def receive(self, receipt: Receipt, /) -> Delivery | None:
+        """Note what a provider says of a message that we sent; the delivery as it is then.
+
+        Receipts may come twice, late, in any order, and before the send has returned: a better word
+        is never taken back. `None` where the message is (not yet) known to be ours. The receipt
+        must name its recipient, as those of all our adapters do.
+        """
+        return await self.outbox.record(checked(receipt))
+
+    async def deliveries(
+        self, what: Literal["pending", "dead"] = "dead", /, *, limit: int = 100
+    ) -> Sequence[Found]:
+        """What has not left yet (``pending``), or failed or is unknown (``dead``), oldest first."""
+        return await self.store.scan(Scan(self.tenant, self.clock.now(), what, limit))
+
+    async def replay(self, dead: Found, /) -> Delivery | None:
+        """Send a dead delivery again, in the next sweep; the gate is asked anew.
+
+        What is ``unknown`` may have arrived: then it arrives twice. `None` where it is not there.
+        """
+        return await self.outbox.replay(dead)
 
     async def context(
         self,
@@ -144,7 +211,7 @@ class Bridge(Generic[StateT]):
         store that has one. `Context.contact` is `None` for somebody never seen.
         """
         where = Address.parse(address) if isinstance(address, str) else address
-        size = self.window if window is None else window
+        size = self.settings.window if window is None else window
         if size < 0:
             raise UsageError("window is the number of entries, or 0 for the whole conversation")
         return await self.store.read(Query(self.tenant, where, assurance, size, fresh))

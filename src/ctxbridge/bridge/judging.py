@@ -24,10 +24,12 @@ from ctxbridge.model import (
 from ctxbridge.model.decision import ConsentWord
 from ctxbridge.ports import Guard
 from ctxbridge.rules.consent import may_send
+from ctxbridge.rules.gate import CONFIRMS
 from ctxbridge.rules.text import clean
 from ctxbridge.wire.keys import text_digest
 
 HELP = "consent.help"
+MOST_REFERENCES = 20
 
 
 def allowed_to(context: Context | None, channel: str) -> bool:
@@ -152,6 +154,32 @@ class Inquiry:
             self.labels,
             inbound.flags,
             inbound.references,
+            inbound.revises,
+        )
+
+    async def judge_joined(
+        self, message: Message, turn: bytes, context: Context, now: int
+    ) -> Message:
+        """Another message that this turn answers too, as it is to be stored with it."""
+        decision, parts, labels, blocked = message.decision, message.parts, message.labels, False
+        if self._inbound:
+            check = TextCheck(
+                "inbound", message.text, message.channel, message.assurance, now, message.flags,
+                context.contact, context,
+            )  # fmt: skip
+            judged = await judge(self._inbound, check, self._digest)
+            decision = join(decision, judged.decision) if decision else judged.decision
+            blocked, labels = judged.blocked, (*labels, *judged.labels)
+            if judged.modified:
+                parts = (Text(clean(judged.text)), *(p for p in parts if type(p) is not Text))
+        modified = decision is not None and decision.enforced == "modify"
+        return replace(
+            message,
+            turn=turn,
+            parts=parts,
+            disposition="quarantined" if blocked else "modified" if modified else "accepted",
+            packed_decision=decision.pack() if decision else b"",
+            labels=tuple(dict.fromkeys(labels)),
         )
 
     async def judge_replies(
@@ -200,20 +228,38 @@ class Inquiry:
         disposition: Disposition = (
             "withheld" if judged.blocked else "modified" if judged.modified else "accepted"
         )
+        inbound = self.inbound
         return Message(
             turn,
             author,
-            self.inbound.channel,
+            inbound.channel,
             () if judged.blocked else (Text(clean(judged.text)),),
             now,
             disposition,
-            self.inbound.sender,
-            self.inbound.endpoint,
-            thread=self.inbound.thread,
+            inbound.sender,
+            inbound.endpoint,
+            thread=inbound.thread,
+            subject=_answering(inbound.subject),
             packed_decision=judged.decision.pack(),
             labels=judged.labels,
+            flags=(CONFIRMS,) if author == "system" and self.confirms else (),
+            references=_thread_of(inbound),
         )
 
     def _check(self, stage: Stage, text: str, now: int) -> TextCheck:
         inbound = self.inbound
         return TextCheck(stage, text, inbound.channel, inbound.assurance, now, inbound.flags)
+
+
+def _answering(subject: str) -> str:
+    """The subject of an answer (RFC 5322, 3.6.5): with one ``Re:`` before it."""
+    if not subject or subject[:3].lower() == "re:":
+        return subject
+    return f"Re: {subject}"
+
+
+def _thread_of(inbound: Inbound) -> tuple[str, ...]:
+    """The ids that an answer refers to, nearest first: mail has no other thread."""
+    if inbound.channel != "email":
+        return ()
+    return (inbound.message_id, *inbound.references)[:MOST_REFERENCES]

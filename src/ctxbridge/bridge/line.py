@@ -1,5 +1,7 @@
 """Who waits in this process for a conversation, in the order in which they came."""
 
+from collections.abc import Awaitable, Callable
+
 import anyio
 
 
@@ -15,7 +17,7 @@ class Lines:
     """A line for each contact. Only the first of it looks whether the lease is free.
 
     The store decides; this only spares those behind from asking, and wakes the next at once when a
-    turn of this process ends. Other processes are noticed by looking.
+    turn of this process ends. Of other processes' turns the store tells.
     """
 
     def __init__(self) -> None:
@@ -41,11 +43,29 @@ class Lines:
         if line := self._lines.get(contact):
             line[0].called.set()
 
-    async def wait(self, ticket: Ticket, seconds: float) -> None:
-        """Wait to be called; the first of the line at most `seconds`."""
-        if self._lines[ticket.contact][0] is ticket:
-            with anyio.move_on_after(seconds):
-                await ticket.called.wait()
-        else:
+    async def wait(self, ticket: Ticket, look: Callable[[], Awaitable[None]]) -> None:
+        """Wait to be called; the first of the line no longer than `look` takes."""
+        if self._lines[ticket.contact][0] is not ticket:
             await ticket.called.wait()
+        elif not ticket.called.is_set():
+            await _either(ticket.called, look)
         ticket.called = anyio.Event()
+
+
+async def _either(called: anyio.Event, look: Callable[[], Awaitable[None]]) -> None:
+    """Wait until called, or until `look` has returned; what it raises is raised."""
+    failed: list[Exception] = []
+
+    async def looking() -> None:
+        try:
+            await look()
+        except Exception as error:  # noqa: BLE001 - a task group would wrap it in a group
+            failed.append(error)
+        group.cancel_scope.cancel()
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(looking)
+        await called.wait()
+        group.cancel_scope.cancel()
+    if failed:
+        raise failed[0]

@@ -1,6 +1,7 @@
 """The life of a turn: judge, open, think, judge, commit."""
 
 import time
+from collections.abc import AsyncIterable
 from contextlib import suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -8,37 +9,28 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 import anyio
 from msgspec.structs import replace
 
+from ctxbridge.bridge.finishing import Prepared, Reply, commit, give_back
+from ctxbridge.bridge.joining import as_edited, gather
 from ctxbridge.bridge.judging import Inquiry, allowed_to
+from ctxbridge.bridge.leases import Lease
 from ctxbridge.bridge.opening import open_turn
-from ctxbridge.errors import Busy, Fenced, TooLarge, UsageError
+from ctxbridge.bridge.streaming import Stream
+from ctxbridge.bridge.telling import attributes_of
+from ctxbridge.errors import Fenced, TooLarge, UsageError
 from ctxbridge.model import (
-    Change,
-    Committed,
     Context,
-    Entry,
+    Delivery,
     Event,
     Floor,
     Inbound,
     Message,
     Opened,
-    Query,
-    Refused,
 )
 from ctxbridge.model.head import NO_TRACE
 from ctxbridge.rules.access import sees_state
 from ctxbridge.rules.text import clean
-from ctxbridge.telemetry import (
-    ASSURANCE,
-    DECISION_ACTION,
-    DECISION_CODE,
-    DECISION_ENFORCED,
-    DISPOSITION,
-    REPLIES,
-    TURN_SEQ,
-    TURN_STATUS,
-    TurnSpan,
-)
-from ctxbridge.wire.checked import checked_inbound
+from ctxbridge.telemetry import TurnSpan
+from ctxbridge.wire.checked import checked, checked_inbound
 
 if TYPE_CHECKING:
     from ctxbridge.bridge.bridge import Bridge
@@ -46,42 +38,50 @@ if TYPE_CHECKING:
 StateT = TypeVar("StateT")
 
 MAX_REPLY_CHARACTERS = 64 * 1024
-_GATE_TRIES = 8
+_NOT_OPEN = "the turn is not open, so nothing can be replied: see turn.open"
 
 
 class Turn(Generic[StateT]):
     """One exchange: a message, and everything produced for it. Used as ``async with``.
 
     Entering stores the message, takes the conversation's lease and reads its context, in one step.
-    Leaving judges the replies and commits them with the state, in one step. An exception inside
-    gives the lease back and loses nothing: the message stays, and the provider's retry takes it up
-    again.
+    Messages that wait at that moment may become part of the turn (see `Overlap`). While the block
+    runs, the lease is renewed. Leaving judges the replies and commits them with the state, in one
+    step, and sends them where the bridge has a sender for their channel.
+
+    An exception inside gives the lease back and loses nothing: the message stays, and the
+    provider's retry or `Bridge.recover` takes it up again.
 
     Entering raises `Malformed` for a message that cannot be stored, `Busy` if another turn does not
-    end within the bridge's `wait_seconds` (the message is stored), `IdempotencyMismatch` for a
-    known id with another body, and `StoreError`. Leaving raises `Fenced` if a later worker has
-    taken the turn over (nothing was stored), `TooLarge` or `UsageError` for a state that cannot be
-    stored, and
-    `StoreError`.
+    end within the bridge's `wait_seconds` (the message is stored) or the channel rejects what
+    overlaps (it is not), `BacklogFull`, `IdempotencyMismatch` for a known id with another body, and
+    `StoreError`. Leaving raises `Fenced` if a later worker has taken the turn over (nothing was
+    stored), `TooLarge` or `UsageError` for a state that cannot be stored, and `StoreError`.
     """
 
-    def __init__(self, bridge: "Bridge[StateT]", inbound: Inbound) -> None:
+    def __init__(self, bridge: "Bridge[StateT]", inbound: Inbound, resumes: int = 0) -> None:
         self._bridge = bridge
         self._inbound = inbound
-        self._inquiry = Inquiry(bridge.guards, bridge.tenant, inbound)
-        self._entered = self._left = False
+        self._resumes = resumes
+        self._inquiry = Inquiry(bridge.settings.guards, bridge.tenant, inbound)
+        self._entered = self._left = self._deleted = False
         self._opened: Opened | None = None
         self._context: Context | None = None
         self._own: Message | None = None
+        self._joined: tuple[tuple[int, Message], ...] = ()
+        self._joined_turns: tuple[bytes, ...] = ()
+        self._status = ""
         self._answer: tuple[Message, ...] = ()
-        self._replies: list[str] = []
+        self._deliveries: tuple[Delivery, ...] = ()
+        self._replies: list[Reply] = []
+        self._notes: list[Event] = []
         self._state: StateT | None = None
         self._state_before = b""
+        self._lease: Lease | None = None
         self._span: TurnSpan | None = None
 
     def __repr__(self) -> str:
-        status = self._opened.status if self._opened else "not entered"
-        return f"<Turn {status} replies={len(self._replies)}>"
+        return f"<Turn {self._status or 'not entered'} replies={len(self._replies)}>"
 
     @property
     def id(self) -> str:
@@ -90,8 +90,14 @@ class Turn(Generic[StateT]):
 
     @property
     def status(self) -> str:
-        """``new``: this worker holds it. ``duplicate``: it was answered before."""
-        return self._require().status
+        """How the message stands.
+
+        ``new``: this worker holds the turn. ``duplicate``: it was answered before. ``merged``: the
+        turn of another message answered it. ``noted``: an edit or a deletion, stored. After the
+        block also ``superseded``: a later message has taken the turn, and nothing was stored.
+        """
+        self._require()
+        return self._status
 
     @property
     def inbound(self) -> Inbound:
@@ -99,8 +105,13 @@ class Turn(Generic[StateT]):
         return self._inquiry.inbound
 
     @property
+    def messages(self) -> tuple[Message, ...]:
+        """All messages that this turn answers, oldest first: its own, and those that joined it."""
+        return tuple(message for _, message in self._answered())
+
+    @property
     def context(self) -> Context:
-        """The conversation as the writer of this message may see it, the message being the last."""
+        """The conversation as the writer of this message may see it; it ends with `messages`."""
         self._require()
         assert self._context is not None
         return self._context
@@ -108,19 +119,43 @@ class Turn(Generic[StateT]):
     @property
     def open(self) -> bool:
         """Whether an agent should think: not answered before, not blocked, and it has the floor."""
-        opened = self._require()
-        if self._left or opened.status != "new" or self._inquiry.blocked:
+        self._require()
+        if self._left or self._status != "new" or self._inquiry.blocked or self._deleted:
             return False
         return self.context.floor is Floor.AGENT and allowed_to(self.context, self._inbound.channel)
 
     @property
-    def answer(self) -> tuple[Message, ...]:
-        """What the customer is to get, once the block has been left; of a duplicate, at once.
+    def superseded(self) -> anyio.Event:
+        """Set when this worker has lost the turn, so that the agent can stop thinking.
 
-        A duplicate gives the stored answer, as far as it may still be sent: nothing after a STOP,
-        and nothing to somebody of whom we are less sure than of who asked first.
+        Where a channel's overlap is ``supersede`` that is within milliseconds, else when the lease
+        would have been renewed. What is committed all the same is refused.
         """
+        self._require()
+        if self._lease is None:
+            raise UsageError("this turn is held by nobody: see turn.status")
+        return self._lease.lost
+
+    @property
+    def answer(self) -> tuple[Message, ...]:
+        """What you are to send, once the block has been left; of a duplicate, at once.
+
+        Nothing, where the bridge has a sender for the channel. A duplicate gives the stored answer,
+        as far as it may still be sent: nothing after a STOP, and nothing to somebody of whom we are
+        less sure than of who asked first.
+        """
+        sends_itself = self._bridge.outbox.sender_on(self._inbound.channel) is not None
+        return () if sends_itself else self._answer
+
+    @property
+    def said(self) -> tuple[Message, ...]:
+        """What this turn says to the customer, whoever sends it; of a duplicate, what it said."""
         return self._answer
+
+    @property
+    def deliveries(self) -> tuple[Delivery, ...]:
+        """What became of the replies that the bridge has sent itself, once the block was left."""
+        return self._deliveries
 
     @property
     def state(self) -> StateT:
@@ -147,19 +182,48 @@ class Turn(Generic[StateT]):
         May be called several times. Raises `UsageError` when the turn is not open or the text is
         empty, `TooLarge` beyond 65,536 characters.
         """
+        self._say(text)
+
+    async def stream(self, chunks: AsyncIterable[str]) -> str:
+        """Say the text that comes in `chunks`, as one reply, and give it whole.
+
+        A channel that shows texts while they are written gets what the guards have let through so
+        far, but for its last words; others get the reply when the block is left. Stops where the
+        turn is lost or its text blocked. Raises as `reply` does, and whatever `chunks` raises: then
+        what was shown is withdrawn.
+        """
         if not self.open:
-            raise UsageError("the turn is not open, so nothing can be replied: see turn.open")
+            raise UsageError(_NOT_OPEN)
+        stream = Stream(self._bridge, self._inquiry, self.context, self.superseded)
+        text = await stream.collect(chunks, self._require().turn)
+        self._say(text, stream.delivery)
+        return text
+
+    def note(self, event: Event) -> None:
+        """Store an event with the turn: what your own tools did and a later reader must know."""
+        if self._left or self._status != "new":
+            raise UsageError("the turn is not held: what is noted now would not be saved")
+        self._notes.append(checked(event))
+
+    def _say(self, text: str, delivery: bytes = b"") -> None:
+        if not self.open:
+            raise UsageError(_NOT_OPEN)
         given: Any = text
         if not given or not isinstance(given, str):
             raise UsageError("a reply is a text that is not empty")
         if len(text) > MAX_REPLY_CHARACTERS:
             raise TooLarge("a reply", len(text), MAX_REPLY_CHARACTERS)
-        self._replies.append(clean(text))
+        self._replies.append(Reply(clean(text), delivery))
 
     def _require(self) -> Opened:
         if self._opened is None:
             raise UsageError("the turn was not entered: `async with bridge.turn(inbound) as turn`")
         return self._opened
+
+    def _answered(self) -> list[tuple[int, Message]]:
+        if self._own is None:
+            return list(self._joined)
+        return sorted([*self._joined, (self._require().seq, self._own)], key=lambda one: one[0])
 
     # --- entering -------------------------------------------------------------------------------
 
@@ -172,12 +236,13 @@ class Turn(Generic[StateT]):
             inbound, content = checked_inbound(self._inbound)
             self._inbound = self._inquiry.inbound = inbound
             await self._inquiry.judge_early(self._bridge.clock.now())
-            self._opened = await open_turn(self._bridge, self._inquiry, content)
+            opened = await open_turn(self._bridge, self._inquiry, content, self._resumes)
+            self._opened, self._status = opened, opened.status
         except BaseException as error:
             TurnSpan(self._inbound.channel, b"", NO_TRACE, started).end(type(error))
             raise
         try:
-            await self._begin(self._opened, started)
+            await self._begin(opened, started)
         except BaseException as error:
             await self._give_back(type(error))
             raise
@@ -186,21 +251,50 @@ class Turn(Generic[StateT]):
     async def _begin(self, opened: Opened, started: int) -> None:
         context = self._context = opened.context
         self._span = TurnSpan(self._inbound.channel, context.conversation, context.trace, started)
-        if opened.status == "duplicate":
+        if opened.status != "new":
             self._answer = self._still_sendable(opened.answer)
             self._describe()
             return
-        own = next((e for s, e in context.window.numbered() if s == opened.seq), None)
-        accepted_at = own.accepted_at if isinstance(own, Message) else self._bridge.clock.now()
-        await self._inquiry.judge_inbound(context, self._bridge.clock.now())
-        self._own = self._inquiry.message(opened.turn, accepted_at, self._inquiry.disposition)
-        self._context = self._with_own(context)
+        self._hold(opened)
+        self._settle_edits(opened, context)
+        now = self._bridge.clock.now()
+        await self._inquiry.judge_inbound(context, now)
+        self._own = self._inquiry.message(
+            opened.turn, self._accepted_at(), self._inquiry.disposition
+        )
+        if context.waiting and self.open:
+            context, joined = await gather(self._bridge, opened, self._inbound)
+            self._joined_turns = tuple(message.turn for _, message in joined)
+            self._joined = tuple([
+                (place, await self._inquiry.judge_joined(message, opened.turn, context, now))
+                for place, message in joined
+            ])  # fmt: skip
+        # Now a model may see them.
+        window = context.window.ending_with(self._answered())
+        self._context = replace(context, window=window)
 
-    def _with_own(self, context: Context) -> Context:
-        """The context with this turn's message as judged, at its end: now a model may see it."""
-        assert self._own is not None
-        window = context.window.ending_with(self._require().seq, self._own)
-        return replace(context, window=window)
+    def _hold(self, opened: Opened) -> None:
+        assert opened.context.contact is not None
+        settings = self._bridge.settings
+        self._lease = Lease(
+            opened.context.contact.id, opened.turn, opened.fence, self._inbound.sender
+        )
+        watched = any(overlap.mode == "supersede" for overlap in settings.overlaps.values())
+        self._bridge.leases.hold(self._lease, watched=watched)
+
+    def _settle_edits(self, opened: Opened, context: Context) -> None:
+        """An edit or a deletion may have come before its original, or while that waited."""
+        mine = self._inquiry.message(opened.turn, 0, "pending")
+        edited = as_edited(self._inquiry.inbound, mine, context)
+        self._deleted = edited is None
+        self._inquiry.inbound = edited or replace(self._inquiry.inbound, parts=())
+
+    def _accepted_at(self) -> int:
+        opened = self._require()
+        window = opened.context.window
+        # Only this entry is decoded: others may be damaged, and the turn is to be given back then.
+        own = window[window.seqs.index(opened.seq)] if opened.seq in window.seqs else None
+        return own.accepted_at if isinstance(own, Message) else self._bridge.clock.now()
 
     # --- leaving --------------------------------------------------------------------------------
 
@@ -211,7 +305,7 @@ class Turn(Generic[StateT]):
         trace: TracebackType | None,
     ) -> None:
         self._left = True
-        if self._require().status != "new":
+        if self._status != "new":
             self._end_span(kind)
         elif kind is not None:
             await self._give_back(kind)
@@ -219,15 +313,18 @@ class Turn(Generic[StateT]):
             await self._finish()
 
     async def _give_back(self, kind: type[BaseException]) -> None:
-        """Free the lease. Should that fail too, it runs out by itself, and nothing is lost."""
         opened = self._require()
+        self._let_go()
         if opened.status == "new":
-            change = replace(self._change(opened.context), finished=False)
             # The error inside the block is the one to tell, whatever becomes of this.
             with anyio.CancelScope(shield=True), anyio.move_on_after(5.0), suppress(Exception):
-                await self._bridge.store.commit(change)
+                await give_back(self._bridge, opened, self._accepted_at())
             self._call_next()
         self._end_span(kind)
+
+    def _let_go(self) -> None:
+        if self._lease is not None:
+            self._bridge.leases.drop(self._lease)
 
     def _call_next(self) -> None:
         contact = self._require().context.contact
@@ -236,70 +333,46 @@ class Turn(Generic[StateT]):
 
     async def _finish(self) -> None:
         try:
-            await self._commit(self._changed_state())
+            finished = await commit(
+                self._bridge, self._inquiry, self._require(), self.context, self._prepared()
+            )
         except Fenced as error:
+            self._let_go()
             self._end_span(type(error))
             raise
         except BaseException as error:
             await self._give_back(type(error))
             raise
+        self._let_go()
         self._call_next()
-        self._describe()
-        self._end_span(None)
+        if finished.superseded:
+            self._status = "superseded"
+        self._answer = _sendable(finished.messages)
+        try:
+            if finished.change is not None and finished.change.deliveries:
+                self._deliveries = await self._bridge.outbox.send_claimed(
+                    finished.change, finished.since
+                )
+        finally:
+            self._describe()
+            self._end_span(None)
+
+    def _prepared(self) -> Prepared:
+        opened, state, notes = self._require(), self._changed_state(), self._notes
+        assert self._own is not None
+        if state is not None and not sees_state(self.context, self._inbound.sender):
+            now = self._bridge.clock.now()
+            notes, state = [*notes, Event("state.not_saved", now, opened.turn)], None
+        return Prepared(
+            (opened.seq, self._own), self._joined, self._joined_turns, tuple(self._replies),
+            tuple(notes), state, self._span.handle if self._span else b"",
+        )  # fmt: skip
 
     def _changed_state(self) -> bytes | None:
         if self._state is None:
             return None
         after = self._bridge.codec.encode(self._state)
         return None if after == self._state_before else after
-
-    async def _commit(self, state: bytes | None) -> None:
-        """Judge and commit; again where a STOP came while the agent thought."""
-        context, opened = self.context, self._require()
-        assert self._own is not None
-        saved = state if sees_state(context, self._inbound.sender) else None
-        for _ in range(_GATE_TRIES):
-            now = self._bridge.clock.now()
-            messages = await self._inquiry.judge_replies(opened.turn, self._replies, context, now)
-            notes: tuple[Entry, ...] = ()
-            if state is not saved:
-                notes = (Event("state.not_saved", now, opened.turn),)
-            change = replace(
-                self._change(context),
-                append=(*messages, *notes),
-                state=saved,
-                amend=((opened.seq, self._own),),
-            )
-            # What has been sent to the store is settled before a cancellation is heard.
-            with anyio.CancelScope(shield=True):
-                outcome = await self._bridge.store.commit(change)
-            if isinstance(outcome, Committed):
-                self._answer = _sendable(messages)
-                return
-            context = await self._after(outcome)
-        raise Busy("the conversation kept changing while it was committed; nothing was stored")
-
-    async def _after(self, refused: Refused) -> Context:
-        """The context after the gate was closed on what the agent had prepared."""
-        if refused.reason != "gated":
-            raise Fenced("a later worker has taken this turn over; nothing of this one was stored")
-        bridge, inbound = self._bridge, self._inbound
-        query = Query(bridge.tenant, inbound.sender, inbound.assurance, bridge.window)
-        return self._with_own(await bridge.store.read(query))
-
-    def _change(self, context: Context) -> Change:
-        opened, bridge = self._require(), self._bridge
-        assert opened.context.contact is not None
-        return Change(
-            bridge.tenant,
-            opened.context.contact.id,
-            opened.turn,
-            bridge.clock.now(),
-            opened.fence,
-            context.gate_epoch,
-            trace=self._span.handle if self._span else b"",
-            remember_seconds=max(bridge.remember_seconds, self._inbound.horizon_seconds),
-        )
 
     def _still_sendable(self, answer: tuple[Message, ...]) -> tuple[Message, ...]:
         """Of a stored answer what may leave now: after a STOP, only what confirms this message."""
@@ -310,23 +383,11 @@ class Turn(Generic[StateT]):
     # --- telling --------------------------------------------------------------------------------
 
     def _describe(self) -> None:
-        opened, decision = self._require(), self._inquiry.decision
-        if self._span is None:
-            return
-        attributes: dict[str, str | int] = {
-            TURN_STATUS: opened.status,
-            TURN_SEQ: opened.seq,
-            ASSURANCE: int(self._inbound.assurance),
-            REPLIES: len(self._answer),
-        }
-        if decision is not None and opened.status == "new":
-            attributes |= {
-                DISPOSITION: self._inquiry.disposition,
-                DECISION_ACTION: decision.action,
-                DECISION_ENFORCED: decision.enforced,
-                DECISION_CODE: decision.code,
-            }
-        self._span.describe(attributes)
+        if self._span is not None:
+            opened, assurance = self._require(), self._inbound.assurance
+            self._span.describe(
+                attributes_of(opened, self._status, assurance, self._inquiry, len(self._answer))
+            )
 
     def _end_span(self, kind: type[BaseException] | None) -> None:
         span, self._span = self._span, None

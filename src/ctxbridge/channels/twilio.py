@@ -74,6 +74,7 @@ STATUSES: dict[str, ReceiptStatus] = {
 _INCOMING = ("", "received", "receiving")
 _OPT_OUT = {"STOP": "opt_out.stop", "START": "opt_out.start", "HELP": "opt_out.help"}
 _SHORT_CODE = re.compile(r"[0-9]{3,8}")
+_KEY = re.compile(rb"[0-9a-f]{32}")
 _SID = re.compile(r"[!-~]{1,64}")
 _MEDIA_TYPE = re.compile(r"[a-z0-9!#$&^_.+-]{1,80}/[a-z0-9!#$&^_.+-]{1,80}")
 _MEDIA_URL = re.compile(r"https?://[!-~]{1,2000}")
@@ -154,7 +155,7 @@ class Twilio:
             return malformed("From or To is missing or too long")
         status = (fields.get("MessageStatus") or fields.get("SmsStatus", "")).lower()
         if status not in _INCOMING:
-            return Parsed(events=(_receipt(sid, status, fields),))
+            return Parsed(events=(_receipt(sid, status, fields, _delivery_of(request)),))
         return _message(sid, fields, sure=verification.status == "verified")
 
     def reply(self, outcome: Parsed, answer: Sequence[Message] = (), /) -> HttpReply:
@@ -306,7 +307,13 @@ def _message(sid: str, fields: dict[str, str], *, sure: bool) -> Parsed:
     return Parsed(events=(message,), errors=errors)
 
 
-def _receipt(sid: str, status: str, fields: dict[str, str]) -> Receipt:
+def _delivery_of(request: RawRequest) -> str:
+    """Our own id of the message, where its status callback was given one (`TwilioSender`)."""
+    given = dict(_query(request) or ()).get(b"delivery", b"")
+    return given.decode() if _KEY.fullmatch(given) else ""
+
+
+def _receipt(sid: str, status: str, fields: dict[str, str], delivery: str) -> Receipt:
     """From is ours here. RawDlrDoneDate is not read: it is a carrier's time without a zone."""
     ours = _address(fields["From"], fields.get("FromCountry", ""))
     recipient = _address(fields["To"], fields.get("ToCountry", ""))
@@ -319,6 +326,7 @@ def _receipt(sid: str, status: str, fields: dict[str, str]) -> Receipt:
         provider_status=status[:64],
         error_code=fields.get("ErrorCode", "")[:64],
         provider=Twilio.name,
+        delivery=delivery,
     )
 
 

@@ -1,0 +1,151 @@
+"""How a turn ends: its replies are judged, and all of it is committed or nothing."""
+
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+import anyio
+from msgspec import Struct
+from msgspec.structs import replace
+
+from ctxbridge.bridge.judging import Inquiry
+from ctxbridge.bridge.settings import LONGEST_HORIZON_SECONDS
+from ctxbridge.errors import Busy, Fenced
+from ctxbridge.model import (
+    Change,
+    Committed,
+    Context,
+    Delivery,
+    Event,
+    Message,
+    Opened,
+    Query,
+    Refused,
+)
+
+if TYPE_CHECKING:
+    from ctxbridge.bridge.bridge import Bridge
+
+_GATE_TRIES = 8
+_FIRST_RETRY_SECONDS, _LONGEST_RETRY_SECONDS = 1.0, 600.0
+
+
+class Reply(Struct, frozen=True):
+    """A text to say, and the id of its delivery where that is known already."""
+
+    text: str
+    delivery: bytes = b""
+
+
+class Prepared(Struct, frozen=True):
+    """What a turn has come to, before it is judged: all that its commit is made of."""
+
+    own: tuple[int, Message]
+    joined: tuple[tuple[int, Message], ...] = ()
+    joined_turns: tuple[bytes, ...] = ()
+    replies: tuple[Reply, ...] = ()
+    notes: tuple[Event, ...] = ()
+    state: bytes | None = None
+    trace: bytes = b""
+
+
+class Finished(Struct, frozen=True):
+    """What was stored, and when its claims began (monotonic). ``superseded``: nothing was."""
+
+    messages: tuple[Message, ...] = ()
+    change: Change | None = None
+    since: float = 0.0
+    superseded: bool = False
+
+
+def change_of(bridge: "Bridge[Any]", opened: Opened, context: Context) -> Change:
+    """The change that ends the turn, with nothing in it yet."""
+    assert opened.context.contact is not None
+    return Change(
+        bridge.tenant, opened.context.contact.id, opened.turn, bridge.clock.now(), opened.fence,
+        context.gate_epoch,
+    )  # fmt: skip
+
+
+async def commit(
+    bridge: "Bridge[Any]", inquiry: Inquiry, opened: Opened, context: Context, prepared: Prepared
+) -> Finished:
+    """Judge and commit; again where a STOP came while the agent thought.
+
+    Raises `Fenced` if a later worker has the turn, `Busy` if the gate keeps moving, `StoreError`.
+    """
+    for _ in range(_GATE_TRIES):
+        now = bridge.clock.now()
+        texts = [reply.text for reply in prepared.replies]
+        messages = await inquiry.judge_replies(opened.turn, texts, context, now)
+        change = _whole(bridge, inquiry, change_of(bridge, opened, context), prepared, messages)
+        since = monotonic()
+        # What has been sent to the store is settled before a cancellation is heard.
+        with anyio.CancelScope(shield=True):
+            outcome = await bridge.store.commit(change)
+        if isinstance(outcome, Committed):
+            return Finished(messages, change, since)
+        if outcome.reason == "superseded":
+            return Finished(superseded=True)
+        context = await _after(bridge, inquiry, context, outcome)
+    raise Busy("the conversation kept changing while it was committed; nothing was stored")
+
+
+async def _after(
+    bridge: "Bridge[Any]", inquiry: Inquiry, context: Context, refused: Refused
+) -> Context:
+    """The context after the gate was closed on what the agent had prepared."""
+    if refused.reason != "gated":
+        raise Fenced("a later worker has taken this turn over; nothing of this one was stored")
+    inbound = inquiry.inbound
+    query = Query(bridge.tenant, inbound.sender, inbound.assurance, bridge.settings.window)
+    now = await bridge.store.read(query)
+    return replace(now, window=context.window)
+
+
+def _whole(
+    bridge: "Bridge[Any]",
+    inquiry: Inquiry,
+    change: Change,
+    prepared: Prepared,
+    messages: tuple[Message, ...],
+) -> Change:
+    """The change with all that the turn has prepared."""
+    inbound, settings = inquiry.inbound, bridge.settings
+    least = LONGEST_HORIZON_SECONDS if prepared.joined else settings.remember_seconds
+    deliveries = _deliveries(bridge, messages, prepared.replies)
+    return replace(
+        change,
+        append=(*messages, *prepared.notes),
+        state=prepared.state,
+        amend=(prepared.own, *prepared.joined),
+        joined=prepared.joined_turns,
+        deliveries=deliveries,
+        hold_seconds=bridge.outbox.hold_seconds(inbound.channel, len(deliveries)),
+        trace=prepared.trace,
+        remember_seconds=max(least, settings.remember_seconds, inbound.horizon_seconds),
+    )
+
+
+def _deliveries(
+    bridge: "Bridge[Any]", messages: tuple[Message, ...], replies: tuple[Reply, ...]
+) -> tuple[Delivery, ...]:
+    """A delivery for each message that may leave, claimed by this worker."""
+    ids = iter([reply.delivery for reply in replies])
+    found: list[Delivery] = []
+    for place, message in enumerate(messages, 1):
+        id = next(ids, b"") if message.author == "agent" else b""
+        delivery = bridge.outbox.delivery(message.channel, place, id) if message.visible else None
+        if delivery is not None:
+            found.append(delivery)
+    return tuple(found)
+
+
+async def give_back(bridge: "Bridge[Any]", opened: Opened, accepted_at: int) -> None:
+    """Free the lease, to be tried again the later the longer the message waits already.
+
+    Should that fail too, the lease runs out by itself, and nothing is lost.
+    """
+    change = change_of(bridge, opened, opened.context)
+    age = (change.now - accepted_at) / 1000
+    retry = min(max(age / 2, _FIRST_RETRY_SECONDS), _LONGEST_RETRY_SECONDS)
+    await bridge.store.commit(replace(change, finished=False, retry_seconds=retry))

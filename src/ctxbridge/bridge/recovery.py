@@ -1,0 +1,75 @@
+"""Turns whose worker is gone: taken up again by whoever sweeps first."""
+
+import logging
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any
+
+import anyio
+
+from ctxbridge.bridge.settings import LONGEST_HORIZON_SECONDS
+from ctxbridge.bridge.turn import Turn
+from ctxbridge.errors import Busy, CtxBridgeError
+from ctxbridge.model import Event, Found, Inbound, Message, Scan
+
+if TYPE_CHECKING:
+    from ctxbridge.bridge.bridge import Bridge
+
+Agent = Callable[[Any], Awaitable[str | None]]
+"""Takes an open `Turn`; gives the text of the reply, or `None`."""
+
+GIVEN_UP_AFTER_MILLISECONDS = 86_400_000
+GIVEN_UP = "turn.given_up"
+_AT_ONCE = 8
+
+logger = logging.getLogger("ctxbridge")
+
+
+async def recover(bridge: "Bridge[Any]", agent: Agent) -> int:
+    """Take up what is due, some conversations side by side; how many turns there were."""
+    found = await bridge.store.scan(Scan(bridge.tenant, bridge.clock.now()))
+    waiting = [one for one in found if one.message is not None and not one.id]
+    limiter = anyio.CapacityLimiter(_AT_ONCE)
+    async with anyio.create_task_group() as group:
+        for one in waiting:
+            group.start_soon(_take_up, bridge, agent, one, limiter)
+    return len(waiting)
+
+
+async def _take_up(
+    bridge: "Bridge[Any]", agent: Agent, found: Found, limiter: anyio.CapacityLimiter
+) -> None:
+    message = found.message
+    assert message is not None
+    async with limiter:
+        try:
+            inbound = inbound_of(message)
+            turn: Turn[Any] = Turn(bridge, inbound, found.place)
+            too_old = bridge.clock.now() - message.accepted_at > GIVEN_UP_AFTER_MILLISECONDS
+            if too_old:
+                await _give_up(bridge, turn)
+            else:
+                await bridge.think(turn, agent)
+        except Busy:
+            return  # somebody else was faster
+        except CtxBridgeError as error:
+            logger.warning("a turn could not be taken up: %s", type(error).__name__)
+        except Exception as error:  # noqa: BLE001 - an agent is foreign code
+            logger.error("an agent raised %s; its turn waits to be taken up", type(error).__name__)  # noqa: TRY400
+
+
+async def _give_up(bridge: "Bridge[Any]", turn: Turn[Any]) -> None:
+    async with turn:
+        if turn.status == "new":
+            logger.error("a message was given up after a day without an answer")
+            turn.note(Event(GIVEN_UP, bridge.clock.now()))
+
+
+def inbound_of(message: Message) -> Inbound:
+    """The message as it came, as far as it was kept: what was masked stays masked."""
+    assert message.endpoint is not None and message.address is not None  # noqa: PT018
+    return Inbound(
+        message.channel, message.endpoint, message.address, message.message_id, message.parts,
+        message.assurance, occurred_at=message.occurred_at, thread=message.thread,
+        subject=message.subject, references=message.references, flags=message.flags,
+        horizon_seconds=LONGEST_HORIZON_SECONDS,
+    )  # fmt: skip

@@ -1,0 +1,85 @@
+"""What a bridge can be told, with its limits."""
+
+from collections.abc import Mapping, Sequence
+from typing import TypedDict
+
+from msgspec import Struct
+
+from ctxbridge.bridge.clock import SystemClock, Uuid7
+from ctxbridge.bridge.overlap import Overlap, Overlaps, overlaps_of
+from ctxbridge.errors import ConfigurationError
+from ctxbridge.guards import automatic, opt_out, pii
+from ctxbridge.ports import Clock, Guard, Ids, Sender
+
+DAY_SECONDS = 86_400.0
+WEEK_SECONDS = 7 * DAY_SECONDS
+MOST_WAITING = 1_000
+LONGEST_HORIZON_SECONDS = 30 * DAY_SECONDS
+"""How long an answer is remembered where nobody knows how long its message may be repeated: it was
+taken up from the log, or joined the turn of another."""
+
+
+class Options(TypedDict, total=False):
+    """The options of a `Bridge`, which tells what they mean."""
+
+    guards: Sequence[Guard] | None
+    senders: Sequence[Sender]
+    overlap: Overlaps
+    window: int
+    backlog: int
+    lease_seconds: float
+    longest_turn_seconds: float
+    wait_seconds: float
+    remember_seconds: float
+    clock: Clock | None
+    ids: Ids | None
+
+
+class Settings(Struct, frozen=True, kw_only=True):
+    """The options, checked and with their defaults."""
+
+    guards: tuple[Guard, ...]
+    overlaps: Mapping[str, Overlap]
+    clock: Clock
+    ids: Ids
+    window: int = 20
+    backlog: int = 128
+    lease_seconds: float = 60.0
+    longest_turn_seconds: float = 600.0
+    wait_seconds: float = 30.0
+    remember_seconds: float = WEEK_SECONDS
+
+    def __post_init__(self) -> None:
+        if not (
+            self.window >= 1
+            and 1 <= self.backlog <= MOST_WAITING
+            and 0 < self.lease_seconds <= DAY_SECONDS
+            and 0 < self.longest_turn_seconds <= DAY_SECONDS
+            and 0 <= self.wait_seconds <= DAY_SECONDS
+            and WEEK_SECONDS <= self.remember_seconds <= 3_660 * DAY_SECONDS
+        ):
+            raise ConfigurationError(
+                "window must be positive, backlog from 1 to 1000, lease_seconds, "
+                "longest_turn_seconds and wait_seconds at most a day, and message ids are "
+                "remembered for seven days to ten years (remember_seconds=604800)"
+            )
+
+    def overlap_on(self, channel: str) -> Overlap:
+        """How messages of a channel overlap."""
+        return self.overlaps.get(channel) or self.overlaps[""]
+
+
+def settings_of(options: Options) -> Settings:
+    """The settings that the options give; raises `ConfigurationError`."""
+    numbers = {k: v for k, v in options.items() if k not in _NO_NUMBERS}
+    guards = options.get("guards")
+    return Settings(
+        guards=tuple((opt_out(), automatic(), pii()) if guards is None else guards),
+        overlaps=overlaps_of(options.get("overlap", "merge")),
+        clock=options.get("clock") or SystemClock(),
+        ids=options.get("ids") or Uuid7(),
+        **numbers,  # type: ignore[arg-type]
+    )
+
+
+_NO_NUMBERS = frozenset({"guards", "senders", "overlap", "clock", "ids"})

@@ -1,0 +1,114 @@
+"""A reply that is shown while it is being written, as far as the guards have let it through."""
+
+from collections.abc import AsyncIterable, AsyncIterator
+from typing import TYPE_CHECKING, Any
+
+import anyio
+from msgspec.structs import replace
+
+from ctxbridge.bridge.judging import Inquiry
+from ctxbridge.errors import TooLarge, UsageError
+from ctxbridge.model import Context, Delivery, Message, Outgoing, Text
+
+if TYPE_CHECKING:
+    from ctxbridge.bridge.bridge import Bridge
+
+HOLD_BACK_CHARACTERS = 128
+"""The end of a text is not shown before more has come: a guard may see there what it must mask."""
+
+_STEP_CHARACTERS = 32
+_MOST_CHARACTERS = 64 * 1024
+
+
+class Stream:
+    """One reply on its way. `delivery` is the id that it will leave under, empty where none will.
+
+    What is shown has been judged as far as it goes, by the guards that judge the whole reply when
+    the turn is committed.
+    """
+
+    def __init__(
+        self, bridge: "Bridge[Any]", inquiry: Inquiry, context: Context, lost: anyio.Event
+    ) -> None:
+        self._bridge = bridge
+        self._inquiry = inquiry
+        self._context = context
+        self._lost = lost
+        sender: Any = bridge.outbox.sender_on(inquiry.inbound.channel)
+        self._show = getattr(sender, "show", None)
+        self.delivery = bridge.ids.new() if sender is not None else b""
+        self._shown = ""
+
+    async def collect(self, chunks: AsyncIterable[str], turn: bytes) -> str:
+        """The whole text; meanwhile it is shown."""
+        source = aiter(chunks)
+        try:
+            text = await self._read(source, turn)
+        except BaseException:
+            with anyio.CancelScope(shield=True), anyio.move_on_after(1.0):
+                await self._withdraw(turn)
+            raise
+        finally:
+            await _close(source)
+        if self._lost.is_set():
+            await self._withdraw(turn)
+        return text
+
+    async def _read(self, source: AsyncIterator[str], turn: bytes) -> str:
+        text, judged_at = "", 0
+        async for chunk in source:
+            given: Any = chunk
+            if not isinstance(given, str):
+                raise UsageError("a stream is of texts")
+            text += given
+            if len(text) > _MOST_CHARACTERS:
+                raise TooLarge("a reply", len(text), _MOST_CHARACTERS)
+            if self._lost.is_set():
+                break
+            if self._show and len(text) - judged_at >= _STEP_CHARACTERS:
+                judged_at = len(text)
+                await self._show_of(text, turn)
+        return text
+
+    async def _show_of(self, text: str, turn: bytes) -> None:
+        now = self._bridge.clock.now()
+        message, *_ = await self._inquiry.judge_replies(turn, [text], self._context, now)
+        if message.author != "agent":
+            return
+        if not message.visible:
+            await self._withdraw(turn)
+            self._show = None
+            return
+        shown = message.text[: -HOLD_BACK_CHARACTERS or None]
+        if shown and shown != self._shown:
+            self._shown = shown
+            await self._put(message, shown)
+
+    async def _withdraw(self, turn: bytes) -> None:
+        """Take back what was shown."""
+        if not self._shown:
+            return
+        inbound = self._inquiry.inbound
+        self._shown = ""
+        await self._put(
+            Message(
+                turn, "agent", inbound.channel, (), 0, address=inbound.sender,
+                endpoint=inbound.endpoint,
+            ),
+            "",
+        )  # fmt: skip
+
+    async def _put(self, message: Message, text: str) -> None:
+        show, inbound = self._show, self._inquiry.inbound
+        if show is None:
+            return
+        shown = replace(message, parts=(Text(text),) if text else ())
+        await show(Outgoing(Delivery(self.delivery), shown, inbound.sender, inbound.endpoint))
+
+
+async def _close(source: AsyncIterator[str]) -> None:
+    """A generator that was not read to its end is closed here, not whenever it is collected."""
+    close = getattr(source, "aclose", None)
+    if close is not None:
+        with anyio.CancelScope(shield=True), anyio.move_on_after(1.0):
+            await close()

@@ -1,0 +1,35 @@
+"""What the span of a turn says of it: never a text, an address or a name."""
+
+from ctxbridge.bridge.judging import Inquiry
+from ctxbridge.model import Assurance, Opened
+from ctxbridge.telemetry import (
+    ASSURANCE,
+    DECISION_ACTION,
+    DECISION_CODE,
+    DECISION_ENFORCED,
+    DISPOSITION,
+    REPLIES,
+    TURN_SEQ,
+    TURN_STATUS,
+)
+
+
+def attributes_of(
+    opened: Opened, status: str, assurance: Assurance, inquiry: Inquiry, replies: int
+) -> dict[str, str | int]:
+    """The attributes of a turn's span."""
+    attributes: dict[str, str | int] = {
+        TURN_STATUS: status,
+        TURN_SEQ: opened.seq,
+        ASSURANCE: int(assurance),
+        REPLIES: replies,
+    }
+    decision = inquiry.decision
+    if decision is not None and status == "new":
+        attributes |= {
+            DISPOSITION: inquiry.disposition,
+            DECISION_ACTION: decision.action,
+            DECISION_ENFORCED: decision.enforced,
+            DECISION_CODE: decision.code,
+        }
+    return attributes

@@ -1,0 +1,258 @@
+"""The outbox of one tenant: what is due is claimed, asked of the gate, sent, and recorded."""
+
+import logging
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from time import monotonic
+
+import anyio
+from msgspec.structs import replace
+
+from ctxbridge.delivery import retrying
+from ctxbridge.delivery.attempt import attempt
+from ctxbridge.delivery.pacing import Pace
+from ctxbridge.errors import ConfigurationError, CtxBridgeError
+from ctxbridge.model import (
+    Change,
+    Delivery,
+    Found,
+    Message,
+    Outgoing,
+    Receipt,
+    Scan,
+    Sent,
+    Settle,
+    Take,
+    Taken,
+)
+from ctxbridge.ports import Clock, Ids, Sender, Store
+from ctxbridge.rules import gate
+
+logger = logging.getLogger("ctxbridge.delivery")
+
+_GATE_TRIES = 8
+_AT_ONCE = 16
+
+
+class Outbox:
+    """Sends what is in the outbox. Without senders it has nothing to do, and costs nothing.
+
+    A delivery is claimed before it is sent, in the step that makes it where its own worker sends
+    it. A claim that is older than its time is not used any more.
+
+    `margin_seconds` is how much longer a claim holds than its sending may take.
+    """
+
+    margin_seconds = 30.0
+
+    def __init__(
+        self, store: Store, tenant: str, senders: Sequence[Sender], clock: Clock, ids: Ids
+    ) -> None:
+        self._store = store
+        self._tenant = tenant
+        self._clock = clock
+        self._ids = ids
+        self._pace = Pace()
+        self._senders: Mapping[str, Sender] = {sender.channel: sender for sender in senders}
+        if len(self._senders) != len(senders):
+            raise ConfigurationError("two senders are given for one channel")
+        self._slowest = max((sender.timeout_seconds for sender in senders), default=0.0)
+        if senders:
+            retrying.require()
+
+    def sender_on(self, channel: str) -> Sender | None:
+        """Who sends by this channel, if anybody."""
+        return self._senders.get(channel)
+
+    def delivery(self, channel: str, place: int, id: bytes = b"") -> Delivery | None:
+        """A delivery of what is to be appended at `place`, claimed; `None` where nobody sends."""
+        sender = self._senders.get(channel)
+        if sender is None:
+            return None
+        id = id or self._ids.new()
+        return Delivery(id, place, repeatable=sender.repeatable, token=os.urandom(8))
+
+    def hold_seconds(self, channel: str, count: int) -> float:
+        """How long a claim of `count` messages must hold, which are sent one after the other."""
+        sender = self._senders.get(channel)
+        return self.margin_seconds + (sender.timeout_seconds if sender else 0.0) * max(1, count)
+
+    @property
+    def _hold_seconds(self) -> float:
+        return self.margin_seconds + self._slowest
+
+    async def aclose(self) -> None:
+        """Close the senders."""
+        for sender in self._senders.values():
+            await sender.aclose()
+
+    # --- sending ----------------------------------------------------------------------------------
+
+    async def send_claimed(self, change: Change, since: float) -> tuple[Delivery, ...]:
+        """Send what a change of ours has put into the outbox and claimed at `since` (monotonic)."""
+        messages = change.append
+        sent: list[Delivery] = []
+        for delivery in change.deliveries:
+            message = messages[delivery.place - 1]
+            assert isinstance(message, Message)
+            claimed = _as_claimed(delivery)
+            until = since + change.hold_seconds
+            settled = await self._send(claimed, message, change.contact, until)
+            sent.append(settled or claimed)
+        return tuple(sent)
+
+    async def _send(
+        self, delivery: Delivery, message: Message, contact: bytes, until: float
+    ) -> Delivery | None:
+        """Send a claimed delivery and record what became of it, also if we are cancelled.
+
+        `until` is when our claim has run out (monotonic). A worker that was stopped for longer must
+        not send: by then the delivery may be somebody else's.
+        """
+        sender = self._senders[message.channel]
+        assert message.address is not None and message.endpoint is not None  # noqa: PT018
+        await self._pace.wait(message.endpoint, sender.per_second)
+        if monotonic() >= until:
+            return None
+        outgoing = Outgoing(delivery, message, message.address, message.endpoint)
+        try:
+            sent = await attempt(sender, outgoing)
+        except BaseException:
+            with anyio.CancelScope(shield=True), anyio.move_on_after(5.0):
+                await self._record(delivery, message, contact, Sent("unknown", code="cancelled"))
+            raise
+        settled: list[Delivery | None] = []
+        with anyio.CancelScope(shield=True):
+            settled.append(await self._record(delivery, message, contact, sent))
+        return settled[0]
+
+    async def _record(
+        self, delivery: Delivery, message: Message, contact: bytes, sent: Sent
+    ) -> Delivery | None:
+        said = Settle(
+            self._tenant, "sent", self._clock.now(), contact, delivery=delivery.id,
+            endpoint=message.endpoint, provider_id=sent.provider_id, attempt=delivery.attempt,
+            code=sent.code,
+        )  # fmt: skip
+        try:
+            return (await self._store.deliver(_worded(said, sent, delivery))).delivery
+        except CtxBridgeError as error:
+            # The claim runs out, and then it is shown as unknown: nothing is sent a second time.
+            logger.error("what became of a message is not recorded: %s", type(error).__name__)  # noqa: TRY400
+            return None
+
+    # --- what is due ------------------------------------------------------------------------------
+
+    async def dispatch(self, limit: int = 500) -> int:
+        """Send what is due, and give how many were looked at. Raises `StoreError`.
+
+        Messages of one conversation leave one after the other, others side by side. What goes by a
+        channel that has no sender here is left to the processes that have one.
+        """
+        if not self._senders:
+            return 0
+        found = await self._store.scan(Scan(self._tenant, self._clock.now(), limit=limit))
+        due = [one for one in found if one.id and self._is_ours(one)]
+        by_place: dict[bytes, list[Found]] = {}
+        for one in due:
+            by_place.setdefault(one.where, []).append(one)
+        limiter = anyio.CapacityLimiter(_AT_ONCE)
+        async with anyio.create_task_group() as group:
+            for several in by_place.values():
+                group.start_soon(self._dispatch, several, limiter)
+        return len(due)
+
+    def _is_ours(self, found: Found) -> bool:
+        return found.message is None or found.message.channel in self._senders
+
+    async def _dispatch(self, several: Iterable[Found], limiter: anyio.CapacityLimiter) -> None:
+        async with limiter:
+            for one in several:
+                try:
+                    await self._take_and_send(one)
+                except CtxBridgeError as error:
+                    logger.warning("a due delivery waits: %s", type(error).__name__)
+                    return
+
+    async def _take_and_send(self, found: Found) -> None:
+        since, taken = monotonic(), await self._take(found)
+        delivery, message, context = taken.delivery, taken.message, taken.context
+        if taken.status != "taken" or delivery is None or message is None:
+            if delivery is not None and delivery.status == "unknown":
+                logger.error("a worker was lost while it sent; whether it did is unknown")
+            return
+        assert context is not None and context.contact is not None  # noqa: PT018
+        why = gate.refusal(context, message)
+        if why:
+            await self._withhold(delivery, context.contact.id, why)
+        else:
+            await self._send(delivery, message, context.contact.id, since + self._hold_seconds)
+
+    async def _take(self, found: Found) -> Taken:
+        """Claim what was found; under another gate epoch only if the gate says yes anew."""
+        epoch: int | None = None
+        token = os.urandom(8)
+        for _ in range(_GATE_TRIES):
+            step = Take(
+                self._tenant, found.where, found.id, token, self._clock.now(), self._hold_seconds,
+                epoch,
+            )  # fmt: skip
+            taken = await self._store.deliver(step)
+            if taken.status != "stale":
+                return taken
+            context, message, delivery = taken.context, taken.message, taken.delivery
+            assert context is not None and message is not None and delivery is not None  # noqa: PT018
+            why = gate.refusal(context, message)
+            if why and context.contact is not None:
+                await self._withhold(delivery, context.contact.id, why)
+                return Taken("gone", delivery)
+            epoch = context.gate_epoch
+        return Taken("gone")
+
+    async def _withhold(self, delivery: Delivery, contact: bytes, why: str) -> None:
+        said = Settle(
+            self._tenant, "withheld", self._clock.now(), contact, delivery=delivery.id, code=why
+        )
+        await self._store.deliver(said)
+
+    # --- what providers and operators say ---------------------------------------------------------
+
+    async def record(self, receipt: Receipt) -> Delivery | None:
+        """Note a provider's receipt, whenever it comes; `None` where no message is ours."""
+        if receipt.status == "queued" or receipt.recipient is None:
+            return None  # "queued" says no more than that it was handed over
+        said = Settle(
+            self._tenant, receipt.status, self._clock.now(), recipient=receipt.recipient,
+            delivery=_id_of(receipt.delivery), endpoint=receipt.endpoint,
+            provider_id=receipt.message_id, code=receipt.error_code,
+        )  # fmt: skip
+        return (await self._store.deliver(said)).delivery
+
+    async def replay(self, dead: Found) -> Delivery | None:
+        """Put a dead delivery back among those that are due. It may be sent a second time."""
+        said = Settle(self._tenant, "pending", self._clock.now(), dead.contact, delivery=dead.id)
+        return (await self._store.deliver(said)).delivery
+
+
+def _as_claimed(delivery: Delivery) -> Delivery:
+    """The delivery of a change as the store has it by now, for its sender."""
+    return replace(delivery, status="claimed", attempt=1)
+
+
+def _worded(said: Settle, sent: Sent, delivery: Delivery) -> Settle:
+    """What the sender said, in the words of the outbox."""
+    again = sent.status == "retry" or (sent.status == "unknown" and delivery.repeatable)
+    if sent.status != "retry" and not again:
+        return replace(said, status=sent.status)
+    if delivery.attempt >= retrying.MOST_ATTEMPTS:
+        return replace(said, status="failed")
+    seconds = retrying.seconds_after(delivery.attempt, sent.retry_after)
+    return replace(said, status="pending", retry_seconds=seconds)
+
+
+def _id_of(key: str) -> bytes:
+    try:
+        id = bytes.fromhex(key)
+    except ValueError:
+        return b""
+    return id if len(id) == 16 else b""

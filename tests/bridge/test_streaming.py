@@ -1,0 +1,147 @@
+"""A reply that is shown while it is written, where the channel can, and judged all the same."""
+
+from contextlib import aclosing
+
+import anyio
+import pytest
+
+from ctxbridge import Bridge, errors, guards
+from ctxbridge.bridge.streaming import HOLD_BACK_CHARACTERS
+from ctxbridge.model import Sent
+
+from .conftest import SENDERS, write
+
+WORDS = "It is on its way and will reach you on Wednesday. " * 12
+
+
+class Screen:
+    """A channel that shows drafts."""
+
+    channel, repeatable, timeout_seconds, per_second = "chat", True, 5.0, 0.0
+
+    def __init__(self):
+        self.shown, self.sent = [], []
+
+    async def show(self, outgoing):
+        self.shown.append((outgoing.key, outgoing.text))
+
+    async def send(self, outgoing):
+        self.sent.append((outgoing.key, outgoing.text))
+        return Sent("sent", provider_id=outgoing.key)
+
+    async def aclose(self):
+        pass
+
+
+class Paper(Screen):
+    """One that cannot."""
+
+    show = None
+
+
+async def chunks(text=WORDS, size=7):
+    for start in range(0, len(text), size):
+        await anyio.lowlevel.checkpoint()
+        yield text[start : start + size]
+
+
+async def stream(bridge, source=None, text="tell me"):
+    async with bridge.turn(write(text, "chat")) as turn:
+        await turn.stream(source or chunks())
+    return [m.text for m in turn.said]
+
+
+async def test_drafts_grow_and_the_reply_replaces_them_under_the_same_key():
+    screen = Screen()
+    async with Bridge("memory://", tenant="t", senders=[screen]) as bridge:
+        assert await stream(bridge) == [WORDS]
+    assert screen.sent == [(screen.shown[0][0], WORDS)]
+    texts = [text for _, text in screen.shown]
+    assert len(texts) > 5
+    assert all(WORDS.startswith(t) and t for t in texts)
+    assert [len(t) for t in texts] == sorted({len(t) for t in texts})
+    assert max(map(len, texts)) <= len(WORDS) - HOLD_BACK_CHARACTERS + 32
+
+
+@pytest.mark.parametrize("senders", [[], [Paper()]])
+async def test_a_channel_that_cannot_show_drafts_gets_the_whole(senders):
+    async with Bridge("memory://", tenant="t", senders=senders) as bridge:
+        assert await stream(bridge) == [WORDS]
+
+
+async def test_nothing_is_shown_that_the_guards_would_mask_or_block():
+    card = WORDS[:300] + "Your card 4111 1111 1111 1111 is charged. " + WORDS
+
+    @guards.guard("reply", name="no_refund")
+    def no_refund(check):
+        return guards.block("refund") if "refund" in check.text else guards.allow()
+
+    for text, which in [(card, [guards.pii()]), (WORDS + "refund " + WORDS, [no_refund])]:
+        screen = Screen()
+        async with Bridge("memory://", tenant="t", senders=[screen], guards=which) as bridge:
+            said = await stream(bridge, chunks(text))
+        shown = "".join(t for _, t in screen.shown)
+        assert "4111" not in shown
+        assert "refund" not in shown
+        if which == [no_refund]:
+            assert said == []
+            assert screen.shown[-1][1] == ""
+            assert screen.sent == []
+
+
+async def test_without_judging_what_is_shown_it_would_have_leaked(monkeypatch):
+    """The negative control."""
+    from ctxbridge.bridge import streaming
+
+    monkeypatch.setattr(streaming, "HOLD_BACK_CHARACTERS", 0)
+    text = WORDS + "4111 1111 1111 1111"
+    screen = Screen()
+    async with Bridge("memory://", tenant="t", senders=[screen], guards=[]) as bridge:
+        await stream(bridge, chunks(text, 64))
+    assert "4111" in "".join(t for _, t in screen.shown)
+
+
+async def test_a_source_that_fails_takes_its_draft_back():
+    async def broken():
+        async for chunk in chunks():
+            yield chunk
+        raise ZeroDivisionError
+
+    screen = Screen()
+    async with Bridge("memory://", tenant="t", senders=[screen]) as bridge:
+        with pytest.raises(ZeroDivisionError):
+            await stream(bridge, broken())
+        assert (screen.shown[-1][1], screen.sent) == ("", [])
+        (message,) = (await bridge.context(SENDERS["chat"])).messages
+        assert message.disposition == "pending"
+
+
+async def test_a_turn_that_is_superseded_stops_showing():
+    screen = Screen()
+    async with Bridge("memory://", tenant="t", senders=[screen], overlap="supersede") as bridge:
+
+        async def slow():
+            async with aclosing(chunks()) as source:
+                async for chunk in source:
+                    yield chunk
+                    await anyio.sleep(0.01)
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(stream, bridge, slow(), "one")
+            await anyio.sleep(0.3)
+            assert await stream(bridge, None, "two") == [WORDS]
+    first = screen.shown[0][0]
+    assert [text for key, text in screen.shown if key == first][-1] == ""
+    assert [key for key, _ in screen.sent] != [first]
+    assert len(screen.sent) == 1
+
+
+@pytest.mark.parametrize("wrong", [[7], [b"x"], ["x" * 70_000], []])
+async def test_what_cannot_be_a_reply_is_refused(wrong):
+    async def source():
+        for chunk in wrong:
+            yield chunk
+
+    async with Bridge("memory://", tenant="t", senders=[Screen()]) as bridge:
+        with pytest.raises(errors.UsageError):
+            await stream(bridge, source())
