@@ -24,6 +24,7 @@ SCENARIOS = {
     "memory": ("bench.memory", "run"),
     "sqlite": ("bench.sqlite", "run"),
     "turn": ("bench.turn", "run"),
+    "waking": ("bench.waking", "run"),
     "tracing": ("bench.tracing", "run"),
     "correctness": ("bench.correctness", "run"),
     "verbs": ("bench.redis.verbs", "run"),
@@ -42,6 +43,7 @@ SCENARIOS = {
 _EPILOG = """\
 scenarios:
   memory, sqlite, turn   the stores without a server, and a whole turn of the bridge (G14, G15)
+  waking                 from one process's commit to the start of the turn that waits in another
   tracing                the span of a turn, where nobody has set up OpenTelemetry (G16)
   correctness            what 20 turns of one conversation at once leave behind, ours and others'
   verbs                  commands on the wire for each verb, counted exactly (G13)

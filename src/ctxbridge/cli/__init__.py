@@ -1,4 +1,4 @@
-"""The command line: ``ctxbridge demo | show | parse``.
+"""The command line: ``ctxbridge demo | show | outbox | dead | parse``.
 
 What a command needs is imported when it runs, so ``--help`` and ``--version`` answer at once.
 """
@@ -8,20 +8,25 @@ import contextlib
 import os
 import sys
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from ctxbridge import __version__
 from ctxbridge.errors import CtxBridgeError
 
+if TYPE_CHECKING:
+    from ctxbridge.cli.outbox import Asked
+
 FAILED = 2
 INTERRUPTED = 130
 CLOSED = 141  # what a shell reports of a program that SIGPIPE ended
+MOST = 1_000_000
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and give its exit code; the console script ``ctxbridge``.
 
-    0 is success, 1 "nothing is stored under this address", 2 an error, told in one line on stderr.
+    0 is success, 1 "nothing is stored under this address, or key", 2 an error, told in one line on
+    stderr; 3 is for scripts: ``dead`` found something.
     """
     arguments = _parser().parse_args(argv)
     try:
@@ -73,11 +78,48 @@ def _fill_demo(demo: argparse.ArgumentParser) -> None:
 
 def _fill_show(show: argparse.ArgumentParser) -> None:
     show.add_argument("address", metavar="ADDRESS", help="sms:+1..., email:..., chat:...")
-    show.add_argument(
-        "--db", metavar="FILE", required=True, help="the file, or the store's address"
-    )
-    show.add_argument("--tenant", default="demo", help="whose customer it is (default: demo)")
+    _fill_store(show)
     show.add_argument("--json", action="store_true", help="one JSON object per message")
+
+
+def _fill_store(command: argparse.ArgumentParser) -> None:
+    told = "the file, or the store's address"
+    command.add_argument("--db", metavar="FILE", required=True, help=told)
+    command.add_argument("--tenant", default="demo", help="whose customer it is (default: demo)")
+
+
+def _fill_outbox(outbox: argparse.ArgumentParser) -> None:
+    _fill_store(outbox)
+    told = "how many at most (default: 100)"
+    outbox.add_argument("--limit", type=_count, metavar="N", help=told)
+    told = "the whole address, and the text, of each message"
+    outbox.add_argument("--show-text", action="store_true", help=told)
+    outbox.add_argument("--json", action="store_true", help="one JSON object per message")
+
+
+def _fill_dead(dead: argparse.ArgumentParser) -> None:
+    _fill_outbox(dead)
+    either = dead.add_mutually_exclusive_group()
+    told = "put these back, to be sent in the next sweep; the first 6 digits or more are enough"
+    either.add_argument(
+        "--replay", action="extend", nargs="+", type=_key, default=[], metavar="KEY", help=told
+    )
+    told = "put all of them back; with --limit the oldest N"
+    either.add_argument("--replay-all", action="store_true", help=told)
+
+
+def _count(text: str) -> int:
+    count = int(text) if text.isascii() and text.isdecimal() and len(text) < 9 else 0
+    if not 0 < count <= MOST:
+        raise argparse.ArgumentTypeError(f"it is a number from 1 to {MOST}")
+    return count
+
+
+def _key(text: str) -> str:
+    digits = text.lower()
+    if not 6 <= len(digits) <= 32 or set(digits) - set("0123456789abcdef"):
+        raise argparse.ArgumentTypeError("a key has 32 hexadecimal digits; write 6 of them or more")
+    return digits
 
 
 def _fill_parse(parse: argparse.ArgumentParser) -> None:
@@ -115,6 +157,28 @@ def _run_show(arguments: argparse.Namespace) -> int:
     return show(arguments.address, arguments.db, arguments.tenant, as_json=arguments.json)
 
 
+def _run_outbox(arguments: argparse.Namespace) -> int:
+    from ctxbridge.cli.outbox import outbox
+
+    return outbox(_asked(arguments))
+
+
+def _run_dead(arguments: argparse.Namespace) -> int:
+    from ctxbridge.cli.outbox import dead, replay
+
+    if arguments.replay or arguments.replay_all:
+        return replay(_asked(arguments), arguments.replay)
+    return dead(_asked(arguments))
+
+
+def _asked(arguments: argparse.Namespace) -> "Asked":
+    from ctxbridge.cli.outbox import Asked
+
+    return Asked(
+        arguments.db, arguments.tenant, arguments.limit, arguments.json, arguments.show_text
+    )
+
+
 def _run_parse(arguments: argparse.Namespace) -> int:
     from ctxbridge.cli.parse import parse
 
@@ -147,6 +211,25 @@ COMMANDS = (
         "ctxbridge show sms:+15550100142 --db demo.db",
         _fill_show,
         _run_show,
+    ),
+    _Command(
+        "outbox",
+        "list the messages that have not left yet",
+        "The file is opened for reading only.",
+        "ctxbridge outbox --db support.db --tenant acme",
+        _fill_outbox,
+        _run_outbox,
+    ),
+    _Command(
+        "dead",
+        "list the messages that failed or are unknown",
+        "Unknown are those that may or may not have left. --replay puts one back, to be sent in "
+        "the next sweep of a service that runs; an unknown one may then arrive twice. Exit codes: "
+        "0 nothing is dead, or it was put back; 1 a key names no dead message, or several; "
+        "2 an error; 3 something is dead.",
+        "ctxbridge dead --db support.db --tenant acme --replay 01a20ec81f9f",
+        _fill_dead,
+        _run_dead,
     ),
     _Command(
         "parse",

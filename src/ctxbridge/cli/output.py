@@ -5,13 +5,15 @@ import re
 import shutil
 import sys
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import zip_longest
 from typing import Any
 
 import msgspec
 
 COLOURS = {"red": "31", "green": "32", "yellow": "33", "cyan": "36", "dim": "2", "bold": "1"}
 NARROWEST, WIDEST = 40, 120
+GAP = INDENT = 2
 
 
 def emit(value: Any) -> None:
@@ -121,3 +123,43 @@ def _broken(word: str, columns: int) -> list[str]:
         pieces[-1] += char
         used += taken
     return pieces
+
+
+def table(rows: Sequence[Sequence[str]], columns: int, *, colours: bool) -> Iterator[str]:
+    """The lines of a table whose first row is its headline, no wider than `columns`.
+
+    What does not fit beside the rest stands below it, indented, in every row alike.
+    """
+    widths = [
+        min(columns - INDENT, max(map(_widest, column))) for column in zip(*rows, strict=True)
+    ]
+    broken = _side_by_side(widths, columns)
+    for nth, row in enumerate(rows):
+        for line in _row(row, widths, broken):
+            yield paint(line, "" if nth else "bold", colours)
+
+
+def _widest(text: str) -> int:
+    return max(map(cells, text.split("\n")))
+
+
+def _side_by_side(widths: Sequence[int], columns: int) -> list[list[int]]:
+    """The places of the cells that stand in the first line of a row, in the second, and so on."""
+    lines, used = [list[int]()], 0
+    for place, taken in enumerate(widths):
+        if lines[-1] and used + taken > columns:
+            lines.append([])
+            used = INDENT
+        lines[-1].append(place)
+        used += taken + GAP
+    return lines
+
+
+def _row(row: Sequence[str], widths: Sequence[int], broken: list[list[int]]) -> Iterator[str]:
+    for nth, places in enumerate(broken):
+        wrapped = [wrap(row[place], widths[place]) for place in places]
+        for parts in zip_longest(*wrapped, fillvalue=""):
+            padded = [pad(part, widths[place]) for place, part in zip(places, parts, strict=True)]
+            line = (" " * INDENT * bool(nth) + (" " * GAP).join(padded)).rstrip()
+            if line:
+                yield line

@@ -26,13 +26,18 @@ def store_url(db: str, *, read_only: bool = False) -> str:
     return f"sqlite:///{quoted}{'?mode=ro' * read_only}"
 
 
-def show(address: str, db: str, tenant: str, *, as_json: bool) -> int:
-    """Print the conversation of `address`; 1 if there is none."""
+def existing(db: str, *, read_only: bool = True) -> str:
+    """As `store_url`, for a file that must be there already."""
     if "://" not in db and not Path(db).exists():
         raise ConfigurationError("there is no such file; --db names the file of a store")
     if Path(db).is_dir():
         raise ConfigurationError("this is a folder; --db names the file of a store")
-    found = anyio.run(_read, address, store_url(db, read_only=True), tenant)
+    return store_url(db, read_only=read_only)
+
+
+def show(address: str, db: str, tenant: str, *, as_json: bool) -> int:
+    """Print the conversation of `address`; 1 if there is none."""
+    found = anyio.run(_read, address, existing(db), tenant)
     if not found:
         print(f"ctxbridge: nobody is stored under this address for tenant {tenant!r}",
               file=sys.stderr)  # fmt: skip
