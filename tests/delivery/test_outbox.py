@@ -350,7 +350,9 @@ class TestPace:
 
 
 class TestConcurrency:
-    async def test_a_process_without_its_sender_leaves_a_delivery_alone(self, bridge, pigeon, clock):
+    async def test_a_process_without_its_sender_leaves_a_delivery_alone(
+        self, bridge, pigeon, clock
+    ):
         pigeon.says = [Sent("retry"), None]
         await exchange(bridge, write("hi"))
         clock.time += 3_600_000

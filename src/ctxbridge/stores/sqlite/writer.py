@@ -6,7 +6,7 @@ write costs many callers together little more than it costs one.
 
 import sqlite3
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import partial
 from itertools import islice
@@ -23,6 +23,8 @@ T = TypeVar("T")
 Work = Callable[[sqlite3.Connection], Any]
 
 _IDLE_SECONDS = 0.05
+_MOST_AT_ONCE = 1_024
+"""So many pieces of work share a transaction, and wake who waits for them in one go."""
 _CLOSED = "the sqlite store was closed; nothing was changed"
 
 
@@ -35,6 +37,17 @@ class _Due:
         self.loop = loop
         self.works: list[Work] = []
         self.waiters: list[loops.Waiter] = []
+
+    def in_portions(self) -> "Iterator[_Due]":
+        """The same, so that no loop has more to take up at once than it can in a moment."""
+        if len(self.works) <= _MOST_AT_ONCE:
+            yield self
+            return
+        for start in range(0, len(self.works), _MOST_AT_ONCE):
+            some = _Due(self.loop)
+            some.works = self.works[start : start + _MOST_AT_ONCE]
+            some.waiters = self.waiters[start : start + _MOST_AT_ONCE]
+            yield some
 
 
 class _Rejected(Exception):
@@ -103,7 +116,8 @@ class Writer:
         due = self._due.pop(running)
         with self._lock:
             if not self._closed:
-                self._queue.put(due)
+                for some in due.in_portions():
+                    self._queue.put(some)
                 return
         _deliver(due.waiters, [StoreClosed(_CLOSED)] * len(due.works))
 
@@ -124,10 +138,12 @@ class Writer:
                 self._rest()
                 continue
             batch = [] if due is None else [due]
-            while due is not None and not self._queue.empty():
+            count = len(batch[0].works) if batch else 0
+            while due is not None and count < _MOST_AT_ONCE and not self._queue.empty():
                 due = self._queue.get()
                 if due is not None:
                     batch.append(due)
+                    count += len(due.works)
             if batch:
                 self._run_batch(batch)
                 written = True

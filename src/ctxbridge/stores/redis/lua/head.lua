@@ -73,7 +73,8 @@ end
 local function list_first(nonce, key, ...)
   local done = redis.pcall('ZADD', key, ...)
   if type(done) ~= 'table' then return nil end
-  return string.find(done.err, 'WRONGTYPE', 1, true) and {nonce, 'torn'} or done
+  if string.find(done.err, 'WRONGTYPE', 1, true) then return {nonce, 'torn'} end
+  redis.call('ZADD', key, ...) -- fails as before, in the words that releases have for it
 end
 
 -- Whether it may be written, and nothing else.
