@@ -29,12 +29,22 @@ async def another(bridge, clock):
         await one.__aexit__(None, None, None)
 
 
-async def deliver_all(bridge, inbounds, seconds=0.05, agent=None):
-    """Each at once, in this order; gives the turns."""
-    turns = []
+async def stored(bridge, inbound):
+    """Wait until the message is in the log, whatever became of it."""
+    for _ in range(2_000):
+        context = await bridge.context(inbound.sender, window=0, fresh=True)
+        if any(m.message_id == inbound.message_id for m in context.messages):
+            return
+        await anyio.sleep(0.002)
+    raise AssertionError("a message was not stored")
+
+
+async def deliver_all(bridge, inbounds, agent=None):
+    """Each while the first is being answered, in this order; gives the turns."""
+    turns, all_are_in = [], anyio.Event()
 
     async def think(turn):
-        await anyio.sleep(seconds)
+        await all_are_in.wait()
         return "re: " + " ".join(m.text for m in turn.messages)
 
     async def deliver(inbound):
@@ -43,7 +53,8 @@ async def deliver_all(bridge, inbounds, seconds=0.05, agent=None):
     async with anyio.create_task_group() as group:
         for inbound in inbounds:
             group.start_soon(deliver, inbound)
-            await anyio.sleep(0.005)
+            await stored(bridge, inbound)
+        all_are_in.set()
     return turns
 
 
@@ -81,11 +92,14 @@ class TestMerge:
     async def test_the_agent_sees_all_of_them_last_and_in_their_order(self, bridge):
         seen = []
 
+        inbounds = [write(w) for w in ("one", "two", "three")]
+
         async def look(turn):
-            await anyio.sleep(0.05)
+            for inbound in inbounds:
+                await stored(bridge, inbound)
             seen.append([m["content"] for m in turn.context.as_chat()])
 
-        await deliver_all(bridge, [write(w) for w in ("one", "two", "three")], agent=look)
+        await deliver_all(bridge, inbounds, agent=look)
         assert seen == [["one"], ["one", "two", "three"]]
 
     async def test_a_message_of_lower_assurance_never_joins(self, bridge):
@@ -134,7 +148,7 @@ class TestMerge:
 
     async def test_more_than_the_window_that_waits_is_still_seen_whole(self, another):
         narrow = await another(window=3)
-        turns = await deliver_all(narrow, [write(f"m{n}") for n in range(12)], seconds=0.1)
+        turns = await deliver_all(narrow, [write(f"m{n}") for n in range(12)])
         whole = next(t for t in turns if len(t.messages) > 3)
         assert [m.text for m in whole.messages] == [f"m{n}" for n in range(1, 12)]
 
@@ -147,10 +161,16 @@ class TestMerge:
             turn.reply("both")
         assert (await log(bridge))[0] == ("one", "accepted")
 
-    @pytest.mark.parametrize("quiet", [0.15])
+    @pytest.mark.parametrize("quiet", [0.5])
     async def test_a_turn_waits_for_quiet_where_it_is_told_to(self, another, quiet):
         patient = await another({"sms": Overlap("merge", quiet_seconds=quiet)})
-        turns = await deliver_all(patient, [write(w) for w in ("hi", "it is", "about A-17")], 0.0)
+
+        async def at_once(turn):
+            return "re: " + " ".join(m.text for m in turn.messages)
+
+        turns = await deliver_all(
+            patient, [write(w) for w in ("hi", "it is", "about A-17")], at_once
+        )
         assert [t.status for t in turns].count("new") == 1
         assert [m.text for t in turns for m in t.answer] == ["re: hi it is about A-17"]
         assert all(t.status == "merged" for t in turns if not t.answer)
@@ -218,7 +238,7 @@ class TestSupersede:
         one = await another("supersede")
         await one.link(SENDERS["sms"], SENDERS["email"], evidence="crm")
         inbounds = [write("one"), write("two", "email", assurance=assurance)]
-        turns = await deliver_all(one, inbounds, 0.05)
+        turns = await deliver_all(one, inbounds)
         assert [t.status for t in turns] == ["new", "new"]
         assert [[m.text for m in t.answer] for t in turns] == [["re: one"], ["re: two"]]
 
