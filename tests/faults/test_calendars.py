@@ -16,11 +16,13 @@ from ctxbridge.stores import open_store
 from ctxbridge.testing.storm.around import Around
 from ctxbridge.testing.storm.variants import Forgetful
 
-from .calendars import CALENDARS, DAY, HORIZON_SECONDS
+from .calendars import CALENDARS, DAY, HORIZON_SECONDS, HOUR
 from .weather import times
 
 pytestmark = pytest.mark.slow
 SAMPLES = times(10_000)
+SWEEP_SECONDS = 5 * HOUR
+"""Far less than the day after which a message is given up."""
 TOGETHER = 250
 """How many conversations live at the same time, so that their retries come in between one another."""
 
@@ -132,19 +134,22 @@ class World:
                 heappush(self._due, (begins + min(after + late, 9 * DAY), number, name))
 
     async def pass_by(self):
-        """Every attempt at its time, and sweeps now and then, until all is quiet."""
+        """Every attempt at its time, and a sweep every few hours, until all is quiet."""
+        sweep_at = self.clock.seconds
         while self._due:
-            self.clock.seconds, number, name = heappop(self._due)
+            at, number, name = heappop(self._due)
+            while sweep_at < at:
+                self.clock.seconds, sweep_at = sweep_at, sweep_at + SWEEP_SECONDS
+                await self._sweep()
+            self.clock.seconds = at
             numbers = [number]
             if number in self._heard:
                 continue
-            while self._due and self._due[0][:2] == (self.clock.seconds, number):
+            while self._due and self._due[0][:2] == (at, number):
                 numbers.append(heappop(self._due)[1])
             async with anyio.create_task_group() as group:
                 for one in numbers:
                     group.start_soon(self._attempt, one, name)
-            if self.chance.random() < 0.01:
-                await self._sweep()
         for _ in range(20):
             self.clock.seconds += 900
             await self._sweep()

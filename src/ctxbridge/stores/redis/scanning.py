@@ -17,7 +17,7 @@ from ctxbridge.stores.redis import faults
 from ctxbridge.stores.redis.deliveries import decode_delivery
 from ctxbridge.stores.redis.ground import Ground
 from ctxbridge.stores.redis.request import Request
-from ctxbridge.stores.redis.resp import pack
+from ctxbridge.stores.redis.resp import bulk, pack
 from ctxbridge.stores.redis.scripts import FIND
 from ctxbridge.stores.redis.topology import Server
 from ctxbridge.stores.redis.values import keys_of, packed_find
@@ -26,6 +26,7 @@ from ctxbridge.wire import decode_contact, decode_entry
 logger = logging.getLogger("ctxbridge.redis")
 
 _TIME = Request((pack(b"TIME"),))
+_RANGE = b"*8\r\n$13\r\nZRANGEBYSCORE\r\n"
 _MARGIN_MILLISECONDS = 1_000
 _HASH_BYTES = 16
 _ENTRY_BYTES = frozenset({_HASH_BYTES, 2 * _HASH_BYTES})
@@ -97,7 +98,7 @@ class Scanning:
         if scan.what == "due" and self._ground.settings.clock == "server":
             clocks = {shelf.server: shelf.shard for shelf in reversed(shelves)}
         asked = [(shard, _TIME) for shard in clocks.values()]
-        asked += [(shelf.shard, self._range(scan, shelf)) for shelf in shelves]
+        asked += self._ranges(scan, shelves)
         replies = await self._ground.courier.read_all(asked)
         nows = {server: self._told(server, replies.pop(0)) for server in clocks}
         for shelf, reply in zip(shelves, replies, strict=True):
@@ -105,12 +106,20 @@ class Scanning:
             page = _entries(self._keys.shards, shelf.shard, reply)
             shelf.add(scan, [one for one in page if now is None or one.at <= now])
 
-    def _range(self, scan: Scan, shelf: _Shelf) -> Request:
-        agenda = self._keys.agenda(scan.tenant, shelf.shard)
-        key = agenda.dead if scan.what == "dead" else agenda.due
-        words = (b"-inf", self._until(scan, shelf.server), b"WITHSCORES")
-        limit = (b"LIMIT", b"%d" % shelf.start, b"%d" % max(0, scan.limit))
-        return Request((pack(b"ZRANGEBYSCORE", key, *words, *limit),))
+    def _ranges(self, scan: Scan, shelves: Sequence[_Shelf]) -> list[tuple[int, Request]]:
+        """What asks for the next page of each: but for the key the same for all of a server."""
+        ends: dict[tuple[Server, int], bytes] = {}
+        asked = []
+        for shelf in shelves:
+            end = ends.get((shelf.server, shelf.start))
+            if end is None:
+                limit = (b"LIMIT", b"%d" % shelf.start, b"%d" % max(0, scan.limit))
+                words = (b"-inf", self._until(scan, shelf.server), b"WITHSCORES", *limit)
+                end = ends[shelf.server, shelf.start] = b"".join([bulk(w) for w in words])
+            agenda = self._keys.agenda(scan.tenant, shelf.shard)
+            key = bulk(agenda.dead) if scan.what == "dead" else agenda.script_key
+            asked.append((shelf.shard, Request((_RANGE + key + end,))))
+        return asked
 
     def _until(self, scan: Scan, server: Server) -> bytes:
         """The time up to which to ask: by the server's clock only about, as it was told last."""

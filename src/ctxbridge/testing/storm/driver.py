@@ -126,7 +126,8 @@ class Storm:
         except TimeoutError:
             self.account.problems.append("the time was over before all was written and broken")
         finally:
-            await _end(reader, writing, *breaking)
+            failed = await _end(reader, writing, *breaking)
+            self.account.problems += [f"the storm itself failed: {name}" for name in failed]
         self.account.errors = dict(self.writers.errors)
 
     async def _unless_stopped(self, *work: asyncio.Future[Any]) -> None:
@@ -159,10 +160,12 @@ class Storm:
             self.account.problems.append(INTERRUPTED)
 
 
-async def _end(*tasks: asyncio.Future[Any]) -> None:
+async def _end(*tasks: asyncio.Future[Any]) -> list[str]:
+    """Cancel them, and give what they have failed with, if they had."""
     for task in tasks:
         task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
+    ended = await asyncio.gather(*tasks, return_exceptions=True)
+    return [type(error).__name__ for error in ended if isinstance(error, Exception)]
 
 
 async def kills(storm: Storm) -> None:

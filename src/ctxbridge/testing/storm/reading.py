@@ -4,7 +4,7 @@ import asyncio
 from itertools import cycle
 from typing import TYPE_CHECKING, Any
 
-from ctxbridge.errors import CtxBridgeError
+from ctxbridge.errors import CtxBridgeError, HistoryRolledBack
 from ctxbridge.model import Message
 
 if TYPE_CHECKING:
@@ -29,10 +29,10 @@ class Reader:
             await asyncio.sleep(_PAUSE_SECONDS)
             try:
                 await self._look(customer)
-            except CtxBridgeError as error:
-                # That the store cannot be reached is the weather; that it lost something is not.
-                if type(error).__name__ == "HistoryRolledBack":
-                    self._tell("the store told that history was rolled back")
+            except HistoryRolledBack:
+                self._tell("the store told that history was rolled back")
+            except CtxBridgeError:
+                pass  # that the store cannot be reached is the weather
 
     async def _look(self, customer: int) -> None:
         address = self._storm.plan.addresses(customer)["sms"]
