@@ -276,11 +276,11 @@ def _refusal(head: Head, change: Change) -> Refused | None:
 
 def _all_places_are_there(head: Head, change: Change) -> bool:
     return all(1 <= place <= head.seq for place, _ in change.amend) and all(
-        _leads_to_somebody(change, delivery.place) for delivery in change.deliveries
+        leads_to_somebody(change, delivery.place) for delivery in change.deliveries
     )
 
 
-def _leads_to_somebody(change: Change, place: int) -> bool:
+def leads_to_somebody(change: Change, place: int) -> bool:
     """Whether what stands at this place of what is appended can be sent to anybody."""
     if not 1 <= place <= len(change.append):
         return False

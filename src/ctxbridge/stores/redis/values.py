@@ -22,7 +22,7 @@ from ctxbridge.model import (
 from ctxbridge.model.head import NO_TRACE
 from ctxbridge.rules import consent
 from ctxbridge.rules.access import LABELLED
-from ctxbridge.rules.fold import consent_event
+from ctxbridge.rules.fold import consent_event, leads_to_somebody
 from ctxbridge.stores.redis.deliveries import ID_BYTES, named_and_code, token_bytes
 from ctxbridge.stores.redis.resp import bulk
 from ctxbridge.wire import encode_contact, encode_entry
@@ -99,10 +99,7 @@ def packed_change(change: Change, nonce: bytes, now: int, list: bytes = b"") -> 
 
 def _is_astray(change: Change) -> bool:
     """Whether one of the deliveries is of nothing that the change appends and could be sent."""
-    places = range(1, len(change.append) + 1)
-    led = [change.append[d.place - 1] for d in change.deliveries if d.place in places]
-    addressed = [e for e in led if type(e) is Message and e.address is not None]
-    return len(addressed) < len(change.deliveries)
+    return not all(leads_to_somebody(change, delivery.place) for delivery in change.deliveries)
 
 
 def delivery_values(change: Change, tenant: bytes) -> list[bytes]:
