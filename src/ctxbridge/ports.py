@@ -237,8 +237,8 @@ class Guard(Protocol):
         ...
 
     @property
-    def deadline_seconds(self) -> float:
-        """How long an async `check` may take."""
+    def deadline_seconds(self) -> float | None:
+        """How long an async `check` may take; `None` for what its channel allows."""
         ...
 
     @property

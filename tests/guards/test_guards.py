@@ -68,7 +68,7 @@ class TestPipeline:
         assert (await judge("hello", make(slow))).decision.code == "slow"
 
     @pytest.mark.parametrize("answer", [None, True, "unsafe", 0, guards.modify("x", "not declared"),
-                                        Verdict("escalate"), Verdict("modify")])  # fmt: skip
+                                        Verdict("defer"), Verdict("modify"), Verdict("shrug")])  # fmt: skip
     async def test_a_wrong_answer_is_a_failure_and_never_a_pass(self, answer):
         judged = await judge("hello", make(answer))
         assert (judged.blocked, judged.decision.code) == (True, "guard.wrong_answer")
@@ -101,7 +101,7 @@ class TestPipeline:
 
         assert (await judge("x", make(nothing))).decision.code == "guard.wrong_answer"
 
-    @pytest.mark.parametrize("wrong", [{"stages": ()}, {"stages": ("send",)},
+    @pytest.mark.parametrize("wrong", [{"stages": ()}, {"stages": ("sent",)},
                                        {"stages": ("reply",), "early": True},
                                        {"stages": ("inbound",), "on_error": "shrug"}])  # fmt: skip
     def test_a_guard_that_makes_no_sense_is_refused_at_once(self, wrong):

@@ -6,6 +6,7 @@ from typing import Any, Generic, Literal, TypeVar, Unpack, overload
 
 import anyio
 
+from ctxbridge.bridge.gating import SendGate
 from ctxbridge.bridge.leases import Leases
 from ctxbridge.bridge.line import Lines
 from ctxbridge.bridge.recovery import Agent, recover
@@ -15,6 +16,7 @@ from ctxbridge.bridge.sweeping import sweep
 from ctxbridge.bridge.turn import Turn
 from ctxbridge.delivery import Outbox
 from ctxbridge.errors import AddressTaken, ConfigurationError, Overdue, UnknownContact, UsageError
+from ctxbridge.guards.asking import Verdicts
 from ctxbridge.model import (
     Address,
     Assurance,
@@ -103,8 +105,11 @@ class Bridge(Generic[StateT]):
         self.codec: StateCodec[StateT] = StateCodec(state)
         self.store: Store = store if isinstance(store, Store) else open_store(store)
         self.lines = Lines()
+        self.verdicts = Verdicts()
         self.leases = Leases(self.store, tenant, self.settings)
-        self.outbox = Outbox(self.store, tenant, options.get("senders", ()), self.clock, self.ids)
+        gate = SendGate(self.settings.guards, tenant, self.clock)
+        senders = options.get("senders", ())
+        self.outbox = Outbox(self.store, tenant, senders, self.clock, self.ids, gate)
         self._owns_store = self.store is not store
 
     def __repr__(self) -> str:

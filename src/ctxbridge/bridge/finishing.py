@@ -7,7 +7,8 @@ import anyio
 from msgspec import Struct
 from msgspec.structs import replace
 
-from ctxbridge.bridge.judging import Inquiry
+from ctxbridge.bridge.judging import Inquiry, escalation
+from ctxbridge.bridge.replying import Replying, Said
 from ctxbridge.bridge.settings import LONGEST_HORIZON_SECONDS
 from ctxbridge.errors import Busy, Fenced
 from ctxbridge.model import (
@@ -54,6 +55,7 @@ class Finished(Struct, frozen=True):
     messages: tuple[Message, ...] = ()
     change: Change | None = None
     since: float = 0.0
+    context: Context | None = None
     superseded: bool = False
 
 
@@ -67,7 +69,12 @@ def change_of(bridge: "Bridge[Any]", opened: Opened, context: Context) -> Change
 
 
 async def commit(
-    bridge: "Bridge[Any]", inquiry: Inquiry, opened: Opened, context: Context, prepared: Prepared
+    bridge: "Bridge[Any]",
+    inquiry: Inquiry,
+    replying: Replying,
+    opened: Opened,
+    context: Context,
+    prepared: Prepared,
 ) -> Finished:
     """Judge and commit; again where a STOP came while the agent thought.
 
@@ -76,14 +83,18 @@ async def commit(
     for _ in range(_GATE_TRIES):
         now = bridge.clock.now()
         texts = [reply.text for reply in prepared.replies]
-        messages = await inquiry.judge_replies(opened.turn, texts, context, now)
-        change = _whole(bridge, inquiry, change_of(bridge, opened, context), prepared, messages)
+        said = await replying.judge(opened.turn, texts, context, now)
+        notes = _notes(inquiry, replying, prepared, opened.turn, now)
+        change = change_of(bridge, opened, context)
+        change = _whole(bridge, inquiry, change, replace(prepared, notes=notes), said)
         since = monotonic()
         # What has been sent to the store is settled before a cancellation is heard.
         with anyio.CancelScope(shield=True):
             outcome = await bridge.store.commit(change)
         if isinstance(outcome, Committed):
-            return Finished(messages, change, since)
+            return Finished(
+                tuple([one.message for one in said if not one.due]), change, since, context
+            )
         if outcome.reason == "superseded":
             return Finished(superseded=True)
         context = await _after(bridge, inquiry, context, outcome)
@@ -102,20 +113,29 @@ async def _after(
     return replace(now, window=context.window)
 
 
+def _notes(
+    inquiry: Inquiry, replying: Replying, prepared: Prepared, turn: bytes, now: int
+) -> tuple[Event, ...]:
+    """The events of the turn: those that its own code noted, and what a person is to look at."""
+    first = inquiry.escalated
+    own = (escalation(first, turn, now),) if first is not None else ()
+    return (*prepared.notes, *own, *replying.events)
+
+
 def _whole(
     bridge: "Bridge[Any]",
     inquiry: Inquiry,
     change: Change,
     prepared: Prepared,
-    messages: tuple[Message, ...],
+    said: tuple[Said, ...],
 ) -> Change:
     """The change with all that the turn has prepared."""
     inbound, settings = inquiry.inbound, bridge.settings
     least = LONGEST_HORIZON_SECONDS if prepared.joined else settings.remember_seconds
-    deliveries = _deliveries(bridge, messages, prepared.replies)
+    deliveries = _deliveries(bridge, said, prepared.replies)
     return replace(
         change,
-        append=(*messages, *prepared.notes),
+        append=(*[one.message for one in said], *prepared.notes),
         state=prepared.state,
         amend=(prepared.own, *prepared.joined),
         joined=prepared.joined_turns,
@@ -127,14 +147,17 @@ def _whole(
 
 
 def _deliveries(
-    bridge: "Bridge[Any]", messages: tuple[Message, ...], replies: tuple[Reply, ...]
+    bridge: "Bridge[Any]", said: tuple[Said, ...], replies: tuple[Reply, ...]
 ) -> tuple[Delivery, ...]:
-    """A delivery for each message that may leave, claimed by this worker."""
+    """A delivery for each message that may leave: claimed by us, unless it is due later."""
     ids = iter([reply.delivery for reply in replies])
     found: list[Delivery] = []
-    for place, message in enumerate(messages, 1):
+    for place, one in enumerate(said, 1):
+        message = one.message
         id = next(ids, b"") if message.author == "agent" else b""
         delivery = bridge.outbox.delivery(message.channel, place, id) if message.visible else None
+        if delivery is not None and one.due:
+            delivery = replace(delivery, token=b"", due=one.due)
         if delivery is not None:
             found.append(delivery)
     return tuple(found)

@@ -1,35 +1,33 @@
 """What the guards of a turn said: of the message that came in, and of what is to go out."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from functools import partial
-from typing import Literal
 
 from msgspec.structs import replace
 
-from ctxbridge.guards.guard import FunctionGuard, TextCheck, allow, block
-from ctxbridge.guards.pipeline import Judged, join, judge
+from ctxbridge.guards.asking import Verdicts
+from ctxbridge.guards.guard import TextCheck
+from ctxbridge.guards.pipeline import STOPS, Judged, join, judge
 from ctxbridge.model import (
     Attachment,
     Context,
     Decision,
     Disposition,
+    Event,
     Inbound,
     Message,
     Part,
     Quote,
     Stage,
     Text,
-    Verdict,
 )
 from ctxbridge.model.decision import ConsentWord
 from ctxbridge.ports import Guard
 from ctxbridge.rules.consent import may_send
-from ctxbridge.rules.gate import CONFIRMS
 from ctxbridge.rules.text import clean
 from ctxbridge.wire.keys import text_digest
 
 HELP = "consent.help"
-MOST_REFERENCES = 20
 
 
 def allowed_to(context: Context | None, channel: str) -> bool:
@@ -38,12 +36,10 @@ def allowed_to(context: Context | None, channel: str) -> bool:
     return contact is None or may_send(contact.consents, channel)
 
 
-def _ask_consent(check: TextCheck) -> Verdict:
-    return allow() if allowed_to(check.context, check.channel) else block("consent.opted_out")
-
-
-CONSENT = FunctionGuard("consent", _ask_consent, frozenset({"reply"}))
-"""The policy that no list of guards can leave out: nothing leaves against a contact's consent."""
+def escalation(judged: Judged, turn: bytes, now: int) -> Event:
+    """The entry that tells the log whom a guard wants to look at it, and why."""
+    data = (("to", judged.to), ("code", judged.decision.code), ("stage", judged.decision.stage))
+    return Event("escalated", now, turn, data)
 
 
 class Inquiry:
@@ -52,29 +48,37 @@ class Inquiry:
     `inbound` is the message as it may be kept and shown: masked once `judge_early` was awaited.
     """
 
-    def __init__(self, guards: Sequence[Guard], tenant: str, inbound: Inbound) -> None:
+    def __init__(
+        self, guards: Sequence[Guard], tenant: str, inbound: Inbound, known: Verdicts | None = None
+    ) -> None:
         self.inbound = inbound
         self.decision: Decision | None = None
         self.consent: ConsentWord | None = None
         self.labels: tuple[str, ...] = ()
+        self.escalated: Judged | None = None
+        """What a guard wants a person to look at."""
         self._say: str | None = None
-        self._said: str | None = None
         early = [g for g in guards if "inbound" in g.stages and g.early]
         self._masking = [g for g in early if g.modifies]
         self._early = [g for g in early if not g.modifies]
         self._inbound = [g for g in guards if "inbound" in g.stages and not g.early]
-        self._reply = [CONSENT, *(g for g in guards if "reply" in g.stages)]
+        self._known = known
         self._digest = partial(text_digest, tenant)
 
     @property
     def blocked(self) -> bool:
-        """Whether no model may see the message."""
-        return self.decision is not None and self.decision.enforced == "block"
+        """Whether no agent may think about the message: it was blocked, or is for a person."""
+        return self.decision is not None and self.decision.enforced in STOPS
+
+    @property
+    def say(self) -> str | None:
+        """What the guards want the customer to be told in the agent's place."""
+        return self._say
 
     @property
     def disposition(self) -> Disposition:
         """What becomes of the message."""
-        if self.blocked:
+        if self.decision is not None and self.decision.enforced == "block":
             return "quarantined"
         modified = self.decision is not None and self.decision.enforced == "modify"
         return "modified" if modified else "accepted"
@@ -91,7 +95,7 @@ class Inquiry:
             subject = await self._mask(self.inbound.subject, now)
             self.inbound = replace(self.inbound, parts=tuple(parts), subject=subject)
         if self._early or self.decision is None:
-            judged = await judge(self._early, self._check("inbound", words, now), self._digest)
+            judged = await self._judge(self._early, self._check("inbound", words, now))
             self.consent = judged.consent
             self._take(judged)
 
@@ -109,7 +113,7 @@ class Inquiry:
         """The text as it may be stored: nothing of it where a guard failed or blocked."""
         if not text:
             return text
-        judged = await judge(self._masking, self._check("inbound", text, now), self._digest)
+        judged = await self._judge(self._masking, self._check("inbound", text, now))
         if self.decision is None or judged.decision.action != "allow":
             self._take(judged)
         return clean(judged.text)
@@ -120,18 +124,23 @@ class Inquiry:
             return
         check = self._check("inbound", self.inbound.text, now)
         check = replace(check, context=context, contact=context.contact)
-        judged = await judge(self._inbound, check, self._digest)
+        judged = await self._judge(self._inbound, check)
         self._take(judged)
         if judged.modified:
             others = [part for part in self.inbound.parts if type(part) is not Text]
             parts = (Text(clean(judged.text)), *others)
             self.inbound = replace(self.inbound, parts=parts)
 
+    async def _judge(self, guards: Sequence[Guard], check: TextCheck) -> Judged:
+        return await judge(guards, check, self._digest, self._known)
+
     def _take(self, judged: Judged) -> None:
         self.decision = join(self.decision, judged.decision) if self.decision else judged.decision
         self.labels = tuple(dict.fromkeys(self.labels + judged.labels))
         if judged.blocked:
             self._say = judged.say
+            if judged.decision.enforced == "escalate":
+                self.escalated = judged
 
     def message(self, turn: bytes, now: int, disposition: Disposition) -> Message:
         """The inbound message, as it is to be stored."""
@@ -165,11 +174,12 @@ class Inquiry:
         if self._inbound:
             check = TextCheck(
                 "inbound", message.text, message.channel, message.assurance, now, message.flags,
-                context.contact, context,
+                context.contact, context, address=message.address,
             )  # fmt: skip
-            judged = await judge(self._inbound, check, self._digest)
+            judged = await self._judge(self._inbound, check)
             decision = join(decision, judged.decision) if decision else judged.decision
-            blocked, labels = judged.blocked, (*labels, *judged.labels)
+            blocked = decision.enforced == "block"
+            labels = (*labels, *judged.labels)
             if judged.modified:
                 parts = (Text(clean(judged.text)), *(p for p in parts if type(p) is not Text))
         modified = decision is not None and decision.enforced == "modify"
@@ -181,23 +191,6 @@ class Inquiry:
             packed_decision=decision.pack() if decision else b"",
             labels=tuple(dict.fromkeys(labels)),
         )
-
-    async def judge_replies(
-        self, turn: bytes, texts: Iterable[str], context: Context, now: int
-    ) -> tuple[Message, ...]:
-        """The messages to store for what the agent said, and for what the guards want to say."""
-        messages: list[Message] = []
-        if self._say and self.decision is not None:
-            policy: list[Guard] = [] if self.confirms else [CONSENT]
-            messages.append(await self._outgoing(turn, "system", policy, self._say, context, now))
-        for text in texts:
-            message = await self._outgoing(turn, "agent", self._reply, text, context, now)
-            messages.append(message)
-            if self._said:
-                policy = [CONSENT]
-                said = await self._outgoing(turn, "system", policy, self._said, context, now)
-                messages.append(said)
-        return tuple(messages)
 
     @property
     def confirms(self) -> bool:
@@ -212,54 +205,9 @@ class Inquiry:
         asked = (r.guard for r in self.decision.results if r.code == HELP)
         return self.decision.code == HELP and next(asked, "") == "opt_out"
 
-    async def _outgoing(
-        self,
-        turn: bytes,
-        author: Literal["agent", "system"],
-        guards: Sequence[Guard],
-        text: str,
-        context: Context,
-        now: int,
-    ) -> Message:
-        """A message of ours. What is withheld keeps its decision and the digest, not its words."""
-        check = replace(self._check("reply", text, now), context=context, contact=context.contact)
-        judged = await judge(guards, check, self._digest)
-        self._said = judged.say if judged.blocked else None
-        disposition: Disposition = (
-            "withheld" if judged.blocked else "modified" if judged.modified else "accepted"
-        )
-        inbound = self.inbound
-        return Message(
-            turn,
-            author,
-            inbound.channel,
-            () if judged.blocked else (Text(clean(judged.text)),),
-            now,
-            disposition,
-            inbound.sender,
-            inbound.endpoint,
-            thread=inbound.thread,
-            subject=_answering(inbound.subject),
-            packed_decision=judged.decision.pack(),
-            labels=judged.labels,
-            flags=(CONFIRMS,) if author == "system" and self.confirms else (),
-            references=_thread_of(inbound),
-        )
-
     def _check(self, stage: Stage, text: str, now: int) -> TextCheck:
         inbound = self.inbound
-        return TextCheck(stage, text, inbound.channel, inbound.assurance, now, inbound.flags)
-
-
-def _answering(subject: str) -> str:
-    """The subject of an answer (RFC 5322, 3.6.5): with one ``Re:`` before it."""
-    if not subject or subject[:3].lower() == "re:":
-        return subject
-    return f"Re: {subject}"
-
-
-def _thread_of(inbound: Inbound) -> tuple[str, ...]:
-    """The ids that an answer refers to, nearest first: mail has no other thread."""
-    if inbound.channel != "email":
-        return ()
-    return (inbound.message_id, *inbound.references)[:MOST_REFERENCES]
+        return TextCheck(
+            stage, text, inbound.channel, inbound.assurance, now, inbound.flags,
+            address=inbound.sender,
+        )  # fmt: skip

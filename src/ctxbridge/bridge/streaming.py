@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 import anyio
 from msgspec.structs import replace
 
-from ctxbridge.bridge.judging import Inquiry
+from ctxbridge.bridge.replying import Replying
 from ctxbridge.errors import TooLarge, UsageError
-from ctxbridge.model import Context, Delivery, Message, Outgoing, Text
+from ctxbridge.model import Context, Delivery, Inbound, Message, Outgoing, Text
 
 if TYPE_CHECKING:
     from ctxbridge.bridge.bridge import Bridge
@@ -28,13 +28,19 @@ class Stream:
     """
 
     def __init__(
-        self, bridge: "Bridge[Any]", inquiry: Inquiry, context: Context, lost: anyio.Event
+        self,
+        bridge: "Bridge[Any]",
+        replying: Replying,
+        inbound: Inbound,
+        context: Context,
+        lost: anyio.Event,
     ) -> None:
         self._bridge = bridge
-        self._inquiry = inquiry
+        self._inbound = inbound
+        self._replying = replying
         self._context = context
         self._lost = lost
-        sender: Any = bridge.outbox.sender_on(inquiry.inbound.channel)
+        sender: Any = bridge.outbox.sender_on(inbound.channel)
         self._show = getattr(sender, "show", None)
         self.delivery = bridge.ids.new() if sender is not None else b""
         self._shown = ""
@@ -72,8 +78,9 @@ class Stream:
 
     async def _show_of(self, text: str, turn: bytes) -> None:
         now = self._bridge.clock.now()
-        message, *_ = await self._inquiry.judge_replies(turn, [text], self._context, now)
-        if message.author != "agent":
+        first, *_ = await self._replying.judge(turn, [text], self._context, now)
+        message = first.message
+        if message.author != "agent" or first.due:
             return
         if not message.visible:
             await self._withdraw(turn)
@@ -88,7 +95,7 @@ class Stream:
         """Take back what was shown."""
         if not self._shown:
             return
-        inbound = self._inquiry.inbound
+        inbound = self._inbound
         self._shown = ""
         await self._put(
             Message(
@@ -99,7 +106,7 @@ class Stream:
         )  # fmt: skip
 
     async def _put(self, message: Message, text: str) -> None:
-        show, inbound = self._show, self._inquiry.inbound
+        show, inbound = self._show, self._inbound
         if show is None:
             return
         shown = replace(message, parts=(Text(text),) if text else ())

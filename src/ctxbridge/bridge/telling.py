@@ -1,7 +1,7 @@
-"""What the span of a turn says of it: never a text, an address or a name."""
+"""What a turn tells: its span, which has never a text, an address or a name, and its answer."""
 
 from ctxbridge.bridge.judging import Inquiry
-from ctxbridge.model import Assurance, Opened
+from ctxbridge.model import Assurance, Message, Opened
 from ctxbridge.telemetry import (
     ASSURANCE,
     DECISION_ACTION,
@@ -33,3 +33,8 @@ def attributes_of(
             DECISION_CODE: decision.code,
         }
     return attributes
+
+
+def sendable(messages: tuple[Message, ...]) -> tuple[Message, ...]:
+    """Those that may leave."""
+    return tuple(m for m in messages if m.visible and m.author != "contact")

@@ -14,8 +14,9 @@ from ctxbridge.bridge.joining import as_edited, gather
 from ctxbridge.bridge.judging import Inquiry, allowed_to
 from ctxbridge.bridge.leases import Lease
 from ctxbridge.bridge.opening import open_turn
+from ctxbridge.bridge.replying import Replying
 from ctxbridge.bridge.streaming import Stream
-from ctxbridge.bridge.telling import attributes_of
+from ctxbridge.bridge.telling import attributes_of, sendable
 from ctxbridge.errors import Fenced, TooLarge, UsageError
 from ctxbridge.model import (
     Context,
@@ -63,7 +64,10 @@ class Turn(Generic[StateT]):
         self._bridge = bridge
         self._inbound = inbound
         self._resumes = resumes
-        self._inquiry = Inquiry(bridge.settings.guards, bridge.tenant, inbound)
+        guards, tenant, known = bridge.settings.guards, bridge.tenant, bridge.verdicts
+        self._inquiry = Inquiry(guards, tenant, inbound, known)
+        can_wait = bridge.outbox.sender_on(inbound.channel) is not None
+        self._replying = Replying(guards, tenant, self._inquiry, known, can_wait=can_wait)
         self._entered = self._left = self._deleted = False
         self._opened: Opened | None = None
         self._context: Context | None = None
@@ -194,7 +198,7 @@ class Turn(Generic[StateT]):
         """
         if not self.open:
             raise UsageError(_NOT_OPEN)
-        stream = Stream(self._bridge, self._inquiry, self.context, self.superseded)
+        stream = Stream(self._bridge, self._replying, self.inbound, self.context, self.superseded)
         text = await stream.collect(chunks, self._require().turn)
         self._say(text, stream.delivery)
         return text
@@ -252,7 +256,7 @@ class Turn(Generic[StateT]):
         context = self._context = opened.context
         self._span = TurnSpan(self._inbound.channel, context.conversation, context.trace, started)
         if opened.status != "new":
-            self._answer = self._still_sendable(opened.answer)
+            self._answer = self._stillsendable(opened.answer)
             self._describe()
             return
         self._hold(opened)
@@ -334,8 +338,9 @@ class Turn(Generic[StateT]):
     async def _finish(self) -> None:
         try:
             finished = await commit(
-                self._bridge, self._inquiry, self._require(), self.context, self._prepared()
-            )
+                self._bridge, self._inquiry, self._replying, self._require(), self.context,
+                self._prepared(),
+            )  # fmt: skip
         except Fenced as error:
             self._let_go()
             self._end_span(type(error))
@@ -347,11 +352,11 @@ class Turn(Generic[StateT]):
         self._call_next()
         if finished.superseded:
             self._status = "superseded"
-        self._answer = _sendable(finished.messages)
+        self._answer = sendable(finished.messages)
         try:
             if finished.change is not None and finished.change.deliveries:
                 self._deliveries = await self._bridge.outbox.send_claimed(
-                    finished.change, finished.since
+                    finished.change, finished.since, finished.context or self.context
                 )
         finally:
             self._describe()
@@ -374,11 +379,11 @@ class Turn(Generic[StateT]):
         after = self._bridge.codec.encode(self._state)
         return None if after == self._state_before else after
 
-    def _still_sendable(self, answer: tuple[Message, ...]) -> tuple[Message, ...]:
+    def _stillsendable(self, answer: tuple[Message, ...]) -> tuple[Message, ...]:
         """Of a stored answer what may leave now: after a STOP, only what confirms this message."""
         if not allowed_to(self.context, self._inbound.channel) and not self._inquiry.confirms:
             return ()
-        return _sendable(answer)
+        return sendable(answer)
 
     # --- telling --------------------------------------------------------------------------------
 
@@ -393,7 +398,3 @@ class Turn(Generic[StateT]):
         span, self._span = self._span, None
         if span is not None:
             span.end(kind)
-
-
-def _sendable(messages: tuple[Message, ...]) -> tuple[Message, ...]:
-    return tuple(m for m in messages if m.visible and m.author != "contact")

@@ -10,10 +10,12 @@ from msgspec.structs import replace
 
 from ctxbridge.delivery import retrying
 from ctxbridge.delivery.attempt import attempt
+from ctxbridge.delivery.gate import Gate, Permit, policy
 from ctxbridge.delivery.pacing import Pace
 from ctxbridge.errors import ConfigurationError, CtxBridgeError
 from ctxbridge.model import (
     Change,
+    Context,
     Delivery,
     Found,
     Message,
@@ -26,7 +28,6 @@ from ctxbridge.model import (
     Taken,
 )
 from ctxbridge.ports import Clock, Ids, Sender, Store
-from ctxbridge.rules import gate
 
 logger = logging.getLogger("ctxbridge.delivery")
 
@@ -46,8 +47,15 @@ class Outbox:
     margin_seconds = 30.0
 
     def __init__(
-        self, store: Store, tenant: str, senders: Sequence[Sender], clock: Clock, ids: Ids
+        self,
+        store: Store,
+        tenant: str,
+        senders: Sequence[Sender],
+        clock: Clock,
+        ids: Ids,
+        gate: Gate = policy,
     ) -> None:
+        self._gate = gate
         self._store = store
         self._tenant = tenant
         self._clock = clock
@@ -88,16 +96,28 @@ class Outbox:
 
     # --- sending ----------------------------------------------------------------------------------
 
-    async def send_claimed(self, change: Change, since: float) -> tuple[Delivery, ...]:
-        """Send what a change of ours has put into the outbox and claimed at `since` (monotonic)."""
+    async def send_claimed(
+        self, change: Change, since: float, context: Context
+    ) -> tuple[Delivery, ...]:
+        """Send what a change of ours has put into the outbox and claimed at `since` (monotonic).
+
+        `context` is the one that it was committed under: the gate is asked with it.
+        """
         messages = change.append
         sent: list[Delivery] = []
         for delivery in change.deliveries:
             message = messages[delivery.place - 1]
             assert isinstance(message, Message)
+            if not delivery.token:
+                sent.append(delivery)  # it is due later
+                continue
             claimed = _as_claimed(delivery)
             until = since + change.hold_seconds
-            settled = await self._send(claimed, message, change.contact, until)
+            permit = await self._gate(context, message)
+            if permit.refused or permit.until:
+                settled = await self._hold_back(claimed, change.contact, permit)
+            else:
+                settled = await self._send(claimed, message, change.contact, until)
             sent.append(settled or claimed)
         return tuple(sent)
 
@@ -182,9 +202,9 @@ class Outbox:
                 logger.error("a worker was lost while it sent; whether it did is unknown")
             return
         assert context is not None and context.contact is not None  # noqa: PT018
-        why = gate.refusal(context, message)
-        if why:
-            await self._withhold(delivery, context.contact.id, why)
+        permit = await self._gate(context, message)
+        if permit.refused or permit.until:
+            await self._hold_back(delivery, context.contact.id, permit)
         else:
             await self._send(delivery, message, context.contact.id, since + self._hold_seconds)
 
@@ -202,18 +222,25 @@ class Outbox:
                 return taken
             context, message, delivery = taken.context, taken.message, taken.delivery
             assert context is not None and message is not None and delivery is not None  # noqa: PT018
-            why = gate.refusal(context, message)
-            if why and context.contact is not None:
-                await self._withhold(delivery, context.contact.id, why)
+            permit = await self._gate(context, message)
+            if permit.refused and context.contact is not None:
+                await self._hold_back(delivery, context.contact.id, permit)
                 return Taken("gone", delivery)
             epoch = context.gate_epoch
         return Taken("gone")
 
-    async def _withhold(self, delivery: Delivery, contact: bytes, why: str) -> None:
+    async def _hold_back(
+        self, delivery: Delivery, contact: bytes, permit: Permit
+    ) -> Delivery | None:
+        """Withhold it for good, or put it back until the gate is to be asked again."""
+        now = self._clock.now()
         said = Settle(
-            self._tenant, "withheld", self._clock.now(), contact, delivery=delivery.id, code=why
+            self._tenant, "withheld", now, contact, delivery=delivery.id, code=permit.refused
         )
-        await self._store.deliver(said)
+        if not permit.refused:
+            seconds = max(permit.until - now, 0) / 1000
+            said = replace(said, status="pending", attempt=delivery.attempt, retry_seconds=seconds)
+        return (await self._store.deliver(said)).delivery
 
     # --- what providers and operators say ---------------------------------------------------------
 

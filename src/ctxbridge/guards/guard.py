@@ -1,16 +1,24 @@
 """How a guard is written: a function, its stages, and what it answers."""
 
+import inspect
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, TypedDict, Unpack, get_args
 
 from msgspec import Struct
 
 from ctxbridge.errors import ConfigurationError
-from ctxbridge.model import Action, Assurance, Contact, Context, Stage, Verdict
+from ctxbridge.model import Action, Address, Assurance, Contact, Context, Purpose, Stage, Verdict
+from ctxbridge.model.decision import Mode
 
 CheckFunction = Callable[[Any], Verdict | Awaitable[Verdict]]
 
-STAGES_NOW: frozenset[Stage] = frozenset({"inbound", "reply"})
+STAGES: frozenset[Stage] = frozenset(get_args(Stage))
+FAILURES: frozenset[Action] = frozenset({"allow", "warn", "escalate", "block"})
+"""What may be enforced where there is no verdict."""
+
+DEADLINES = {"chat": 0.3, "sms": 2.0, "email": 30.0}
+"""How long an async guard may take on a channel, unless it says otherwise: a mail can wait."""
+DEADLINE_ELSEWHERE_SECONDS = 2.0
 
 
 class TextCheck(Struct, frozen=True, gc=False):
@@ -24,6 +32,29 @@ class TextCheck(Struct, frozen=True, gc=False):
     flags: tuple[str, ...] = ()
     contact: Contact | None = None
     context: Context | None = None
+    purpose: Purpose = "service"
+    tool: str = ""
+    """The tool that is called or has answered, at the stages `tool_call` and `tool_result`."""
+    address: Address | None = None
+    """Who wrote it, or to whom it goes."""
+    said_before: int = 0
+    """How many messages of this turn the customer gets before this one."""
+
+
+class GuardOptions(TypedDict, total=False):
+    """The options of `guard`, which tells what they mean."""
+
+    name: str
+    version: str
+    early: bool
+    modifies: bool
+    deadline_seconds: float | None
+    on_error: Action
+    on_timeout: Action
+    mode: Mode
+    overlap: bool
+    once: bool
+    thread: bool
 
 
 class FunctionGuard(Struct, frozen=True):
@@ -35,43 +66,97 @@ class FunctionGuard(Struct, frozen=True):
     version: str = "1"
     early: bool = False
     modifies: bool = False
-    deadline_seconds: float = 2.0
+    deadline_seconds: float | None = None
     on_error: Action = "block"
+    on_timeout: Action = "block"
+    mode: Mode = "enforce"
+    overlap: bool = False
+    once: bool = False
+    thread: bool = False
+    judges: bool = False
+    """Whether it is async: then it runs beside the others, and cannot modify."""
+
+    def observing(self) -> "FunctionGuard":
+        """The same guard, whose verdicts are recorded and not enforced."""
+        from msgspec.structs import replace
+
+        return replace(self, mode="observe")
 
 
 def guard(
-    *stages: Stage,
-    name: str = "",
-    version: str = "1",
-    early: bool = False,
-    modifies: bool = False,
-    deadline_seconds: float = 2.0,
-    on_error: Action = "block",
+    *stages: Stage, **options: Unpack[GuardOptions]
 ) -> Callable[[CheckFunction], FunctionGuard]:
     """Make a guard of a sync or async function that takes a check and returns a `Verdict`.
 
-    `stages` are ``"inbound"`` and ``"reply"``. An `early` guard judges the inbound message before
-    anything is stored: it sees it without context, and again when a webhook is repeated. `modifies`
-    allows it to answer `modify`. An async function has `deadline_seconds`. `on_error` (``"block"``
-    or
-    ``"allow"``) is what is enforced when it raises, is late, or returns anything but a `Verdict`.
+    `stages` are among ``inbound``, ``context``, ``tool_call``, ``tool_result``, ``reply`` and
+    ``send``. Options, each with its default:
 
-    Raises `ConfigurationError` for a stage that does not exist.
+    - `name` (that of the function) and `version="1"` stand in decisions and traces; change the
+      version whenever it may judge otherwise.
+    - `early=False`: judges the inbound message before anything is stored. It sees it without
+      context, and again when a webhook is repeated. Sync only.
+    - `modifies=False`: it may answer `modify`. Sync only, for others judge beside it.
+    - `deadline_seconds`: how long an async function may take. Without, 0.3 s on chat, 2 s on SMS,
+      30 s on mail.
+    - `on_error="block"`, `on_timeout="block"`: what is enforced where it raises or answers
+      nonsense, and where it is late: ``block``, ``escalate``, ``warn`` or ``allow``.
+    - `mode="enforce"`: with ``observe`` its verdicts are recorded and change nothing, with ``off``
+      it is not asked.
+    - `overlap=False`: an async guard of ``inbound`` runs while the agent thinks; nothing that
+      cannot be undone happens before it has answered (`Turn.cleared`).
+    - `once=False`: a text that it has judged is not judged again by the same version.
+    - `thread=False`: a sync function that takes longer than a millisecond runs in a thread.
+
+    Raises `ConfigurationError` for what makes no sense together.
     """
-    if not stages or not STAGES_NOW.issuperset(stages):
-        raise ConfigurationError(f"a guard's stages are among {sorted(STAGES_NOW)}")
-    if early and "inbound" not in stages:
-        raise ConfigurationError("an early guard stands at the stage 'inbound'")
-    if on_error not in {"allow", "block"}:
-        raise ConfigurationError("a guard's on_error is 'allow' or 'block'")
+    if not stages or not STAGES.issuperset(stages):
+        raise ConfigurationError(f"a guard's stages are among {sorted(STAGES)}")
 
     def make(check: CheckFunction) -> FunctionGuard:
-        called = name or getattr(check, "__name__", "guard")
-        return FunctionGuard(
-            called, check, frozenset(stages), version, early, modifies, deadline_seconds, on_error
+        judges = inspect.iscoroutinefunction(check) or inspect.iscoroutinefunction(
+            getattr(check, "__call__", None)  # noqa: B004 - an object with an async __call__
         )
+        named = str(options.get("name") or getattr(check, "__name__", "guard"))
+        rest: Any = {key: value for key, value in options.items() if key != "name"}
+        made = FunctionGuard(named, check, frozenset(stages), judges=judges, **rest)
+        _require_sense(made)
+        return made
 
+    _require_sense(FunctionGuard("", lambda _: ALLOW, frozenset(stages), **_unnamed(options)))
     return make
+
+
+def _unnamed(options: GuardOptions) -> Any:
+    return {key: value for key, value in options.items() if key != "name"}
+
+
+def _require_sense(made: FunctionGuard) -> None:
+    """Raise `ConfigurationError` for a guard that could not do what it is told to."""
+    deadline = made.deadline_seconds
+    wrong = {
+        "an early guard stands at the stage 'inbound'": made.early and "inbound" not in made.stages,
+        "on_error and on_timeout are block, escalate, warn or allow": not FAILURES.issuperset(
+            (made.on_error, made.on_timeout)
+        ),
+        "a mode is enforce, observe or off": made.mode not in get_args(Mode),
+        "a deadline is a positive number of seconds": deadline is not None and deadline <= 0,
+        "an async guard cannot modify: it runs beside the others": made.judges and made.modifies,
+        "an async guard cannot be early: nothing is stored before it has answered": (
+            made.judges and made.early
+        ),
+        "an async function needs no thread": made.judges and made.thread,
+        "a guard that overlaps the agent stands at 'inbound', and is not early": made.overlap
+        and (made.early or "inbound" not in made.stages),
+    }
+    for what, is_so in wrong.items():
+        if is_so:
+            raise ConfigurationError(what)
+
+
+def deadline_of(made: Any, channel: str) -> float:
+    """How long the guard may take on this channel, in seconds."""
+    given: float | None = made.deadline_seconds
+    return DEADLINES.get(channel, DEADLINE_ELSEWHERE_SECONDS) if given is None else given
 
 
 ALLOW = Verdict()
@@ -83,9 +168,24 @@ def allow() -> Verdict:
     return ALLOW
 
 
+def warn(code: str, **more: Any) -> Verdict:
+    """Let it through, and note that something is odd."""
+    return Verdict("warn", code, **more)
+
+
 def modify(text: str, code: str, **more: Any) -> Verdict:
     """Let `text` through in place of what was judged."""
     return Verdict("modify", code, text=text, **more)
+
+
+def defer(until: int, code: str, **more: Any) -> Verdict:
+    """Let it through later, at `until` (Unix milliseconds); at ``reply`` and ``send``."""
+    return Verdict("defer", code, until=until, **more)
+
+
+def escalate(to: str, code: str, *, say: str | None = None, **more: Any) -> Verdict:
+    """Let nothing through, and let a person decide: `to` names a queue or a role."""
+    return Verdict("escalate", code, say=say, to=to, **more)
 
 
 def block(code: str, *, say: str | None = None, **more: Any) -> Verdict:

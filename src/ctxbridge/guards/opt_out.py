@@ -1,31 +1,33 @@
 """STOP, START and HELP: recognised before anything is stored, never shown to a model.
 
 Carriers and providers match the whole message and a single word; so does this. The seven words of
-47 CFR 64.1200(a)(10) are all among them. A wish in other words ("please remove me") is ordinary
-text here. A "yes" or "start over" to a bot's question is no opt-in; only START and UNSTOP are.
+47 CFR 64.1200(a)(10) are all among them. A "yes" or "start over" to a bot's question is no opt-in.
+
+A wish in other words ("please remove me from your list") counts just as much where the law is
+strict, but can only be guessed: it is a possible opt-out, and what becomes of it is the caller's
+choice. The words and phrases are data, in `wishes`.
 """
 
-import unicodedata
+from collections.abc import Mapping, Sequence
+from typing import Literal, get_args
 
-from ctxbridge.guards.guard import FunctionGuard, TextCheck, allow, block, guard
+from ctxbridge.errors import ConfigurationError
+from ctxbridge.guards import wishes
+from ctxbridge.guards.guard import FunctionGuard, TextCheck, allow, block, escalate, guard, warn
+from ctxbridge.guards.words import Phrases, folded, plain
 from ctxbridge.model import Assurance, Verdict
 from ctxbridge.model.decision import ConsentWord
 
-_STOP_WORDS_BY_LANGUAGE = {
-    "en": ("stop", "stopall", "stop all", "unsubscribe", "optout", "opt out", "revoke", "remove"),
-    "fr": ("arret", "arrêt", "désabonner", "desabonner"),
-    "es": ("alto", "parar", "baja", "cancelar"),
-    "de": ("stopp", "abmelden", "abbestellen"),
-    "it": ("cancella", "disiscrivi"),
-    "nl": ("afmelden", "uitschrijven"),
-    "pt": ("sair", "remover"),
-    "pl": ("wypisz", "rezygnuję"),
-}
-STOP_WORDS = frozenset(w for words in _STOP_WORDS_BY_LANGUAGE.values() for w in words)
-# Words that are ordinary answers elsewhere, but mean STOP to every SMS provider.
-STOP_WORDS_PHONE = frozenset({"cancel", "end", "quit"})
-START_WORDS = frozenset({"start", "unstop"})
-HELP_WORDS = frozenset({"help", "info"})
+
+def _all(by_language: Mapping[str, Sequence[str]]) -> frozenset[str]:
+    return frozenset(word for words in by_language.values() for word in words)
+
+
+STOP_WORDS = _all(wishes.STOP_WORDS_BY_LANGUAGE)
+STOP_WORDS_PHONE = _all(wishes.STOP_WORDS_ON_PHONES_BY_LANGUAGE)
+START_WORDS = _all(wishes.START_WORDS_BY_LANGUAGE)
+HELP_WORDS = wishes.HELP_WORDS
+_WISHES = Phrases(wishes.WISHES, wishes.TURNED_ROUND, wishes.COMPLAINTS)
 
 PHONE_CHANNELS = frozenset({"sms", "whatsapp", "rcs"})
 LONGEST_WORD = 24
@@ -35,12 +37,14 @@ STARTED = "You will get our messages here again. Reply STOP to end them."
 HELPED = "This is an automated assistant. Reply STOP to end messages, START to get them again."
 
 
+Suspected = Literal["warn", "escalate", "stop", "off"]
+
+
 def keyword(text: str) -> str:
-    """The message as a keyword is compared: NFKC, lower case, no punctuation around; or empty."""
+    """The message as a keyword is compared: in plain letters, no punctuation around; or empty."""
     if len(text) > LONGEST_WORD * 2:
         return ""
-    folded = unicodedata.normalize("NFKC", text).casefold()
-    kept = "".join(c if c.isalnum() else " " for c in folded)
+    kept = "".join(c if c.isalnum() else " " for c in plain(text))
     word = " ".join(kept.split())
     return word if len(word) <= LONGEST_WORD else ""
 
@@ -55,12 +59,19 @@ def meaning(word: str, channel: str) -> str:
     return "help" if phone and word in HELP_WORDS else ""
 
 
+def is_possible(text: str) -> bool:
+    """Whether free text says in some language that its writer wants no more messages."""
+    return _WISHES.occur(folded(text))
+
+
 def opt_out(
     *,
     channels: frozenset[str] = PHONE_CHANNELS | {"email"},
     stopped: str | None = STOPPED,
     started: str | None = STARTED,
     helped: str | None = HELPED,
+    suspected: Suspected = "warn",
+    queue: str = "consent",
 ) -> FunctionGuard:
     """Recognises STOP, START and HELP on `channels`, and what the provider has already handled.
 
@@ -68,19 +79,38 @@ def opt_out(
     running; START only from a sender that the channel vouches for, STOP from anybody. The customer
     gets one confirmation (`stopped`, `started`, `helped`; `None` for silence), and none where the
     provider has sent its own.
+
+    A wish in free text is a possible opt-out. `suspected` says what becomes of it: ``warn`` lets it
+    through to the agent with ``consent.possible_opt_out`` in its decision, ``escalate`` hands it to
+    a person in `queue`, ``stop`` takes it for STOP, ``off`` does not look.
     """
+    if suspected not in get_args(Suspected):
+        raise ConfigurationError(f"a suspected opt-out is one of {get_args(Suspected)}")
     answers = {"stop": stopped, "start": started, "help": helped}
 
-    @guard("inbound", name="opt_out", early=True)
+    @guard("inbound", name="opt_out", version="2", early=True)
     def check(check: TextCheck) -> Verdict:
         handled = next((f[8:] for f in check.flags if f.startswith("opt_out.")), "")
         if check.channel not in channels and not handled:
             return allow()
         wish = handled or meaning(keyword(check.text), check.channel)
-        if not wish or (wish == "start" and check.assurance < Assurance.CHANNEL):
+        if not wish:
+            possible = suspected != "off" and is_possible(check.text)
+            return _suspect(suspected, check.channel, stopped, queue) if possible else allow()
+        if wish == "start" and check.assurance < Assurance.CHANNEL:
             return allow()
         consent = ConsentWord(wish == "start", check.channel) if wish != "help" else None
         say = None if handled else answers[wish]
         return block(f"consent.{wish}", say=say, consent=consent)
 
     return check
+
+
+def _suspect(suspected: Suspected, channel: str, stopped: str | None, queue: str) -> Verdict:
+    """What is said of a possible opt-out."""
+    code = "consent.possible_opt_out"
+    if suspected == "escalate":
+        return escalate(queue, code)
+    if suspected == "stop":
+        return block(code, say=stopped, consent=ConsentWord(False, channel))
+    return warn(code)

@@ -1,23 +1,26 @@
-"""Runs the guards of one stage over one text and makes one decision of their verdicts."""
+"""Runs the guards of one stage over one text and makes one decision of their verdicts.
 
-from collections.abc import Awaitable, Callable, Iterable, Sequence
-from inspect import isawaitable
-from time import perf_counter_ns
-from typing import Any
+Three lanes: the policy that the bridge adds comes first, then sync guards in their order, where a
+`modify` is what the next ones see; then async judges side by side, on the text as it is by then.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
 
 import anyio
 from msgspec import Struct
 from msgspec.structs import replace
 
-from ctxbridge.errors import Malformed
-from ctxbridge.guards.guard import ALLOW, TextCheck
-from ctxbridge.model import Decision, GuardResult, Verdict
-from ctxbridge.model.decision import ConsentWord, GuardStatus
+from ctxbridge.guards.asking import Heard, Verdicts, ask
+from ctxbridge.guards.guard import TextCheck
+from ctxbridge.model import Decision, GuardResult
+from ctxbridge.model.decision import ConsentWord
 from ctxbridge.ports import Guard
 from ctxbridge.rules import verdicts
-from ctxbridge.wire.checked import checked
+from ctxbridge.rules.text import clean
 
 Digest = Callable[[str], bytes]
+STOPS = frozenset({"block", "escalate"})
+"""After one of these no further guard can change what happens to the text."""
 
 
 class Judged(Struct, frozen=True, gc=False):
@@ -28,118 +31,100 @@ class Judged(Struct, frozen=True, gc=False):
     say: str | None = None
     labels: tuple[str, ...] = ()
     consent: ConsentWord | None = None
+    until: int = 0
+    to: str = ""
 
     @property
     def blocked(self) -> bool:
-        """Whether nothing may go on."""
-        return self.decision.enforced == "block"
+        """Whether nothing may go on: blocked, or escalated to a person."""
+        return self.decision.enforced in STOPS
 
     @property
     def modified(self) -> bool:
         """Whether something else goes on than was judged."""
-        return self.decision.enforced == "modify"
+        return not self.blocked and self.decision.judged != self.decision.enforced_digest
 
 
-async def judge(guards: Sequence[Guard], check: TextCheck, digest: Digest) -> Judged:
-    """Ask the guards in order; a `modify` is what the next ones see, a `block` ends it.
-
-    Guards that were not asked any more are recorded as skipped. Whatever a guard does, this
-    returns.
-    """
-    original = check.text
-    results: list[GuardResult] = []
-    heard: list[Verdict] = []
-    for position, guard in enumerate(guards):
-        started = perf_counter_ns()
-        verdict, status = await _ask(guard, check)
-        took = (perf_counter_ns() - started) // 1000
-        results.append(
-            GuardResult(
-                guard.name, guard.version, verdict.action, verdict.code, status, microseconds=took
-            )
-        )
-        heard.append(verdict)
-        if verdict.action == "modify" and verdict.text is not None:
-            check = replace(check, text=verdict.text)
-        elif verdict.action == "block":
-            results.extend(_skipped(guards[position + 1 :]))
-            break
-    return _decide(check, original, results, heard, digest)
-
-
-def _skipped(guards: Iterable[Guard]) -> Iterable[GuardResult]:
-    return (GuardResult(g.name, g.version, "allow", status="skipped") for g in guards)
-
-
-async def _ask(guard: Guard, check: TextCheck) -> tuple[Verdict, GuardStatus]:
-    """The guard's verdict, or what stands for it when it fails, and how it ended."""
-    try:
-        answer: Any = guard.check(check)
-        if isawaitable(answer):
-            answer = await _before_deadline(answer, guard.deadline_seconds)
-            if answer is None:
-                return Verdict(guard.on_error, "guard.timeout"), "timeout"
-    except Exception:  # noqa: BLE001 - a guard is foreign code; its text must not leak by its error
-        return Verdict(guard.on_error, "guard.error"), "error"
-    if not isinstance(answer, Verdict) or not _allowed(guard, check, answer):
-        return Verdict(guard.on_error, "guard.wrong_answer"), "error"
-    return answer, "ok"
-
-
-async def _before_deadline(answer: Awaitable[Any], seconds: float) -> Any:
-    """The answer; `None` if it is late, and `False` where the guard itself said `None`."""
-    with anyio.move_on_after(seconds):
-        given = await answer
-        return False if given is None else given
-    return None
-
-
-def _allowed(guard: Guard, check: TextCheck, verdict: Verdict) -> bool:
-    """Whether the verdict is one that this guard may give here, and well formed."""
-    if verdict is ALLOW:
-        return True
-    try:
-        checked(verdict)
-    except Malformed:
-        return False
-    # A wish about consent is applied when the message is stored, so only early guards can read it.
-    if verdict.consent is not None and not (guard.early and check.stage == "inbound"):
-        return False
-    if verdict.action == "modify":
-        return guard.modifies and verdict.text is not None
-    return verdict.action in {"allow", "block"}
-
-
-def _decide(
-    check: TextCheck,
-    original: str,
-    results: list[GuardResult],
-    heard: list[Verdict],
-    digest: Digest,
+async def judge(
+    guards: Sequence[Guard], check: TextCheck, digest: Digest, known: Verdicts | None = None
 ) -> Judged:
+    """Ask the guards; guards that were not asked any more are recorded as skipped.
+
+    `known` are verdicts that need not be asked for again. Whatever a guard does, this returns.
+    """
+    original, heard = check.text, list[Heard]()
+    asked = [guard for guard in guards if getattr(guard, "mode", "enforce") != "off"]
+    inline = [guard for guard in asked if not getattr(guard, "judges", False)]
+    stopped = False
+    for position, guard in enumerate(inline):
+        one = await ask(guard, check, digest, known)
+        heard.append(one)
+        if one.enforced == "modify" and one.verdict.text is not None:
+            check = replace(check, text=clean(one.verdict.text))
+        elif one.enforced in STOPS:
+            heard += [Heard.skipped(g) for g in inline[position + 1 :]]
+            stopped = True
+            break
+    judges = [guard for guard in asked if getattr(guard, "judges", False)]
+    if judges:
+        skipped = [Heard.skipped(g) for g in judges]
+        heard += skipped if stopped else await _side_by_side(judges, check, digest, known)
+    return _decide(check, original, heard, digest)
+
+
+async def _side_by_side(
+    judges: Sequence[Guard], check: TextCheck, digest: Digest, known: Verdicts | None
+) -> list[Heard]:
+    """All judges at once; the first that stops the text ends the others, who count as skipped."""
+    if len(judges) == 1:
+        return [await ask(judges[0], check, digest, known)]
+    answers = [Heard.skipped(guard) for guard in judges]
+
+    async def one(place: int, guard: Guard) -> None:
+        answers[place] = await ask(guard, check, digest, known)
+        if answers[place].enforced in STOPS:
+            group.cancel_scope.cancel()
+
+    async with anyio.create_task_group() as group:
+        for place, guard in enumerate(judges):
+            group.start_soon(one, place, guard)
+    return answers
+
+
+def _decide(check: TextCheck, original: str, heard: Sequence[Heard], digest: Digest) -> Judged:
+    results = tuple([one.result for one in heard])
     enforced = verdicts.enforced(results)
     judged = digest(original)
-    through = b"" if enforced == "block" else judged if enforced == "allow" else digest(check.text)
+    stops = enforced in STOPS
+    through = b"" if stops else judged if check.text == original else digest(check.text)
     decision = Decision(
         check.stage, verdicts.strictest(r.action for r in results), enforced,
-        verdicts.leading_code(results), tuple(results), judged, through,
+        verdicts.leading_code(results), results, judged, through,
     )  # fmt: skip
+    deciding = [one.verdict for one in heard if one.enforced == enforced]
     return Judged(
-        "" if enforced == "block" else check.text,
+        "" if stops else check.text,
         decision,
-        next((v.say for v in heard if v.action == "block"), None),
-        tuple(dict.fromkeys(label for v in heard for label in v.labels)),
-        next((v.consent for v in heard if v.consent), None),
+        next((v.say for v in deciding), None) if stops else None,
+        tuple(dict.fromkeys(label for one in heard for label in one.verdict.labels)),
+        next((one.verdict.consent for one in heard if one.verdict.consent), None),
+        max((v.until for v in deciding), default=0) if enforced == "defer" else 0,
+        next((v.to for v in deciding), "") if enforced == "escalate" else "",
     )
 
 
 def join(first: Decision, second: Decision) -> Decision:
     """One decision of two that judged the same message one after the other at the same stage."""
-    results = first.results + second.results
+    results: tuple[GuardResult, ...] = first.results + second.results
     return Decision(
         first.stage, verdicts.strictest(r.action for r in results), verdicts.enforced(results),
         verdicts.leading_code(results), results, first.judged, second.enforced_digest,
     )  # fmt: skip
+
+
+def named(guards: Iterable[Guard]) -> frozenset[str]:
+    """The names of guards."""
+    return frozenset(guard.name for guard in guards)
 
 
 __all__ = ["Digest", "Judged", "join", "judge"]

@@ -33,8 +33,9 @@ class Verdict(Struct, frozen=True, gc=False):
     """What one guard says of one text.
 
     `code` is short, content-free and of few values (``consent.opted_out``): it goes into traces.
-    `say` is what the customer may be told when the action is `block`; `None` is silence. `text` is
-    the replacement when the action is `modify`.
+    `say` is what the customer may be told when the action is `block` or `escalate`; `None` is
+    silence. `text` is the replacement when the action is `modify`, `until` the time when the action
+    is `defer` (Unix milliseconds), `to` the queue or role when it is `escalate`.
     """
 
     action: Action = "allow"
@@ -44,6 +45,8 @@ class Verdict(Struct, frozen=True, gc=False):
     labels: tuple[str, ...] = ()
     findings: tuple[Finding, ...] = ()
     consent: ConsentWord | None = None
+    until: int = 0
+    to: str = ""
 
 
 class GuardResult(Struct, frozen=True, array_like=True, gc=False):
