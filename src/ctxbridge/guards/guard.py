@@ -12,7 +12,8 @@ from ctxbridge.model.decision import Mode
 
 CheckFunction = Callable[[Any], Verdict | Awaitable[Verdict]]
 
-STAGES: frozenset[Stage] = frozenset(get_args(Stage))
+STAGES_NOW: frozenset[Stage] = frozenset({"inbound", "reply", "send"})
+"""Where guards are asked today; the others of `Stage` have no gate yet."""
 FAILURES: frozenset[Action] = frozenset({"allow", "warn", "escalate", "block"})
 """What may be enforced where there is no verdict."""
 
@@ -33,8 +34,6 @@ class TextCheck(Struct, frozen=True, gc=False):
     contact: Contact | None = None
     context: Context | None = None
     purpose: Purpose = "service"
-    tool: str = ""
-    """The tool that is called or has answered, at the stages `tool_call` and `tool_result`."""
     address: Address | None = None
     """Who wrote it, or to whom it goes."""
     said_before: int = 0
@@ -52,7 +51,6 @@ class GuardOptions(TypedDict, total=False):
     on_error: Action
     on_timeout: Action
     mode: Mode
-    overlap: bool
     once: bool
     thread: bool
 
@@ -70,7 +68,6 @@ class FunctionGuard(Struct, frozen=True):
     on_error: Action = "block"
     on_timeout: Action = "block"
     mode: Mode = "enforce"
-    overlap: bool = False
     once: bool = False
     thread: bool = False
     judges: bool = False
@@ -88,8 +85,7 @@ def guard(
 ) -> Callable[[CheckFunction], FunctionGuard]:
     """Make a guard of a sync or async function that takes a check and returns a `Verdict`.
 
-    `stages` are among ``inbound``, ``context``, ``tool_call``, ``tool_result``, ``reply`` and
-    ``send``. Options, each with its default:
+    `stages` are among ``inbound``, ``reply`` and ``send``. Options, each with its default:
 
     - `name` (that of the function) and `version="1"` stand in decisions and traces; change the
       version whenever it may judge otherwise.
@@ -102,15 +98,13 @@ def guard(
       nonsense, and where it is late: ``block``, ``escalate``, ``warn`` or ``allow``.
     - `mode="enforce"`: with ``observe`` its verdicts are recorded and change nothing, with ``off``
       it is not asked.
-    - `overlap=False`: an async guard of ``inbound`` runs while the agent thinks; nothing that
-      cannot be undone happens before it has answered (`Turn.cleared`).
     - `once=False`: a text that it has judged is not judged again by the same version.
     - `thread=False`: a sync function that takes longer than a millisecond runs in a thread.
 
     Raises `ConfigurationError` for what makes no sense together.
     """
-    if not stages or not STAGES.issuperset(stages):
-        raise ConfigurationError(f"a guard's stages are among {sorted(STAGES)}")
+    if not stages or not STAGES_NOW.issuperset(stages):
+        raise ConfigurationError(f"a guard's stages are among {sorted(STAGES_NOW)}")
 
     def make(check: CheckFunction) -> FunctionGuard:
         judges = inspect.iscoroutinefunction(check) or inspect.iscoroutinefunction(
@@ -145,8 +139,6 @@ def _require_sense(made: FunctionGuard) -> None:
             made.judges and made.early
         ),
         "an async function needs no thread": made.judges and made.thread,
-        "a guard that overlaps the agent stands at 'inbound', and is not early": made.overlap
-        and (made.early or "inbound" not in made.stages),
     }
     for what, is_so in wrong.items():
         if is_so:
