@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ctxbridge import channels, errors, guards
-    from ctxbridge.bridge import Bridge, Turn
+    from ctxbridge.bridge import Bridge, Overlap, Turn
     from ctxbridge.errors import CtxBridgeError
     from ctxbridge.model import (
         Address,
@@ -57,6 +57,7 @@ __all__ = [
     "Inbound",
     "Link",
     "Message",
+    "Overlap",
     "RawRequest",
     "Receipt",
     "Text",
@@ -71,6 +72,7 @@ __all__ = [
 _HOMES = {
     "Bridge": "bridge",
     "CtxBridgeError": "errors",
+    "Overlap": "bridge",
     "Turn": "bridge",
     "open_store": "stores",
     "channels": "",

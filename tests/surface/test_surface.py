@@ -18,7 +18,7 @@ SOURCE = Path(ctxbridge.__file__).parent
 
 NAMES = [
     "Address", "Assurance", "Attachment", "Bridge", "Contact", "Context", "CtxBridgeError", "Decision",
-    "Endpoint", "Event", "Inbound", "Link", "Message", "RawRequest", "Receipt", "Text", "Turn", "Verdict",
+    "Endpoint", "Event", "Inbound", "Link", "Message", "Overlap", "RawRequest", "Receipt", "Text", "Turn", "Verdict",
     "channels", "errors", "guards", "open_store",
 ]  # fmt: skip
 
