@@ -194,17 +194,22 @@ class TestOrder:
         assert len(lasts) == 12
 
     async def test_who_waits_is_served_in_order(self, queueing):
-        served = []
+        served, all_wait = [], anyio.Event()
 
         async def deliver(number):
             async with queueing.turn(write(f"{number}")):
                 served.append(number)
-                await anyio.sleep(0.3 if number == 0 else 0.0)
+                await all_wait.wait()
 
         async with anyio.create_task_group() as group:
             for number in range(8):
                 group.start_soon(deliver, number)
-                await anyio.sleep(0.02)
+                for _ in range(2_000):
+                    await anyio.sleep(0.002)
+                    standing = sum(map(len, queueing.lines._lines.values()))
+                    if served and standing == number:
+                        break
+            all_wait.set()
         assert served == sorted(served)
         assert queueing.lines._lines == {}
 

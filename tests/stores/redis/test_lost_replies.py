@@ -4,7 +4,7 @@ A server carries out a request whose answer never arrives. Who sends it again mu
 """
 
 import asyncio
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 
 import pytest
 from msgspec.structs import replace
@@ -105,10 +105,19 @@ async def stand_on(url, **options):
             url = f"redis://127.0.0.1:{proxies[port].port}"
         stack.push_async_callback(close, proxies)
         store = ThroughProxies(url, proxies, prefix=new_prefix(), clock="caller", **options)
-        await stack.enter_async_context(store)
+        await opened(store)
+        stack.push_async_callback(store.aclose)
         stand = Stand(store, proxies, Actor(seed=next(_seeds)))
         await stand.prepare()
         yield stand
+
+
+async def opened(store):
+    """Open the store: its hasty time-outs are for what is lost later, not for a busy machine."""
+    for _ in range(9):
+        with suppress(Unavailable):
+            return await store.check()
+    return await store.check()
 
 
 async def close(proxies):

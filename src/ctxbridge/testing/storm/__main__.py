@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import logging
 import secrets
 import signal
 import sys
@@ -48,6 +49,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """0 if nothing was lost or duplicated, 1 if so, 2 where it could not be found out."""
     given = vars(_parser().parse_args(argv))
     as_json = given.pop("json")
+    logging.disable(logging.CRITICAL)  # workers that share this process complain of the weather
     try:
         plan = Plan(**given, tenant=f"storm-{secrets.token_hex(4)}")
         account = asyncio.run(_blow(plan))
