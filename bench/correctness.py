@@ -166,8 +166,10 @@ def _is_stale(
 async def _bridges(id: str, *stores: Store) -> AsyncIterator[System]:
     """A bridge for each worker; two workers may share a store in memory."""
     address = Address("chat", id)
+    # Each message has a turn of its own, as the others do it.
     bridges = [
-        Bridge(store, tenant="correctness", guards=(), window=200) for store in (*stores, *stores)
+        Bridge(store, tenant="correctness", guards=(), window=200, overlap="queue")
+        for store in (*stores, *stores)
     ]
 
     def taking(bridge: Bridge[dict[str, object]]) -> Take:
