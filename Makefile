@@ -26,7 +26,7 @@ demo: .venv/core  ## one customer, three channels, one conversation
 
 test: .venv/dev  ## all tests that fit into minutes
 	$(BIN)/python -m pytest -q -n 2 --dist worksteal -m "not alone" $(ARGS)
-	$(BIN)/python -m pytest -q -m alone tests/bench
+	$(BIN)/python -m pytest -q -m alone tests/bench tests/stores/redis/test_lost_replies.py
 
 check: .venv/dev  ## format, lint, types, import rules, docs
 	$(BIN)/ruff format --check .
