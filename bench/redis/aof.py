@@ -17,6 +17,7 @@ from ctxbridge.model import Change
 from ctxbridge.stores.redis.scripts import COMMIT
 from ctxbridge.stores.redis.values import packed_change
 from ctxbridge.wire import encode_entry
+from ctxbridge.wire.keys import address_key
 
 SCENARIO = "Redis append, AOF always"
 OURS, THEIRS = "append", "the same script over redis-py"
@@ -56,7 +57,8 @@ def _words(plan: Plan, sha: str) -> Callable[[Person], Words]:
 
 
 def words(sha: str, person: Person, change: Change) -> Words:
-    fixed = packed_change(change, corpus.random_id()[:8], 0)
+    list = address_key(corpus.TENANT, person.address)
+    fixed = packed_change(change, corpus.random_id()[:8], 0, list)
     entries = [encode_entry(entry) for entry in change.append]
     return (sha, 2, list_key(person.address), ids_key(person.address), fixed, b"", *entries)
 

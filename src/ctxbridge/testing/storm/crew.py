@@ -68,6 +68,7 @@ class Processes:
             self._signal(number, signal.SIGCONT)
 
     def _signal(self, number: int, sign: signal.Signals) -> None:
+        assert self._pids[number], "0 would be the whole group of the driver itself"
         with suppress(ProcessLookupError):
             os.kill(self._pids[number], sign)
 
