@@ -50,7 +50,7 @@ bench: .venv-bench/ready  ## the figures of README and docs, measured here
 	$(BENCH) bench $(ARGS)
 
 soak: .venv/dev  ## the long fault tests
-	CTXBRIDGE_FUZZ_SCALE=50 CTXBRIDGE_KILLS=5000 CTXBRIDGE_CANCELS=1000000 \
+	CTXBRIDGE_FUZZ_SCALE=50 CTXBRIDGE_KILLS=5000 CTXBRIDGE_CANCELS=1000000 CTXBRIDGE_STORM_SCALE=50 \
 	CTXBRIDGE_MACHINE_EXAMPLES=1000 $(BIN)/python -m pytest -q -m slow $(ARGS)
 
 clean:  ## remove what was set up
