@@ -1,5 +1,7 @@
 """A bridge over each store, with a clock that the test owns."""
 
+from contextlib import AsyncExitStack
+
 import msgspec
 import pytest
 
@@ -64,9 +66,20 @@ async def bridge(request, tmp_path, clock):
 
 
 @pytest.fixture
-async def queueing(bridge, clock):
-    """Another bridge over the same store, that gives each message a turn of its own."""
-    async with Bridge(
-        bridge.store, tenant="acme", state=Ticket, clock=clock, overlap="queue"
-    ) as other:
-        yield other
+async def another(bridge, clock):
+    """Makes further bridges over the same store: other processes, as far as that is concerned."""
+    async with AsyncExitStack() as stack:
+
+        async def make(overlap="merge", **options):
+            one = Bridge(
+                bridge.store, tenant="acme", state=Ticket, clock=clock, overlap=overlap, **options
+            )
+            return await stack.enter_async_context(one)
+
+        yield make
+
+
+@pytest.fixture
+async def queueing(another):
+    """One that gives each message a turn of its own."""
+    return await another("queue")

@@ -3,7 +3,7 @@
 import anyio
 import pytest
 
-from ctxbridge import Bridge, errors, guards
+from ctxbridge import errors, guards
 from ctxbridge.guards import allow, block, defer, escalate, guard, modify, warn
 from ctxbridge.model import Event, Sent
 
@@ -27,19 +27,9 @@ class Pigeon:
 
 
 @pytest.fixture
-async def guarded(bridge, clock):
-    """Makes further bridges over the same store, with guards of their own and a pigeon."""
-    made = []
-
-    async def make(*which, senders=()):
-        one = Bridge(bridge.store, tenant="acme", guards=which, clock=clock, senders=senders)
-        await one.__aenter__()
-        made.append(one)
-        return one
-
-    yield make
-    for one in made:
-        await one.__aexit__(None, None, None)
+def guarded(another):
+    """Makes further bridges over the same store, with guards of their own."""
+    return lambda *which, senders=(): another(guards=which, senders=senders)
 
 
 async def messages(bridge):
@@ -105,6 +95,28 @@ class TestEscalation:
         assert await exchange(bridge, write("money back?"), "a refund of 99 EUR") == []
         assert len(await events(bridge, "escalated")) == 1
         assert "refund" not in str([m.text for m in await messages(bridge)])
+
+    async def test_one_that_waited_is_not_answered_along_with_others(self, guarded):
+        @guard("inbound", name="legal")
+        def legal(check):
+            return escalate("legal", "threat", say="A person.") if "sue" in check.text else allow()
+
+        bridge = await guarded(legal)
+        threat = write("I will sue you")
+        for waits in (threat, write("where is it?")):
+            with pytest.raises(ZeroDivisionError):
+                async with bridge.turn(waits):
+                    raise ZeroDivisionError
+        async with bridge.turn(write("hello?")) as turn:
+            assert [m.text for m in turn.messages] == ["where is it?", "hello?"]
+            assert "sue" not in str(turn.context.as_chat())
+        assert len(await events(bridge, "escalated")) == 0
+        assert await exchange(bridge, threat) == ["A person."]
+        assert len(await events(bridge, "escalated")) == 1
+
+    async def test_what_a_guard_says_can_be_stored(self, guarded):
+        bridge = await guarded(guard("inbound", name="no")(lambda check: block("no", say="a\0b")))
+        assert await exchange(bridge, write("hello")) == ["a\ufffdb"]
 
 
 class TestDefer:

@@ -8,25 +8,7 @@ from ctxbridge import Address, Assurance, Bridge, errors
 from ctxbridge.bridge.overlap import Overlap
 from ctxbridge.model import Text
 
-from .conftest import SENDERS, Ticket, exchange, write
-
-
-@pytest.fixture
-async def another(bridge, clock):
-    """Makes further bridges over the same store: other processes, as far as the store is concerned."""
-    made = []
-
-    async def make(overlap="merge", **more):
-        one = Bridge(
-            bridge.store, tenant="acme", state=Ticket, clock=clock, overlap=overlap, **more
-        )
-        await one.__aenter__()
-        made.append(one)
-        return one
-
-    yield make
-    for one in made:
-        await one.__aexit__(None, None, None)
+from .conftest import SENDERS, exchange, write
 
 
 async def stored(bridge, inbound):

@@ -136,6 +136,23 @@ async def test_a_turn_that_is_superseded_stops_showing():
     assert len(screen.sent) == 1
 
 
+@pytest.mark.parametrize("hinders", ["raises", "hangs"])
+async def test_a_draft_that_cannot_be_shown_hinders_nothing(hinders, monkeypatch):
+    from ctxbridge.bridge import streaming
+
+    class Broken(Screen):
+        async def show(self, outgoing):
+            if hinders == "raises":
+                raise ZeroDivisionError
+            await anyio.sleep_forever()
+
+    monkeypatch.setattr(streaming, "_SHOW_SECONDS", 0.01)
+    screen = Broken()
+    async with Bridge("memory://", tenant="t", senders=[screen]) as bridge:
+        assert await stream(bridge) == [WORDS]
+    assert [text for _, text in screen.sent] == [WORDS]
+
+
 @pytest.mark.parametrize("wrong", [[7], [b"x"], ["x" * 70_000], []])
 async def test_what_cannot_be_a_reply_is_refused(wrong):
     async def source():

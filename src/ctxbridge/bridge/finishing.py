@@ -7,9 +7,10 @@ import anyio
 from msgspec import Struct
 from msgspec.structs import replace
 
+from ctxbridge.bridge.joining import Joined
 from ctxbridge.bridge.judging import Inquiry, escalation
 from ctxbridge.bridge.replying import Replying, Said
-from ctxbridge.bridge.settings import LONGEST_HORIZON_SECONDS
+from ctxbridge.bridge.settings import UNKNOWN_HORIZON_SECONDS
 from ctxbridge.errors import Busy, Fenced
 from ctxbridge.model import (
     Change,
@@ -41,8 +42,7 @@ class Prepared(Struct, frozen=True):
     """What a turn has come to, before it is judged: all that its commit is made of."""
 
     own: tuple[int, Message]
-    joined: tuple[tuple[int, Message], ...] = ()
-    joined_turns: tuple[bytes, ...] = ()
+    joined: tuple[Joined, ...] = ()
     replies: tuple[Reply, ...] = ()
     notes: tuple[Event, ...] = ()
     state: bytes | None = None
@@ -131,14 +131,14 @@ def _whole(
 ) -> Change:
     """The change with all that the turn has prepared."""
     inbound, settings = inquiry.inbound, bridge.settings
-    least = LONGEST_HORIZON_SECONDS if prepared.joined else settings.remember_seconds
+    least = UNKNOWN_HORIZON_SECONDS if prepared.joined else settings.remember_seconds
     deliveries = _deliveries(bridge, said, prepared.replies)
     return replace(
         change,
         append=(*[one.message for one in said], *prepared.notes),
         state=prepared.state,
-        amend=(prepared.own, *prepared.joined),
-        joined=prepared.joined_turns,
+        amend=(prepared.own, *[(one.place, one.message) for one in prepared.joined]),
+        joined=tuple([one.came_with for one in prepared.joined]),
         deliveries=deliveries,
         hold_seconds=bridge.outbox.hold_seconds(inbound.channel, len(deliveries)),
         trace=prepared.trace,

@@ -15,7 +15,7 @@ ALTERED = "reply.altered"
 
 
 class SendGate:
-    """Asked before each attempt. Without guards at `send` it is a pure rule and costs no await."""
+    """Asked before each attempt. Without guards at `send` it is a rule and a digest alone."""
 
     def __init__(self, guards: Sequence[Guard], tenant: str, clock: Clock) -> None:
         self._guards = [guard for guard in guards if "send" in guard.stages]

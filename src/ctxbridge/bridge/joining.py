@@ -3,8 +3,10 @@
 from typing import TYPE_CHECKING, Any
 
 import anyio
+from msgspec import Struct
 from msgspec.structs import replace
 
+from ctxbridge.bridge.judging import Inquiry
 from ctxbridge.model import Assurance, Context, Inbound, Message, Opened, Query
 from ctxbridge.model.revision import is_deletion, revised
 
@@ -14,25 +16,43 @@ if TYPE_CHECKING:
 MOST_JOINED = 64
 """A burst that is longer becomes several turns."""
 
-Placed = tuple[int, Message]
+
+class Joined(Struct, frozen=True):
+    """A message that a turn answers besides its own, where it stands, and the turn it came with."""
+
+    place: int
+    message: Message
+    came_with: bytes
 
 
 async def gather(
-    bridge: "Bridge[Any]", opened: Opened, inbound: Inbound
-) -> tuple[Context, tuple[Placed, ...]]:
+    bridge: "Bridge[Any]", inquiry: Inquiry, opened: Opened, now: int
+) -> tuple[Context, tuple[Joined, ...]]:
     """The context to go on with, and the messages that this turn answers besides its own.
 
-    Those are of the same assurance, seen by this reader, and not blocked when they came. Where the
-    channel waits for quiet, it is waited for here.
+    Those are of the same assurance, seen by this reader, and stopped by no guard. Where the channel
+    waits for quiet, it is waited for here.
     """
+    context, waiting = await _waiting(bridge, opened, inquiry.inbound)
+    joined: list[Joined] = []
+    for place, message in waiting:
+        judged = await inquiry.judge_joined(message, opened.turn, context, now)
+        if judged is not None:
+            joined.append(Joined(place, judged, message.turn))
+    return context, tuple(joined)
+
+
+async def _waiting(
+    bridge: "Bridge[Any]", opened: Opened, inbound: Inbound
+) -> tuple[Context, list[tuple[int, Message]]]:
     context, overlap = opened.context, bridge.settings.overlap_on(inbound.channel)
     if not overlap.joins or inbound.assurance < Assurance.CHANNEL:
-        return context, ()
+        return context, []
     if overlap.quiet_seconds and not opened.resumed:
         context = await _when_quiet(bridge, context, inbound)
     others = [place for place in context.waiting if place != opened.seq]
     if not others:
-        return context, ()
+        return context, []
     if others[0] < _first(context):
         context = await _look(bridge, context, inbound, context.seq - others[0] + 1)
     waiting = set(others)
@@ -41,7 +61,7 @@ async def gather(
         for place, entry in context.window.numbered()
         if place in waiting and isinstance(entry, Message) and _may_join(bridge, entry, inbound)
     ]
-    return context, tuple(joined[:MOST_JOINED])
+    return context, joined[:MOST_JOINED]
 
 
 def _first(context: Context) -> int:

@@ -168,17 +168,21 @@ class Inquiry:
 
     async def judge_joined(
         self, message: Message, turn: bytes, context: Context, now: int
-    ) -> Message:
-        """Another message that this turn answers too, as it is to be stored with it."""
-        decision, parts, labels, blocked = message.decision, message.parts, message.labels, False
+    ) -> Message | None:
+        """Another message that this turn answers too, as it is to be stored with it.
+
+        `None` where a guard stops it: then it waits for a turn of its own, which says so.
+        """
+        decision, parts, labels = message.decision, message.parts, message.labels
         if self._inbound:
             check = TextCheck(
                 "inbound", message.text, message.channel, message.assurance, now, message.flags,
                 context.contact, context, address=message.address,
             )  # fmt: skip
             judged = await self._judge(self._inbound, check)
+            if judged.blocked:
+                return None
             decision = join(decision, judged.decision) if decision else judged.decision
-            blocked = decision.enforced == "block"
             labels = (*labels, *judged.labels)
             if judged.modified:
                 parts = (Text(clean(judged.text)), *(p for p in parts if type(p) is not Text))
@@ -187,7 +191,7 @@ class Inquiry:
             message,
             turn=turn,
             parts=parts,
-            disposition="quarantined" if blocked else "modified" if modified else "accepted",
+            disposition="modified" if modified else "accepted",
             packed_decision=decision.pack() if decision else b"",
             labels=tuple(dict.fromkeys(labels)),
         )

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 
-from ctxbridge.bridge.settings import LONGEST_HORIZON_SECONDS
+from ctxbridge.bridge.settings import UNKNOWN_HORIZON_SECONDS
 from ctxbridge.bridge.turn import Turn
 from ctxbridge.errors import Busy, CtxBridgeError
 from ctxbridge.model import Event, Found, Inbound, Message, Scan
@@ -71,5 +71,5 @@ def inbound_of(message: Message) -> Inbound:
         message.channel, message.endpoint, message.address, message.message_id, message.parts,
         message.assurance, occurred_at=message.occurred_at, thread=message.thread,
         subject=message.subject, references=message.references, flags=message.flags,
-        horizon_seconds=LONGEST_HORIZON_SECONDS,
+        horizon_seconds=UNKNOWN_HORIZON_SECONDS,
     )  # fmt: skip

@@ -21,6 +21,7 @@ from ctxbridge.model import (
 )
 from ctxbridge.ports import Guard
 from ctxbridge.rules.gate import CONFIRMS
+from ctxbridge.rules.text import clean
 from ctxbridge.wire.keys import text_digest
 
 MOST_REFERENCES = 20
@@ -98,7 +99,7 @@ class Replying:
         """
         inbound = self._inquiry.inbound
         check = TextCheck(
-            "reply", text, inbound.channel, inbound.assurance, now, inbound.flags,
+            "reply", clean(text), inbound.channel, inbound.assurance, now, inbound.flags,
             context.contact, context, address=inbound.sender, said_before=said_before,
         )  # fmt: skip
         judged = await judge(guards, check, self._digest, self._known)

@@ -14,7 +14,7 @@ from ctxbridge.ports import Clock, Guard, Ids, Sender
 DAY_SECONDS = 86_400.0
 WEEK_SECONDS = 7 * DAY_SECONDS
 MOST_WAITING = 1_000
-LONGEST_HORIZON_SECONDS = 30 * DAY_SECONDS
+UNKNOWN_HORIZON_SECONDS = 30 * DAY_SECONDS
 """How long an answer is remembered where nobody knows how long its message may be repeated: it was
 taken up from the log, or joined the turn of another."""
 

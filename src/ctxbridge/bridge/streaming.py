@@ -1,6 +1,7 @@
 """A reply that is shown while it is being written, as far as the guards have let it through."""
 
 from collections.abc import AsyncIterable, AsyncIterator
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -17,6 +18,7 @@ HOLD_BACK_CHARACTERS = 128
 """The end of a text is not shown before more has come: a guard may see there what it must mask."""
 
 _STEP_CHARACTERS = 32
+_SHOW_SECONDS = 1.0
 _MOST_CHARACTERS = 64 * 1024
 
 
@@ -110,7 +112,10 @@ class Stream:
         if show is None:
             return
         shown = replace(message, parts=(Text(text),) if text else ())
-        await show(Outgoing(Delivery(self.delivery), shown, inbound.sender, inbound.endpoint))
+        outgoing = Outgoing(Delivery(self.delivery), shown, inbound.sender, inbound.endpoint)
+        # A draft is a courtesy: whatever hinders it must not end the turn, nor hold it up.
+        with suppress(Exception), anyio.move_on_after(_SHOW_SECONDS):
+            await show(outgoing)
 
 
 async def _close(source: AsyncIterator[str]) -> None:

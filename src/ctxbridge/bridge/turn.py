@@ -10,7 +10,7 @@ import anyio
 from msgspec.structs import replace
 
 from ctxbridge.bridge.finishing import Prepared, Reply, commit, give_back
-from ctxbridge.bridge.joining import as_edited, gather
+from ctxbridge.bridge.joining import Joined, as_edited, gather
 from ctxbridge.bridge.judging import Inquiry, allowed_to
 from ctxbridge.bridge.leases import Lease
 from ctxbridge.bridge.opening import open_turn
@@ -72,8 +72,7 @@ class Turn(Generic[StateT]):
         self._opened: Opened | None = None
         self._context: Context | None = None
         self._own: Message | None = None
-        self._joined: tuple[tuple[int, Message], ...] = ()
-        self._joined_turns: tuple[bytes, ...] = ()
+        self._joined: tuple[Joined, ...] = ()
         self._status = ""
         self._answer: tuple[Message, ...] = ()
         self._deliveries: tuple[Delivery, ...] = ()
@@ -225,9 +224,9 @@ class Turn(Generic[StateT]):
         return self._opened
 
     def _answered(self) -> list[tuple[int, Message]]:
-        if self._own is None:
-            return list(self._joined)
-        return sorted([*self._joined, (self._require().seq, self._own)], key=lambda one: one[0])
+        own = [(self._require().seq, self._own)] if self._own else []
+        joined = [(one.place, one.message) for one in self._joined]
+        return sorted([*joined, *own], key=lambda one: one[0])
 
     # --- entering -------------------------------------------------------------------------------
 
@@ -256,7 +255,7 @@ class Turn(Generic[StateT]):
         context = self._context = opened.context
         self._span = TurnSpan(self._inbound.channel, context.conversation, context.trace, started)
         if opened.status != "new":
-            self._answer = self._stillsendable(opened.answer)
+            self._answer = self._still_sendable(opened.answer)
             self._describe()
             return
         self._hold(opened)
@@ -267,12 +266,7 @@ class Turn(Generic[StateT]):
             opened.turn, self._accepted_at(), self._inquiry.disposition
         )
         if context.waiting and self.open:
-            context, joined = await gather(self._bridge, opened, self._inbound)
-            self._joined_turns = tuple(message.turn for _, message in joined)
-            self._joined = tuple([
-                (place, await self._inquiry.judge_joined(message, opened.turn, context, now))
-                for place, message in joined
-            ])  # fmt: skip
+            context, self._joined = await gather(self._bridge, self._inquiry, opened, now)
         # Now a model may see them.
         window = context.window.ending_with(self._answered())
         self._context = replace(context, window=window)
@@ -369,8 +363,8 @@ class Turn(Generic[StateT]):
             now = self._bridge.clock.now()
             notes, state = [*notes, Event("state.not_saved", now, opened.turn)], None
         return Prepared(
-            (opened.seq, self._own), self._joined, self._joined_turns, tuple(self._replies),
-            tuple(notes), state, self._span.handle if self._span else b"",
+            (opened.seq, self._own), self._joined, tuple(self._replies), tuple(notes), state,
+            self._span.handle if self._span else b"",
         )  # fmt: skip
 
     def _changed_state(self) -> bytes | None:
@@ -379,7 +373,7 @@ class Turn(Generic[StateT]):
         after = self._bridge.codec.encode(self._state)
         return None if after == self._state_before else after
 
-    def _stillsendable(self, answer: tuple[Message, ...]) -> tuple[Message, ...]:
+    def _still_sendable(self, answer: tuple[Message, ...]) -> tuple[Message, ...]:
         """Of a stored answer what may leave now: after a STOP, only what confirms this message."""
         if not allowed_to(self.context, self._inbound.channel) and not self._inquiry.confirms:
             return ()

@@ -73,12 +73,6 @@ class FunctionGuard(Struct, frozen=True):
     judges: bool = False
     """Whether it is async: then it runs beside the others, and cannot modify."""
 
-    def observing(self) -> "FunctionGuard":
-        """The same guard, whose verdicts are recorded and not enforced."""
-        from msgspec.structs import replace
-
-        return replace(self, mode="observe")
-
 
 def guard(
     *stages: Stage, **options: Unpack[GuardOptions]
@@ -105,23 +99,20 @@ def guard(
     """
     if not stages or not STAGES_NOW.issuperset(stages):
         raise ConfigurationError(f"a guard's stages are among {sorted(STAGES_NOW)}")
+    rest: Any = {key: value for key, value in options.items() if key != "name"}
 
     def make(check: CheckFunction) -> FunctionGuard:
         judges = inspect.iscoroutinefunction(check) or inspect.iscoroutinefunction(
             getattr(check, "__call__", None)  # noqa: B004 - an object with an async __call__
         )
         named = str(options.get("name") or getattr(check, "__name__", "guard"))
-        rest: Any = {key: value for key, value in options.items() if key != "name"}
         made = FunctionGuard(named, check, frozenset(stages), judges=judges, **rest)
         _require_sense(made)
         return made
 
-    _require_sense(FunctionGuard("", lambda _: ALLOW, frozenset(stages), **_unnamed(options)))
+    # What makes no sense whatever the function is told at once.
+    _require_sense(FunctionGuard("", lambda _: ALLOW, frozenset(stages), **rest))
     return make
-
-
-def _unnamed(options: GuardOptions) -> Any:
-    return {key: value for key, value in options.items() if key != "name"}
 
 
 def _require_sense(made: FunctionGuard) -> None:

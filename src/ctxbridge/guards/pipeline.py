@@ -4,7 +4,7 @@ Three lanes: the policy that the bridge adds comes first, then sync guards in th
 `modify` is what the next ones see; then async judges side by side, on the text as it is by then.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 
 import anyio
 from msgspec import Struct
@@ -120,11 +120,6 @@ def join(first: Decision, second: Decision) -> Decision:
         first.stage, verdicts.strictest(r.action for r in results), verdicts.enforced(results),
         verdicts.leading_code(results), results, first.judged, second.enforced_digest,
     )  # fmt: skip
-
-
-def named(guards: Iterable[Guard]) -> frozenset[str]:
-    """The names of guards."""
-    return frozenset(guard.name for guard in guards)
 
 
 __all__ = ["Digest", "Judged", "join", "judge"]
