@@ -27,11 +27,6 @@ TOGETHER = 250
 """How many conversations live at the same time, so that their retries come in between one another."""
 
 
-@pytest.fixture
-def anyio_backend():
-    return "asyncio"
-
-
 @pytest.fixture(autouse=True)
 def quiet():
     logging.disable(logging.CRITICAL)

@@ -16,11 +16,6 @@ AT_ONCE = 5
 """How many different messages are under way, each of another customer."""
 
 
-@pytest.fixture
-def anyio_backend():
-    return "asyncio"
-
-
 @pytest.fixture(params=["sqlite", "redis"])
 def url(request, tmp_path, some_binary):
     if request.param == "sqlite":

@@ -1,18 +1,17 @@
 """Ten thousand messages for one conversation at once: what waits is bounded, and nothing stands still."""
 
 import asyncio
-import logging
 import os
 import time
 from pathlib import Path
 
 import pytest
 
-from ctxbridge import Address, Assurance, Bridge, Endpoint, Inbound, Text, errors, open_store
+from ctxbridge import Address, Assurance, Bridge, Endpoint, Inbound, Text, errors
 
 from .weather import times
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("quiet")]
 BACKLOG = 128
 MOST_KILOBYTES_EACH = 16
 """What a request under way may take, until it is told that it is refused."""
@@ -24,24 +23,11 @@ IN_ONE_TICK = 50
 
 
 @pytest.fixture
-def anyio_backend():
-    return "asyncio"
-
-
-@pytest.fixture(autouse=True)
-def quiet(caplog):
-    caplog.set_level(logging.CRITICAL)
-
-
-@pytest.fixture(params=["memory", "sqlite", "redis"])
-async def store(request, tmp_path):
-    url = {"memory": "memory://", "sqlite": f"sqlite:///{tmp_path}/flood.db"}.get(request.param)
-    url = url or f"{request.getfixturevalue('server').url}?prefix={tmp_path.name}"
-    async with open_store(url) as store:
-        # A server that has its scripts takes what comes in the order of its coming.
-        async with Bridge(store, tenant="flood") as bridge:
-            await Flood(bridge, "+15550100000").blow([0])
-        yield store
+async def store(each_store):
+    # A server that has its scripts takes what comes in the order of its coming.
+    async with Bridge(each_store, tenant="flood") as bridge:
+        await Flood(bridge, "+15550100000").blow([0])
+    return each_store
 
 
 def megabytes():

@@ -24,11 +24,6 @@ WORKERS = 4
 ROUNDS = times(25)
 
 
-@pytest.fixture
-def anyio_backend():
-    return "asyncio"
-
-
 @pytest.fixture(params=["sqlite", "redis"])
 def url(request, tmp_path):
     if request.param == "redis":

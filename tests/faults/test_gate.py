@@ -1,6 +1,5 @@
 """STOP at any instant of a turn: what is committed after it was stored does not leave."""
 
-import logging
 from itertools import count
 from random import Random
 
@@ -9,35 +8,21 @@ import pytest
 from anyio.lowlevel import checkpoint
 from msgspec.structs import replace
 
-from ctxbridge import Address, Assurance, Bridge, Endpoint, Inbound, Text, open_store
+from ctxbridge import Address, Assurance, Bridge, Endpoint, Inbound, Text
 from ctxbridge.model import Refused, Sent
 from ctxbridge.testing.storm.around import Around
 
 from .weather import times
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("quiet")]
 ROUNDS = times(1_000)
 AT_ONCE = 20
 _numbers = count(1)
 
 
 @pytest.fixture
-def anyio_backend():
-    return "asyncio"
-
-
-@pytest.fixture(autouse=True)
-def quiet(caplog):
-    caplog.set_level(logging.CRITICAL)
-
-
-@pytest.fixture(params=["memory", "sqlite", "redis"])
-async def store(request, tmp_path):
-    url = {"memory": "memory://", "sqlite": f"sqlite:///{tmp_path}/gate.db"}.get(request.param)
-    async with open_store(
-        url or f"{request.getfixturevalue('server').url}?prefix={tmp_path.name}"
-    ) as store:
-        yield store
+def store(each_store):
+    return each_store
 
 
 class Noting(Around):

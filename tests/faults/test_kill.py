@@ -19,11 +19,6 @@ from .killed_writers import CUSTOMERS
 KILLS = int(os.environ.get("CTXBRIDGE_KILLS", "300"))
 
 
-@pytest.fixture
-def anyio_backend():
-    return "asyncio"
-
-
 def kill_writers(path, kills, variant, seed=7):
     program = Path(__file__).with_name("killed_writers.py")
     command = [sys.executable, str(program), str(path), str(kills), str(seed), variant]

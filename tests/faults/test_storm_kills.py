@@ -11,11 +11,6 @@ pytestmark = pytest.mark.slow
 STAGES = {"open", "think", "commit", "send", "settle"}
 
 
-@pytest.fixture
-def anyio_backend():
-    return "asyncio"
-
-
 @pytest.fixture(scope="module")
 def durable(some_binary):
     """A server that has each write on the disk before it answers."""

@@ -12,11 +12,6 @@ pytestmark = pytest.mark.slow
 TURNS = times(4_000)
 
 
-@pytest.fixture
-def anyio_backend():
-    return "asyncio"
-
-
 def plan_of(url, **more):
     """Each message has a turn of its own."""
     plan = {

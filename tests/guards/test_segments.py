@@ -1,23 +1,20 @@
 """SMS segments."""
 
 import json
-from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.channels.fixtures import fixture
 
 from ctxbridge import errors, guards
 from ctxbridge.guards.segments import BASIC, EXTENSION, segments
 
 from .talk import bare, grows_in_proportion
 
-TABLE = Path("/work/shared/fixtures/sms/gsm7_table.json")
 
-
-@pytest.mark.skipif(not TABLE.exists(), reason="the shared fixtures are not here")
 def test_the_alphabet_is_that_of_the_standard():
-    table = json.loads(TABLE.read_text(encoding="utf-8"))
+    table = json.loads(fixture("sms/gsm7_table.json").read_text(encoding="utf-8"))
     assert {c for c, code in table.items() if len(code) == 1} == BASIC
     assert {c for c, code in table.items() if len(code) == 2} == EXTENSION
 

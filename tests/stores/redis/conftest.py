@@ -74,3 +74,24 @@ def guarded():
 @pytest.fixture(scope="session")
 def guarded_url(guarded):
     return guarded.tls_url.replace("rediss://", "rediss://bot:secret@")
+
+
+@pytest.fixture
+async def far(server):
+    async with make(server.url, near_cache=False) as store:
+        yield store
+
+
+@pytest.fixture
+async def near(server):
+    async with make(server.url) as store:
+        yield store
+
+
+@pytest.fixture(scope="module", params=sorted(BINARIES))
+def own(request):
+    """A server of each flavour, and somebody who reaches behind the store's back."""
+    with Server(BINARIES[request.param]) as server, server.client() as client:
+        server.hand = client.execute_command
+        server.hands = client.pipeline
+        yield server

@@ -14,7 +14,7 @@ from ctxbridge.testing.contract.reading import HOSTILE
 from ctxbridge.testing.servers import Server, wait_for
 from ctxbridge.wire import Forward, encode_forward
 
-from .conftest import BINARIES, LEAST_RIGHTS, any_binary, make
+from .conftest import LEAST_RIGHTS, any_binary, make
 
 CANARY = "Xyzzy-4711"
 PLANTS = {
@@ -26,15 +26,6 @@ PLANTS = {
     "stream": ("XADD", "*", "field", "theirs"),
 }
 DAMAGE = (errors.CorruptRecord, errors.UnknownFormat)
-
-
-@pytest.fixture(scope="module", params=sorted(BINARIES))
-def own(request):
-    """A server of each flavour, and somebody who reaches behind the store's back."""
-    with Server(BINARIES[request.param]) as server, server.client() as client:
-        server.hand = client.execute_command
-        server.hands = client.pipeline
-        yield server
 
 
 @pytest.fixture

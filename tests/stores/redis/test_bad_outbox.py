@@ -8,22 +8,12 @@ import pytest
 from ctxbridge import errors
 from ctxbridge.stores.redis.deliveries import decode_delivery
 from ctxbridge.testing.actor import CHAT, MAIL, PHONE, outgoing, raises
-from ctxbridge.testing.servers import Server
 
-from .conftest import BINARIES, make
+from .conftest import make
 from .test_bad_input import CANARY, DAMAGE, Place, damaged, everything
 
 TOUCHING = ("take", "settle as sent", "settle as failed")
 SCANS = ("scan due", "scan pending", "scan dead")
-
-
-@pytest.fixture(scope="module", params=sorted(BINARIES))
-def own(request):
-    """A server of each flavour, and somebody who reaches behind the store's back."""
-    with Server(BINARIES[request.param]) as server, server.client() as client:
-        server.hand = client.execute_command
-        server.hands = client.pipeline
-        yield server
 
 
 @pytest.fixture

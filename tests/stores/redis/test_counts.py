@@ -43,18 +43,6 @@ def wire_of(store):
     return Wire(store._topology.servers[0].writes.exchange)
 
 
-@pytest.fixture
-async def far(server):
-    async with make(server.url, near_cache=False) as store:
-        yield store
-
-
-@pytest.fixture
-async def near(server):
-    async with make(server.url) as store:
-        yield store
-
-
 class TestCommands:
     async def test_a_look_up_is_one_command(self, far):
         actor = Actor()

@@ -17,18 +17,6 @@ SHARDS = 256
 TOKEN = b"worker-1"
 
 
-@pytest.fixture
-async def far(server):
-    async with make(server.url, near_cache=False) as store:
-        yield store
-
-
-@pytest.fixture
-async def near(server):
-    async with make(server.url) as store:
-        yield store
-
-
 async def whose(store, actor, *deliveries, **more):
     """A contact with deliveries, where it is, and scripts that the server knows by now."""
     contact = await outgoing(store, actor, *deliveries, **more)
