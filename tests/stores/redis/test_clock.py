@@ -9,6 +9,7 @@ from ctxbridge.testing.actor import Actor
 from .conftest import make
 
 HOUR = 3_600_000
+SHORT_SECONDS = 1.5  # long enough that a busy machine sees what holds before it is over
 
 
 @pytest.fixture
@@ -30,9 +31,9 @@ async def test_a_live_lease_is_not_taken_by_a_worker_whose_clock_is_off(store, o
 
 async def test_a_lease_ends_when_the_server_says_so(store, other):
     actor = Actor()
-    stale = await store.open(actor.claim("hi", lease_seconds=0.15))
+    stale = await store.open(actor.claim("hi", lease_seconds=SHORT_SECONDS))
     assert (await store.open(other.claim("hi"))).status == "busy"
-    await anyio.sleep(0.2)
+    await anyio.sleep(SHORT_SECONDS + 0.05)
     fresh = await store.open(other.claim("hi"))
     assert (fresh.status, fresh.resumed) == ("new", True)
     assert (await store.commit(actor.change(stale, "late"))).reason == "fenced"
@@ -40,18 +41,18 @@ async def test_a_lease_ends_when_the_server_says_so(store, other):
 
 
 async def test_an_id_is_remembered_for_its_time_by_the_server(store, other):
-    claim = Actor().claim("hi", remember_seconds=0.15, lease_seconds=0.1)
+    claim = Actor().claim("hi", remember_seconds=SHORT_SECONDS, lease_seconds=0.1)
     opened = await store.open(claim)
-    await store.commit(Actor().change(opened, "ok", remember_seconds=0.15))
+    await store.commit(Actor().change(opened, "ok", remember_seconds=SHORT_SECONDS))
     assert (await store.open(other.claim("hi"))).status == "duplicate"
-    await anyio.sleep(0.2)
+    await anyio.sleep(SHORT_SECONDS + 0.05)
     assert (await store.open(other.claim("hi"))).status == "new"
 
 
 async def test_a_record_ends_when_the_server_says_so(store, other):
-    await store.records(Actor().write_record("k", b"1", lifetime_seconds=0.2))
+    await store.records(Actor().write_record("k", b"1", lifetime_seconds=SHORT_SECONDS))
     assert (await store.records(other.read_record("k"))).value == b"1"
-    await anyio.sleep(0.25)
+    await anyio.sleep(SHORT_SECONDS + 0.05)
     assert await store.records(other.read_record("k")) is None
     again = await store.records(other.write_record("k", b"2", revision=0))
     assert again.revision == 2, "who still holds the revision that expired cannot win"
