@@ -159,13 +159,53 @@ class TestDefer:
 
 
 class TestSend:
-    async def test_a_guard_at_send_withholds_and_its_code_is_recorded(self, guarded):
+    async def test_a_guard_at_send_withholds_before_anything_is_claimed(self, guarded):
         pigeon = Pigeon()
         no = guard("send", name="no")(lambda check: block("not.today"))
         bridge = await guarded(no, senders=[pigeon])
         async with bridge.turn(write("hello")) as turn:
             turn.reply("hi")
-        assert [(d.status, d.code) for d in turn.deliveries] == [("withheld", "not.today")]
+        assert (turn.deliveries, pigeon.texts) == ((), [])
+        said = (await messages(bridge))[-1]
+        assert (said.disposition, said.parts, said.decision.code) == ("withheld", (), "not.today")
+        result = said.decision.results[-1]
+        assert (result.guard, result.stage, result.action) == ("no", "send", "block")
+
+    async def test_what_it_says_later_is_in_the_log_and_the_outbox(self, guarded, clock):
+        pigeon, start = Pigeon(), clock.time
+
+        @guard("send", name="later")
+        def later(check):
+            if check.now < start + HOUR:
+                return defer(start + HOUR, "later")
+            return block("not.today") if "hi" in check.text else warn("odd")
+
+        bridge = await guarded(later, senders=[pigeon])
+        async with bridge.turn(write("hello")) as turn:
+            turn.reply("hi")
+            turn.reply("good day")
+        clock.time += HOUR
+        await bridge.dispatch()
+        assert pigeon.texts == ["good day"]
+        said = [e.decisions for e in await events(bridge, "decisions")]
+        assert sorted((about, d.enforced, d.code) for ((about, d),) in said) == [
+            ("send", "block", "not.today"), ("send", "warn", "odd"),
+        ]  # fmt: skip
+
+    async def test_stop_that_comes_while_a_guard_at_send_thinks_is_heard(self, guarded, another):
+        """The guards are asked before the commit claims: a claim under an older epoch is refused."""
+        pigeon = Pigeon()
+
+        @guard("send", name="slow", deadline_seconds=5.0)
+        async def slow(check):
+            with pytest.raises(errors.Busy):  # it is stored, and heard
+                await exchange(other, write("STOP"))
+            return allow()
+
+        other = await another(guards=[guards.opt_out(stopped=None)], wait_seconds=0.01)
+        bridge = await guarded(slow, senders=[pigeon])
+        async with bridge.turn(write("hello")) as turn:
+            turn.reply("must not leave")
         assert pigeon.texts == []
 
     async def test_it_may_put_the_message_back_until_later(self, guarded, clock):

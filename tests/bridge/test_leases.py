@@ -89,7 +89,7 @@ class TestRecovery:
     async def test_a_turn_whose_worker_died_is_taken_up(self, bridge, clock):
         turn = bridge.turn(write("one"))
         await turn.__aenter__()  # and never left: the worker is gone
-        bridge.leases.drop(turn._lease)
+        turn._in.hold.drop()
         assert await bridge.recover(reply) == 0
         clock.time += 60_001
         assert await bridge.recover(reply) == 1

@@ -166,7 +166,7 @@ class World:
         """A worker that begins the turn and is never seen again."""
         await turn.__aenter__()
         if turn.status == "new":
-            self._bridge.leases.drop(turn._lease)
+            turn._in.hold.drop()
             self.died += 1
 
     async def _sweep(self):

@@ -11,12 +11,11 @@ from ctxbridge.bridge.leases import Leases
 from ctxbridge.bridge.line import Lines
 from ctxbridge.bridge.recovery import Agent, recover
 from ctxbridge.bridge.settings import Options, settings_of
-from ctxbridge.bridge.state import StateCodec
 from ctxbridge.bridge.sweeping import sweep
 from ctxbridge.bridge.turn import Turn
 from ctxbridge.delivery import Outbox
 from ctxbridge.errors import AddressTaken, ConfigurationError, Overdue, UnknownContact, UsageError
-from ctxbridge.guards.asking import Verdicts
+from ctxbridge.guards.panel import Panel
 from ctxbridge.model import (
     Address,
     Assurance,
@@ -34,6 +33,7 @@ from ctxbridge.model import (
 from ctxbridge.ports import Store
 from ctxbridge.stores import open_store
 from ctxbridge.wire.checked import checked
+from ctxbridge.wire.typed import StateCodec
 
 StateT = TypeVar("StateT")
 RedisClient = Any
@@ -105,9 +105,9 @@ class Bridge(Generic[StateT]):
         self.codec: StateCodec[StateT] = StateCodec(state)
         self.store: Store = store if isinstance(store, Store) else open_store(store)
         self.lines = Lines()
-        self.verdicts = Verdicts()
+        self.panel = Panel(self.settings.guards, tenant)
         self.leases = Leases(self.store, tenant, self.settings)
-        gate = SendGate(self.settings.guards, tenant, self.clock)
+        gate = SendGate(self.panel, self.clock)
         senders = options.get("senders", ())
         self.outbox = Outbox(self.store, tenant, senders, self.clock, self.ids, gate)
         self._owns_store = self.store is not store
@@ -146,10 +146,11 @@ class Bridge(Generic[StateT]):
             if turn.open:
                 text = None
                 with anyio.move_on_after(self.settings.longest_turn_seconds) as scope:
+                    turn.when_stopped(scope.cancel)
                     text = await agent(turn)
-                if scope.cancelled_caught:
+                if scope.cancelled_caught and turn.open:
                     raise Overdue("the agent took too long; the message waits to be taken up again")
-                if text:
+                if text and turn.open:
                     turn.reply(text)
         return turn
 

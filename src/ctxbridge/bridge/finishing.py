@@ -9,7 +9,8 @@ from msgspec.structs import replace
 
 from ctxbridge.bridge.joining import Joined
 from ctxbridge.bridge.judging import Inquiry, escalation
-from ctxbridge.bridge.replying import Replying, Said
+from ctxbridge.bridge.keeping import Kept
+from ctxbridge.bridge.replying import Reply, Replying, Said
 from ctxbridge.bridge.settings import UNKNOWN_HORIZON_SECONDS
 from ctxbridge.errors import Busy, Fenced
 from ctxbridge.model import (
@@ -23,19 +24,13 @@ from ctxbridge.model import (
     Query,
     Refused,
 )
+from ctxbridge.rules.access import sees_state
 
 if TYPE_CHECKING:
     from ctxbridge.bridge.bridge import Bridge
 
 _GATE_TRIES = 8
 _FIRST_RETRY_SECONDS, _LONGEST_RETRY_SECONDS = 1.0, 600.0
-
-
-class Reply(Struct, frozen=True):
-    """A text to say, and the id of its delivery where that is known already."""
-
-    text: str
-    delivery: bytes = b""
 
 
 class Prepared(Struct, frozen=True):
@@ -45,7 +40,6 @@ class Prepared(Struct, frozen=True):
     joined: tuple[Joined, ...] = ()
     replies: tuple[Reply, ...] = ()
     notes: tuple[Event, ...] = ()
-    state: bytes | None = None
     trace: bytes = b""
 
 
@@ -55,7 +49,6 @@ class Finished(Struct, frozen=True):
     messages: tuple[Message, ...] = ()
     change: Change | None = None
     since: float = 0.0
-    context: Context | None = None
     superseded: bool = False
 
 
@@ -75,26 +68,31 @@ async def commit(
     opened: Opened,
     context: Context,
     prepared: Prepared,
+    kept: Kept[Any],
 ) -> Finished:
     """Judge and commit; again where a STOP came while the agent thought.
+
+    What an agent did to the state while it thought about a message that was stopped is not saved.
 
     Raises `Fenced` if a later worker has the turn, `Busy` if the gate keeps moving, `StoreError`.
     """
     for _ in range(_GATE_TRIES):
         now = bridge.clock.now()
-        texts = [reply.text for reply in prepared.replies]
-        said = await replying.judge(opened.turn, texts, context, now)
+        said = await replying.judge(opened.turn, prepared.replies, context, now)
         notes = _notes(inquiry, replying, prepared, opened.turn, now)
         change = change_of(bridge, opened, context)
+        if sees_state(context, inquiry.inbound.sender):
+            change = replace(change, state=kept.changed(with_team=not inquiry.blocked))
+        elif kept.team_changed:
+            notes = (*notes, Event("state.not_saved", now, opened.turn))
         change = _whole(bridge, inquiry, change, replace(prepared, notes=notes), said)
         since = monotonic()
         # What has been sent to the store is settled before a cancellation is heard.
         with anyio.CancelScope(shield=True):
             outcome = await bridge.store.commit(change)
         if isinstance(outcome, Committed):
-            return Finished(
-                tuple([one.message for one in said if not one.due]), change, since, context
-            )
+            messages = tuple([one.message for one in said if not one.due])
+            return Finished(messages, change, since)
         if outcome.reason == "superseded":
             return Finished(superseded=True)
         context = await _after(bridge, inquiry, context, outcome)
@@ -136,7 +134,6 @@ def _whole(
     return replace(
         change,
         append=(*[one.message for one in said], *prepared.notes),
-        state=prepared.state,
         amend=(prepared.own, *[(one.place, one.message) for one in prepared.joined]),
         joined=tuple([one.came_with for one in prepared.joined]),
         deliveries=deliveries,

@@ -1,14 +1,18 @@
-"""The gate of one bridge: the rule for everybody, the digest, and the guards at `send`."""
+"""The gate of one bridge: the rule for everybody, the digest, and the guards at `send`.
 
-from collections.abc import Sequence
-from functools import partial
+It is asked of what leaves later than its turn. What leaves at once has been asked all of it before
+the commit, which claims it: see `Replying`.
+"""
+
+from msgspec.structs import replace
 
 from ctxbridge.delivery.gate import YES, Permit, policy
 from ctxbridge.guards.guard import TextCheck
-from ctxbridge.guards.pipeline import judge
+from ctxbridge.guards.panel import Panel
+from ctxbridge.guards.states import GuardStates
 from ctxbridge.model import Context, Message
-from ctxbridge.ports import Clock, Guard
-from ctxbridge.wire.keys import text_digest
+from ctxbridge.ports import Clock
+from ctxbridge.wire import decode_state
 
 ALTERED = "reply.altered"
 """The text is not the one that was judged."""
@@ -17,9 +21,8 @@ ALTERED = "reply.altered"
 class SendGate:
     """Asked before each attempt. Without guards at `send` it is a rule and a digest alone."""
 
-    def __init__(self, guards: Sequence[Guard], tenant: str, clock: Clock) -> None:
-        self._guards = [guard for guard in guards if "send" in guard.stages]
-        self._digest = partial(text_digest, tenant)
+    def __init__(self, panel: Panel, clock: Clock) -> None:
+        self._panel = panel
         self._clock = clock
 
     async def __call__(self, context: Context, message: Message) -> Permit:
@@ -28,18 +31,20 @@ class SendGate:
         if permit.refused:
             return permit
         decision = message.decision
-        if decision is None or decision.enforced_digest != self._digest(message.text):
+        if decision is None or decision.enforced_digest != self._panel.digest(message.text):
             return Permit(ALTERED)
-        return await self._ask_guards(context, message) if self._guards else YES
+        return await self._ask_guards(context, message) if self._panel.send else YES
 
     async def _ask_guards(self, context: Context, message: Message) -> Permit:
         check = TextCheck(
             "send", message.text, message.channel, message.assurance, self._clock.now(),
-            message.flags, context.contact, context, address=message.address,
+            message.flags, context.contact, context, message.purpose, message.address,
         )  # fmt: skip
-        judged = await judge(self._guards, check, self._digest)
+        states = GuardStates(decode_state(context.state).guards if context.state else ())
+        judged = await self._panel.judge(self._panel.send, check, states)
+        permit = Permit(decision=judged.decision)
         if judged.blocked:
-            return Permit(judged.decision.code or "guard.send")
+            return replace(permit, refused=judged.decision.code or "guard.send")
         if judged.modified:
-            return Permit(ALTERED)
-        return Permit(until=judged.until) if judged.until > check.now else YES
+            return replace(permit, refused=ALTERED)
+        return replace(permit, until=judged.until if judged.until > check.now else 0)

@@ -5,9 +5,11 @@ from functools import partial
 
 from msgspec.structs import replace
 
-from ctxbridge.guards.asking import Verdicts
+from ctxbridge.bridge.beside import Beside
 from ctxbridge.guards.guard import TextCheck
-from ctxbridge.guards.pipeline import STOPS, Judged, join, judge
+from ctxbridge.guards.panel import Panel
+from ctxbridge.guards.pipeline import STOPS, Judged, join
+from ctxbridge.guards.states import GuardStates
 from ctxbridge.model import (
     Attachment,
     Context,
@@ -25,7 +27,6 @@ from ctxbridge.model.decision import ConsentWord
 from ctxbridge.ports import Guard
 from ctxbridge.rules.consent import may_send
 from ctxbridge.rules.text import clean
-from ctxbridge.wire.keys import text_digest
 
 HELP = "consent.help"
 
@@ -48,22 +49,18 @@ class Inquiry:
     `inbound` is the message as it may be kept and shown: masked once `judge_early` was awaited.
     """
 
-    def __init__(
-        self, guards: Sequence[Guard], tenant: str, inbound: Inbound, known: Verdicts | None = None
-    ) -> None:
+    def __init__(self, panel: Panel, inbound: Inbound) -> None:
+        self._panel = panel
         self.inbound = inbound
+        self.states = GuardStates()
+        """What guards keep of the conversation, once its context was read."""
         self.decision: Decision | None = None
         self.consent: ConsentWord | None = None
         self.labels: tuple[str, ...] = ()
         self.escalated: Judged | None = None
         """What a guard wants a person to look at."""
         self._say: str | None = None
-        early = [g for g in guards if "inbound" in g.stages and g.early]
-        self._masking = [g for g in early if g.modifies]
-        self._early = [g for g in early if not g.modifies]
-        self._inbound = [g for g in guards if "inbound" in g.stages and not g.early]
-        self._known = known
-        self._digest = partial(text_digest, tenant)
+        self._beside: Beside | None = None
 
     @property
     def blocked(self) -> bool:
@@ -90,12 +87,12 @@ class Inquiry:
         is masked as well. The others read the words as they came: STOP counts in any case.
         """
         words = self.inbound.text
-        if self._masking:
+        if self._panel.masking:
             parts = [await self._masked(part, now) for part in self.inbound.parts]
             subject = await self._mask(self.inbound.subject, now)
             self.inbound = replace(self.inbound, parts=tuple(parts), subject=subject)
-        if self._early or self.decision is None:
-            judged = await self._judge(self._early, self._check("inbound", words, now))
+        if self._panel.early or self.decision is None:
+            judged = await self._judge(self._panel.early, self._check("inbound", words, now))
             self.consent = judged.consent
             self._take(judged)
 
@@ -113,26 +110,46 @@ class Inquiry:
         """The text as it may be stored: nothing of it where a guard failed or blocked."""
         if not text:
             return text
-        judged = await self._judge(self._masking, self._check("inbound", text, now))
+        judged = await self._judge(self._panel.masking, self._check("inbound", text, now))
         if self.decision is None or judged.decision.action != "allow":
             self._take(judged)
         return clean(judged.text)
 
     async def judge_inbound(self, context: Context, now: int) -> None:
         """Ask the guards that want the context, unless the message is blocked already."""
-        if self.blocked or not self._inbound:
+        if self.blocked or not self._panel.inbound:
             return
-        check = self._check("inbound", self.inbound.text, now)
-        check = replace(check, context=context, contact=context.contact)
-        judged = await self._judge(self._inbound, check)
+        check = self._check("inbound", self.inbound.text, now, context)
+        judged = await self._judge(self._panel.inbound, check)
         self._take(judged)
         if judged.modified:
             others = [part for part in self.inbound.parts if type(part) is not Text]
             parts = (Text(clean(judged.text)), *others)
             self.inbound = replace(self.inbound, parts=parts)
 
+    def ask_beside(self, context: Context, now: int) -> None:
+        """Ask the judges that may be asked while the agent thinks; see `cleared`."""
+        if self._panel.beside and not self.blocked:
+            check = self._check("inbound", self.inbound.text, now, context)
+            self._beside = Beside(partial(self._judge, self._panel.beside, check))
+
+    @property
+    def beside(self) -> Beside | None:
+        """The question to them, as long as nobody has waited for its answer."""
+        return self._beside
+
+    async def cleared(self) -> bool:
+        """Wait for the judges beside the agent; whether the turn may go on."""
+        beside = self._beside
+        if beside is not None:
+            judged = await beside.verdict()
+            if self._beside is beside:  # of several who wait one takes it in
+                self._beside = None
+                self._take(judged)
+        return not self.blocked
+
     async def _judge(self, guards: Sequence[Guard], check: TextCheck) -> Judged:
-        return await judge(guards, check, self._digest, self._known)
+        return await self._panel.judge(guards, check, self.states)
 
     def _take(self, judged: Judged) -> None:
         self.decision = join(self.decision, judged.decision) if self.decision else judged.decision
@@ -174,12 +191,13 @@ class Inquiry:
         `None` where a guard stops it: then it waits for a turn of its own, which says so.
         """
         decision, parts, labels = message.decision, message.parts, message.labels
-        if self._inbound:
+        guards = (*self._panel.inbound, *self._panel.beside)
+        if guards:
             check = TextCheck(
                 "inbound", message.text, message.channel, message.assurance, now, message.flags,
                 context.contact, context, address=message.address,
             )  # fmt: skip
-            judged = await self._judge(self._inbound, check)
+            judged = await self._judge(guards, check)
             if judged.blocked:
                 return None
             decision = join(decision, judged.decision) if decision else judged.decision
@@ -209,9 +227,11 @@ class Inquiry:
         asked = (r.guard for r in self.decision.results if r.code == HELP)
         return self.decision.code == HELP and next(asked, "") == "opt_out"
 
-    def _check(self, stage: Stage, text: str, now: int) -> TextCheck:
+    def _check(
+        self, stage: Stage, text: str, now: int, context: Context | None = None
+    ) -> TextCheck:
         inbound = self.inbound
         return TextCheck(
             stage, text, inbound.channel, inbound.assurance, now, inbound.flags,
-            address=inbound.sender,
+            context.contact if context else None, context, address=inbound.sender,
         )  # fmt: skip

@@ -1,38 +1,81 @@
 """What is to go out: judged, and made the messages that a turn commits."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import Literal
 
 from msgspec import Struct
+from msgspec.structs import replace
 
-from ctxbridge.bridge.judging import Inquiry, allowed_to, escalation
-from ctxbridge.guards.asking import Verdicts
+from ctxbridge.bridge.judging import Inquiry, escalation
+from ctxbridge.errors import TooLarge, UsageError
 from ctxbridge.guards.guard import FunctionGuard, TextCheck, allow, block
-from ctxbridge.guards.pipeline import Judged, judge
+from ctxbridge.guards.panel import Panel
+from ctxbridge.guards.pipeline import Judged, join
+from ctxbridge.guards.states import GuardStates
 from ctxbridge.model import (
     Context,
     Disposition,
     Event,
     Inbound,
     Message,
+    Purpose,
+    Stage,
     Text,
     Verdict,
 )
 from ctxbridge.ports import Guard
-from ctxbridge.rules.gate import CONFIRMS
+from ctxbridge.rules import gate
+from ctxbridge.rules.consent import PURPOSES
 from ctxbridge.rules.text import clean
-from ctxbridge.wire.keys import text_digest
 
+MAX_REPLY_CHARACTERS = 64 * 1024
 MOST_REFERENCES = 20
 
 
-def _ask_consent(check: TextCheck) -> Verdict:
-    return allow() if allowed_to(check.context, check.channel) else block("consent.opted_out")
+def _ask_gate(by_agent: bool, confirms: bool, check: TextCheck) -> Verdict:
+    assert check.context is not None
+    code = gate.objection(
+        check.context, check.address, check.channel, check.purpose,
+        to_agent=by_agent, confirms=confirms,
+    )  # fmt: skip
+    return block(code) if code else allow()
 
 
-CONSENT = FunctionGuard("consent", _ask_consent, frozenset({"reply"}))
-"""The policy that no list of guards can leave out: nothing leaves against a contact's consent."""
+def _gate(*, by_agent: bool, confirms: bool = False) -> FunctionGuard:
+    return FunctionGuard("gate", partial(_ask_gate, by_agent, confirms), frozenset({"reply"}))
+
+
+GATE_OF_AGENT, GATE_OF_SYSTEM = _gate(by_agent=True), _gate(by_agent=False)
+GATE_OF_CONFIRMATION = _gate(by_agent=False, confirms=True)
+"""The policy that no list of guards can leave out: `rules.gate`, asked before anything else."""
+
+STOPPED = FunctionGuard("inbound", lambda _: block("inbound.stopped"), frozenset({"reply"}))
+"""Asked alone where a judge beside the agent has stopped the message that was answered."""
+
+
+class Reply(Struct, frozen=True):
+    """A text to say, what for, and the id of its delivery where that is known already."""
+
+    text: str
+    delivery: bytes = b""
+    purpose: Purpose = "service"
+
+
+def checked_reply(reply: Reply) -> Reply:
+    """The reply as it can be stored.
+
+    Raises `UsageError` for an empty text or a purpose that does not exist, `TooLarge` beyond
+    65,536 characters.
+    """
+    text: object = reply.text
+    if not text or not isinstance(text, str):
+        raise UsageError("a reply is a text that is not empty")
+    if reply.purpose not in PURPOSES:
+        raise UsageError(f"the purpose of a reply is one of {PURPOSES}")
+    if len(text) > MAX_REPLY_CHARACTERS:
+        raise TooLarge("a reply", len(text), MAX_REPLY_CHARACTERS)
+    return replace(reply, text=clean(text))
 
 
 class Said(Struct, frozen=True, gc=False):
@@ -43,43 +86,41 @@ class Said(Struct, frozen=True, gc=False):
 
 
 class Replying:
-    """Judges what a turn says. `can_wait` tells whether a message can leave later."""
+    """Judges what a turn says, up to the moment of sending.
 
-    def __init__(
-        self,
-        guards: Sequence[Guard],
-        tenant: str,
-        inquiry: Inquiry,
-        known: Verdicts | None = None,
-        *,
-        can_wait: bool = False,
-    ) -> None:
+    `can_wait` tells whether a message can leave later.
+    """
+
+    def __init__(self, panel: Panel, inquiry: Inquiry, *, can_wait: bool = False) -> None:
+        self._panel = panel
         self._inquiry = inquiry
-        self._guards: list[Guard] = [CONSENT, *(g for g in guards if "reply" in g.stages)]
-        self._known = known
-        self._digest = partial(text_digest, tenant)
+        self._guards: Sequence[Guard] = (GATE_OF_AGENT, *panel.reply)
         self._can_wait = can_wait
+        self.states = GuardStates()
         self.events: list[Event] = []
 
     async def judge(
-        self, turn: bytes, texts: Iterable[str], context: Context, now: int
+        self, turn: bytes, replies: Sequence[Reply], context: Context, now: int
     ) -> tuple[Said, ...]:
         """What to store for what the agent said, and for what the guards want to say."""
         said: list[Said] = []
         self.events = []
+        self.states.rewind()
         inquiry = self._inquiry
         if inquiry.say and inquiry.decision is not None:
-            policy: list[Guard] = [] if inquiry.confirms else [CONSENT]
-            one, _ = await self._outgoing(turn, "system", policy, inquiry.say, context, now)
-            said.append(one)
-        for text in texts:
-            before = sum(one.message.visible for one in said)
-            one, instead = await self._outgoing(
-                turn, "agent", self._guards, text, context, now, before
+            policy = GATE_OF_CONFIRMATION if inquiry.confirms else GATE_OF_SYSTEM
+            one, _ = await self._outgoing(
+                turn, "system", [policy], Reply(inquiry.say), context, now
             )
             said.append(one)
+        guards = [STOPPED] if inquiry.blocked else self._guards
+        for reply in replies:
+            before = sum(one.message.visible for one in said)
+            one, instead = await self._outgoing(turn, "agent", guards, reply, context, now, before)
+            said.append(one)
             if instead:
-                one, _ = await self._outgoing(turn, "system", [CONSENT], instead, context, now)
+                told = Reply(instead, purpose=reply.purpose)
+                one, _ = await self._outgoing(turn, "system", [GATE_OF_SYSTEM], told, context, now)
                 said.append(one)
         return tuple(said)
 
@@ -88,7 +129,7 @@ class Replying:
         turn: bytes,
         author: Literal["agent", "system"],
         guards: Sequence[Guard],
-        text: str,
+        reply: Reply,
         context: Context,
         now: int,
         said_before: int = 0,
@@ -97,25 +138,48 @@ class Replying:
 
         What is withheld keeps its decision and the digest, not its words.
         """
-        inbound = self._inquiry.inbound
-        check = TextCheck(
-            "reply", clean(text), inbound.channel, inbound.assurance, now, inbound.flags,
-            context.contact, context, address=inbound.sender, said_before=said_before,
-        )  # fmt: skip
-        judged = await judge(guards, check, self._digest, self._known)
+        check = self._check("reply", reply, context, now, said_before)
+        judged = await self._panel.judge(guards, check, self.states)
+        if self._panel.send and not judged.blocked:
+            judged = await self._before_sending(judged, check)
         if judged.to:
             self.events.append(escalation(judged, turn, now))
         withheld = judged.blocked or (judged.until > now and not self._can_wait)
-        message = self._message(turn, author, judged, now, withheld=withheld)
+        message = self._message(turn, author, judged, check, withheld=withheld)
         due = judged.until if judged.until > now and not withheld else 0
         return Said(message, due), judged.say if judged.blocked else None
+
+    def _check(
+        self, stage: Stage, reply: Reply, context: Context, now: int, said_before: int
+    ) -> TextCheck:
+        inbound = self._inquiry.inbound
+        return TextCheck(
+            stage, clean(reply.text), inbound.channel, inbound.assurance, now, inbound.flags,
+            context.contact, context, reply.purpose, inbound.sender, said_before,
+        )  # fmt: skip
+
+    async def _before_sending(self, judged: Judged, check: TextCheck) -> Judged:
+        """What the guards at `send` say as well: what leaves now is claimed by the commit itself.
+
+        They cannot change the text any more; one that would is taken for a refusal.
+        """
+        check = replace(check, stage="send", text=judged.text)
+        last = await self._panel.judge(self._panel.send, check, self.states)
+        decision = join(judged.decision, last.decision)
+        if last.modified:
+            decision = replace(decision, enforced="block", code="reply.altered")
+        if last.blocked or last.modified:
+            decision = replace(decision, enforced_digest=b"")
+            return replace(last, text="", decision=decision)
+        decision = replace(decision, enforced_digest=judged.decision.enforced_digest)
+        return replace(judged, decision=decision, until=max(judged.until, last.until))
 
     def _message(
         self,
         turn: bytes,
         author: Literal["agent", "system"],
         judged: Judged,
-        now: int,
+        check: TextCheck,
         *,
         withheld: bool,
     ) -> Message:
@@ -128,7 +192,7 @@ class Replying:
             author,
             inbound.channel,
             () if withheld else (Text(judged.text),),
-            now,
+            check.now,
             disposition,
             inbound.sender,
             inbound.endpoint,
@@ -136,8 +200,9 @@ class Replying:
             subject=_answering(inbound.subject),
             packed_decision=judged.decision.pack(),
             labels=judged.labels,
-            flags=(CONFIRMS,) if author == "system" and self._inquiry.confirms else (),
+            flags=(gate.CONFIRMS,) if author == "system" and self._inquiry.confirms else (),
             references=_thread_of(inbound),
+            purpose=check.purpose,
         )
 
 

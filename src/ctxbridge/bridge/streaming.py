@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import anyio
 from msgspec.structs import replace
 
-from ctxbridge.bridge.replying import Replying
+from ctxbridge.bridge.replying import Reply, Replying
 from ctxbridge.errors import TooLarge, UsageError
 from ctxbridge.model import Context, Delivery, Inbound, Message, Outgoing, Text
 
@@ -80,7 +80,7 @@ class Stream:
 
     async def _show_of(self, text: str, turn: bytes) -> None:
         now = self._bridge.clock.now()
-        first, *_ = await self._replying.judge(turn, [text], self._context, now)
+        first, *_ = await self._replying.judge(turn, [Reply(text)], self._context, now)
         message = first.message
         if message.author != "agent" or first.due:
             return

@@ -1,7 +1,7 @@
 """What a turn tells: its span, which has never a text, an address or a name, and its answer."""
 
-from ctxbridge.bridge.judging import Inquiry
-from ctxbridge.model import Assurance, Message, Opened
+from ctxbridge.bridge.judging import Inquiry, allowed_to
+from ctxbridge.model import Assurance, Context, Message, Opened
 from ctxbridge.telemetry import (
     ASSURANCE,
     DECISION_ACTION,
@@ -38,3 +38,12 @@ def attributes_of(
 def sendable(messages: tuple[Message, ...]) -> tuple[Message, ...]:
     """Those that may leave."""
     return tuple(m for m in messages if m.visible and m.author != "contact")
+
+
+def still_sendable(
+    answer: tuple[Message, ...], context: Context, inquiry: Inquiry
+) -> tuple[Message, ...]:
+    """Of a stored answer what may leave now: after a STOP, only what confirms this message."""
+    if not allowed_to(context, inquiry.inbound.channel) and not inquiry.confirms:
+        return ()
+    return sendable(answer)

@@ -1,23 +1,27 @@
 """The life of a turn: judge, open, think, judge, commit."""
 
 import time
-from collections.abc import AsyncIterable
-from contextlib import suppress
+from collections.abc import AsyncIterable, Callable
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
 
 import anyio
 from msgspec.structs import replace
 
-from ctxbridge.bridge.finishing import Prepared, Reply, commit, give_back
-from ctxbridge.bridge.joining import Joined, as_edited, gather
+from ctxbridge.bridge.finishing import Prepared, commit
+from ctxbridge.bridge.holding import Hold
 from ctxbridge.bridge.judging import Inquiry, allowed_to
-from ctxbridge.bridge.leases import Lease
+from ctxbridge.bridge.keeping import Kept
 from ctxbridge.bridge.opening import open_turn
-from ctxbridge.bridge.replying import Replying
+from ctxbridge.bridge.received import Received
+from ctxbridge.bridge.remarks import Remarks
+from ctxbridge.bridge.replying import Reply, Replying, checked_reply
 from ctxbridge.bridge.streaming import Stream
-from ctxbridge.bridge.telling import attributes_of, sendable
-from ctxbridge.errors import Fenced, TooLarge, UsageError
+from ctxbridge.bridge.telling import attributes_of, sendable, still_sendable
+from ctxbridge.bridge.tools import ToolGate
+from ctxbridge.bridge.viewing import view_of
+from ctxbridge.errors import Fenced, UsageError
+from ctxbridge.guards.pipeline import Judged
 from ctxbridge.model import (
     Context,
     Delivery,
@@ -26,10 +30,9 @@ from ctxbridge.model import (
     Inbound,
     Message,
     Opened,
+    Purpose,
 )
 from ctxbridge.model.head import NO_TRACE
-from ctxbridge.rules.access import sees_state
-from ctxbridge.rules.text import clean
 from ctxbridge.telemetry import TurnSpan
 from ctxbridge.wire.checked import checked, checked_inbound
 
@@ -38,8 +41,15 @@ if TYPE_CHECKING:
 
 StateT = TypeVar("StateT")
 
-MAX_REPLY_CHARACTERS = 64 * 1024
 _NOT_OPEN = "the turn is not open, so nothing can be replied: see turn.open"
+
+
+class _Entered(NamedTuple):
+    """What there is once the store has answered."""
+
+    opened: Opened
+    hold: Hold
+    received: Received
 
 
 class Turn(Generic[StateT]):
@@ -64,23 +74,20 @@ class Turn(Generic[StateT]):
         self._bridge = bridge
         self._inbound = inbound
         self._resumes = resumes
-        guards, tenant, known = bridge.settings.guards, bridge.tenant, bridge.verdicts
-        self._inquiry = Inquiry(guards, tenant, inbound, known)
+        self._inquiry = Inquiry(bridge.panel, inbound)
         can_wait = bridge.outbox.sender_on(inbound.channel) is not None
-        self._replying = Replying(guards, tenant, self._inquiry, known, can_wait=can_wait)
-        self._entered = self._left = self._deleted = False
-        self._opened: Opened | None = None
+        self._replying = Replying(bridge.panel, self._inquiry, can_wait=can_wait)
+        self._entered = self._left = self._was_open = False
+        self._in: _Entered | None = None
         self._context: Context | None = None
-        self._own: Message | None = None
-        self._joined: tuple[Joined, ...] = ()
         self._status = ""
         self._answer: tuple[Message, ...] = ()
         self._deliveries: tuple[Delivery, ...] = ()
         self._replies: list[Reply] = []
-        self._notes: list[Event] = []
-        self._state: StateT | None = None
-        self._state_before = b""
-        self._lease: Lease | None = None
+        self._remarks = Remarks()
+        self._kept: Kept[StateT] | None = None
+        self._view: Context | None = None
+        self._tools: ToolGate | None = None
         self._span: TurnSpan | None = None
 
     def __repr__(self) -> str:
@@ -89,7 +96,7 @@ class Turn(Generic[StateT]):
     @property
     def id(self) -> str:
         """The turn's id, 32 hexadecimal digits; a repeated message has that of its first turn."""
-        return self._require().turn.hex()
+        return self._require().opened.turn.hex()
 
     @property
     def status(self) -> str:
@@ -110,20 +117,27 @@ class Turn(Generic[StateT]):
     @property
     def messages(self) -> tuple[Message, ...]:
         """All messages that this turn answers, oldest first: its own, and those that joined it."""
-        return tuple(message for _, message in self._answered())
+        return tuple(message for _, message in self._require().received.all)
 
     @property
     def context(self) -> Context:
-        """The conversation as the writer of this message may see it; it ends with `messages`."""
+        """The conversation as the writer of this message may see it; it ends with `messages`.
+
+        Without what guards at ``context`` keep from a model.
+        """
         self._require()
-        assert self._context is not None
-        return self._context
+        context = self._view or self._context
+        assert context is not None
+        return context
 
     @property
     def open(self) -> bool:
         """Whether an agent should think: not answered before, not blocked, and it has the floor."""
         self._require()
-        if self._left or self._status != "new" or self._inquiry.blocked or self._deleted:
+        if self._left or self._status != "new" or self._inquiry.blocked:
+            return False
+        beside = self._inquiry.beside
+        if self._require().received.deleted or (beside is not None and beside.blocked):
             return False
         return self.context.floor is Floor.AGENT and allowed_to(self.context, self._inbound.channel)
 
@@ -134,10 +148,7 @@ class Turn(Generic[StateT]):
         Where a channel's overlap is ``supersede`` that is within milliseconds, else when the lease
         would have been renewed. What is committed all the same is refused.
         """
-        self._require()
-        if self._lease is None:
-            raise UsageError("this turn is held by nobody: see turn.status")
-        return self._lease.lost
+        return self._require().hold.lost
 
     @property
     def answer(self) -> tuple[Message, ...]:
@@ -167,25 +178,23 @@ class Turn(Generic[StateT]):
         A sender who may not see the conversation (an e-mail that nobody vouches for) gets a fresh
         state. What is written to that lasts for the turn, and the log notes that it was not saved.
         """
-        if self._state is None:
-            self._state = self._bridge.codec.decode(self.context.state)
-            self._state_before = self._bridge.codec.encode(self._state)
-        return self._state
+        return self._states().value
 
     @state.setter
     def state(self, state: StateT) -> None:
         if self._left:
             raise UsageError("the turn was left: what is set now would not be saved")
-        _ = self.state
-        self._state = state
+        self._states().value = state
 
-    def reply(self, text: str) -> None:
+    def reply(self, text: str, *, purpose: Purpose = "service") -> None:
         """Say `text` to the customer; it is judged and stored when the block is left.
 
-        May be called several times. Raises `UsageError` when the turn is not open or the text is
+        May be called several times. `purpose` is what it is for: consent is asked for that, and
+        quiet hours are kept for it. Raises `UsageError` when the turn is not open or the text is
         empty, `TooLarge` beyond 65,536 characters.
         """
-        self._say(text)
+        self._require_open()
+        self._replies.append(checked_reply(Reply(text, purpose=purpose)))
 
     async def stream(self, chunks: AsyncIterable[str]) -> str:
         """Say the text that comes in `chunks`, as one reply, and give it whole.
@@ -195,38 +204,65 @@ class Turn(Generic[StateT]):
         turn is lost or its text blocked. Raises as `reply` does, and whatever `chunks` raises: then
         what was shown is withdrawn.
         """
-        if not self.open:
-            raise UsageError(_NOT_OPEN)
-        stream = Stream(self._bridge, self._replying, self.inbound, self.context, self.superseded)
-        text = await stream.collect(chunks, self._require().turn)
-        self._say(text, stream.delivery)
+        self._require_open()
+        assert self._context is not None
+        stream = Stream(self._bridge, self._replying, self.inbound, self._context, self.superseded)
+        text = await stream.collect(chunks, self._require().opened.turn)
+        self._replies.append(checked_reply(Reply(text, stream.delivery)))
         return text
+
+    def when_stopped(self, call: Callable[[], object]) -> None:
+        """Call `call` if a judge beside the agent stops the message: so that the agent can stop."""
+        beside = self._inquiry.beside
+        if beside is not None:
+            beside.when_blocked = call
+
+    async def cleared(self) -> bool:
+        """Wait for the judges that are asked while the agent thinks; whether it may go on.
+
+        Leaving the block waits for them in any case, and so does a tool call with effects. Once
+        they have stopped the message nothing of what the agent says or keeps is stored.
+        """
+        self._require_open()
+        return await self._inquiry.cleared()
+
+    async def tool_call(self, name: str, arguments: str, *, effects: bool = True) -> Judged:
+        """Ask the guards whether the agent may call a tool now: `Judged.blocked`, `Judged.text`.
+
+        `arguments` is JSON; what guards made of it is `text`. With `effects` it waits for all that
+        could still stop the turn, and a worker that has lost it is refused. Raises `UsageError`
+        when the turn is not open, `TooLarge` beyond a megabyte.
+        """
+        tools = self._require_open()
+        return await tools.before(self._require().opened.turn, name, arguments, effects=effects)
+
+    async def tool_result(self, name: str, content: str) -> Judged:
+        """Ask the guards what of a tool's answer the model may see; see `tool_call`."""
+        tools = self._require_open()
+        return await tools.after(self._require().opened.turn, name, content)
 
     def note(self, event: Event) -> None:
         """Store an event with the turn: what your own tools did and a later reader must know."""
         if self._left or self._status != "new":
             raise UsageError("the turn is not held: what is noted now would not be saved")
-        self._notes.append(checked(event))
+        self._remarks.note(checked(event))
 
-    def _say(self, text: str, delivery: bytes = b"") -> None:
-        if not self.open:
+    def _require_open(self) -> ToolGate:
+        # A judge beside the agent may have stopped the message by now; the agent need not know.
+        self._require()
+        if self._tools is None or not self._was_open or self._left:
             raise UsageError(_NOT_OPEN)
-        given: Any = text
-        if not given or not isinstance(given, str):
-            raise UsageError("a reply is a text that is not empty")
-        if len(text) > MAX_REPLY_CHARACTERS:
-            raise TooLarge("a reply", len(text), MAX_REPLY_CHARACTERS)
-        self._replies.append(Reply(clean(text), delivery))
+        return self._tools
 
-    def _require(self) -> Opened:
-        if self._opened is None:
+    def _require(self) -> _Entered:
+        if self._in is None:
             raise UsageError("the turn was not entered: `async with bridge.turn(inbound) as turn`")
-        return self._opened
+        return self._in
 
-    def _answered(self) -> list[tuple[int, Message]]:
-        own = [(self._require().seq, self._own)] if self._own else []
-        joined = [(one.place, one.message) for one in self._joined]
-        return sorted([*joined, *own], key=lambda one: one[0])
+    def _states(self) -> Kept[StateT]:
+        if self._kept is None:
+            self._kept = Kept(self._bridge.codec, self.context.state)
+        return self._kept
 
     # --- entering -------------------------------------------------------------------------------
 
@@ -240,7 +276,9 @@ class Turn(Generic[StateT]):
             self._inbound = self._inquiry.inbound = inbound
             await self._inquiry.judge_early(self._bridge.clock.now())
             opened = await open_turn(self._bridge, self._inquiry, content, self._resumes)
-            self._opened, self._status = opened, opened.status
+            received = Received(self._bridge, self._inquiry, opened)
+            self._in = _Entered(opened, Hold(self._bridge, opened), received)
+            self._status = opened.status
         except BaseException as error:
             TurnSpan(self._inbound.channel, b"", NO_TRACE, started).end(type(error))
             raise
@@ -255,44 +293,38 @@ class Turn(Generic[StateT]):
         context = self._context = opened.context
         self._span = TurnSpan(self._inbound.channel, context.conversation, context.trace, started)
         if opened.status != "new":
-            self._answer = self._still_sendable(opened.answer)
+            self._answer = still_sendable(opened.answer, context, self._inquiry)
             self._describe()
             return
-        self._hold(opened)
-        self._settle_edits(opened, context)
+        _, hold, received = self._require()
+        hold.begin(self._inbound)
+        self._kept = Kept(self._bridge.codec, context.state)
+        self._inquiry.states = self._replying.states = self._kept.guards
         now = self._bridge.clock.now()
+        received.settle_edits(context)
         await self._inquiry.judge_inbound(context, now)
-        self._own = self._inquiry.message(
-            opened.turn, self._accepted_at(), self._inquiry.disposition
-        )
+        received.judged()
         if context.waiting and self.open:
-            context, self._joined = await gather(self._bridge, self._inquiry, opened, now)
+            context = await received.join(now)
         # Now a model may see them.
-        window = context.window.ending_with(self._answered())
-        self._context = replace(context, window=window)
-
-    def _hold(self, opened: Opened) -> None:
-        assert opened.context.contact is not None
-        settings = self._bridge.settings
-        self._lease = Lease(
-            opened.context.contact.id, opened.turn, opened.fence, self._inbound.sender
+        window = context.window.ending_with(received.all)
+        self._context = context = replace(context, window=window)
+        if self._bridge.panel.context and self.open:
+            await self._look(context, now)
+        self._was_open = self.open
+        self._inquiry.ask_beside(context, now)
+        self._tools = ToolGate(
+            self._bridge.panel, self._bridge.clock, self._inquiry, hold, context, self._remarks
         )
-        watched = any(overlap.mode == "supersede" for overlap in settings.overlaps.values())
-        self._bridge.leases.hold(self._lease, watched=watched)
 
-    def _settle_edits(self, opened: Opened, context: Context) -> None:
-        """An edit or a deletion may have come before its original, or while that waited."""
-        mine = self._inquiry.message(opened.turn, 0, "pending")
-        edited = as_edited(self._inquiry.inbound, mine, context)
-        self._deleted = edited is None
-        self._inquiry.inbound = edited or replace(self._inquiry.inbound, parts=())
-
-    def _accepted_at(self) -> int:
-        opened = self._require()
-        window = opened.context.window
-        # Only this entry is decoded: others may be damaged, and the turn is to be given back then.
-        own = window[window.seqs.index(opened.seq)] if opened.seq in window.seqs else None
-        return own.accepted_at if isinstance(own, Message) else self._bridge.clock.now()
+    async def _look(self, context: Context, now: int) -> None:
+        """Let guards keep from the agent what it shall not see."""
+        states = self._inquiry.states
+        seen = await view_of(self._bridge.panel, self._inquiry.inbound, context, states, now)
+        self._view, decision, judgements = seen
+        self._remarks.decided("context", decision)
+        for judged in judgements:
+            self._remarks.escalated(judged, self._require().opened.turn, now)
 
     # --- leaving --------------------------------------------------------------------------------
 
@@ -311,79 +343,51 @@ class Turn(Generic[StateT]):
             await self._finish()
 
     async def _give_back(self, kind: type[BaseException]) -> None:
-        opened = self._require()
-        self._let_go()
-        if opened.status == "new":
-            # The error inside the block is the one to tell, whatever becomes of this.
-            with anyio.CancelScope(shield=True), anyio.move_on_after(5.0), suppress(Exception):
-                await give_back(self._bridge, opened, self._accepted_at())
-            self._call_next()
+        if self._inquiry.beside is not None:
+            self._inquiry.beside.end()
+        await self._require().hold.give_back(self._require().received.accepted_at)
         self._end_span(kind)
 
-    def _let_go(self) -> None:
-        if self._lease is not None:
-            self._bridge.leases.drop(self._lease)
-
-    def _call_next(self) -> None:
-        contact = self._require().context.contact
-        if contact is not None:
-            self._bridge.lines.call(contact.id)
-
     async def _finish(self) -> None:
+        hold = self._require().hold
         try:
+            await self._inquiry.cleared()
+            assert self._context is not None and self._kept is not None  # noqa: PT018
             finished = await commit(
-                self._bridge, self._inquiry, self._replying, self._require(), self.context,
-                self._prepared(),
+                self._bridge, self._inquiry, self._replying, self._require().opened, self._context,
+                self._prepared(), self._kept,
             )  # fmt: skip
         except Fenced as error:
-            self._let_go()
+            hold.drop()
             self._end_span(type(error))
             raise
         except BaseException as error:
             await self._give_back(type(error))
             raise
-        self._let_go()
-        self._call_next()
+        hold.end()
         if finished.superseded:
             self._status = "superseded"
         self._answer = sendable(finished.messages)
         try:
             if finished.change is not None and finished.change.deliveries:
                 self._deliveries = await self._bridge.outbox.send_claimed(
-                    finished.change, finished.since, finished.context or self.context
+                    finished.change, finished.since
                 )
         finally:
             self._describe()
             self._end_span(None)
 
     def _prepared(self) -> Prepared:
-        opened, state, notes = self._require(), self._changed_state(), self._notes
-        assert self._own is not None
-        if state is not None and not sees_state(self.context, self._inbound.sender):
-            now = self._bridge.clock.now()
-            notes, state = [*notes, Event("state.not_saved", now, opened.turn)], None
-        return Prepared(
-            (opened.seq, self._own), self._joined, tuple(self._replies), tuple(notes), state,
-            self._span.handle if self._span else b"",
-        )  # fmt: skip
-
-    def _changed_state(self) -> bytes | None:
-        if self._state is None:
-            return None
-        after = self._bridge.codec.encode(self._state)
-        return None if after == self._state_before else after
-
-    def _still_sendable(self, answer: tuple[Message, ...]) -> tuple[Message, ...]:
-        """Of a stored answer what may leave now: after a STOP, only what confirms this message."""
-        if not allowed_to(self.context, self._inbound.channel) and not self._inquiry.confirms:
-            return ()
-        return sendable(answer)
+        opened, _, received = self._require()
+        notes = self._remarks.events(opened.turn, self._bridge.clock.now())
+        handle = self._span.handle if self._span else b""
+        return Prepared(received.own, received.joined, tuple(self._replies), notes, handle)
 
     # --- telling --------------------------------------------------------------------------------
 
     def _describe(self) -> None:
         if self._span is not None:
-            opened, assurance = self._require(), self._inbound.assurance
+            opened, assurance = self._require().opened, self._inbound.assurance
             self._span.describe(
                 attributes_of(opened, self._status, assurance, self._inquiry, len(self._answer))
             )

@@ -4,15 +4,19 @@ from collections.abc import Awaitable, Callable
 
 from msgspec import Struct
 
-from ctxbridge.model import Context, Message
+from ctxbridge.model import Context, Decision, Message
 from ctxbridge.rules import gate
 
 
 class Permit(Struct, frozen=True, gc=False):
-    """The gate's answer: yes, or why not, or when to ask again (Unix milliseconds)."""
+    """The gate's answer: yes, or why not, or when to ask again (Unix milliseconds).
+
+    `decision` is what guards said of it, where any were asked.
+    """
 
     refused: str = ""
     until: int = 0
+    decision: Decision | None = None
 
 
 YES = Permit()

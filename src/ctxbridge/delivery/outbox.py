@@ -15,8 +15,9 @@ from ctxbridge.delivery.pacing import Pace
 from ctxbridge.errors import ConfigurationError, CtxBridgeError
 from ctxbridge.model import (
     Change,
-    Context,
+    Decision,
     Delivery,
+    Event,
     Found,
     Message,
     Outgoing,
@@ -96,12 +97,11 @@ class Outbox:
 
     # --- sending ----------------------------------------------------------------------------------
 
-    async def send_claimed(
-        self, change: Change, since: float, context: Context
-    ) -> tuple[Delivery, ...]:
+    async def send_claimed(self, change: Change, since: float) -> tuple[Delivery, ...]:
         """Send what a change of ours has put into the outbox and claimed at `since` (monotonic).
 
-        `context` is the one that it was committed under: the gate is asked with it.
+        The gate was asked before: the commit was the claim, and it would have been refused under a
+        later gate epoch.
         """
         messages = change.append
         sent: list[Delivery] = []
@@ -113,12 +113,7 @@ class Outbox:
                 continue
             claimed = _as_claimed(delivery)
             until = since + change.hold_seconds
-            permit = await self._gate(context, message)
-            if permit.refused or permit.until:
-                settled = await self._hold_back(claimed, change.contact, permit)
-            else:
-                settled = await self._send(claimed, message, change.contact, until)
-            sent.append(settled or claimed)
+            sent.append(await self._send(claimed, message, change.contact, until) or claimed)
         return tuple(sent)
 
     async def _send(
@@ -202,11 +197,24 @@ class Outbox:
                 logger.error("a worker was lost while it sent; whether it did is unknown")
             return
         assert context is not None and context.contact is not None  # noqa: PT018
-        permit = await self._gate(context, message)
+        contact, permit = context.contact.id, await self._gate(context, message)
         if permit.refused or permit.until:
-            await self._hold_back(delivery, context.contact.id, permit)
+            await self._hold_back(delivery, contact, permit)
         else:
-            await self._send(delivery, message, context.contact.id, since + self._hold_seconds)
+            await self._send(delivery, message, contact, since + self._hold_seconds)
+        if permit.decision is not None and not permit.until:
+            await self._note(contact, message, permit.decision)
+
+    async def _note(self, contact: bytes, message: Message, decision: Decision) -> None:
+        """Let the log tell what guards said of a message that left later than its turn."""
+        now = self._clock.now()
+        event = Event.of_decisions(now, message.turn, [("send", decision)])
+        change = Change(self._tenant, contact, self._ids.new(), now, append=(event,))
+        try:
+            await self._store.commit(change)
+        except CtxBridgeError as error:
+            # What became of the message is recorded all the same, and with it why it did not leave.
+            logger.warning("what guards said at `send` is not noted: %s", type(error).__name__)
 
     async def _take(self, found: Found) -> Taken:
         """Claim what was found; under another gate epoch only if the gate says yes anew."""

@@ -14,9 +14,11 @@ from typing import Any
 import anyio
 import anyio.to_thread
 from msgspec import Struct
+from msgspec.structs import replace
 
-from ctxbridge.errors import Malformed
+from ctxbridge.errors import ConfigurationError, Malformed, TooLarge, UsageError
 from ctxbridge.guards.guard import ALLOW, TextCheck, deadline_of
+from ctxbridge.guards.states import GuardStates
 from ctxbridge.model import Action, GuardResult, Stage, Verdict
 from ctxbridge.model.decision import GuardStatus, Mode
 from ctxbridge.ports import Guard
@@ -28,6 +30,7 @@ _DEFERS: frozenset[Stage] = frozenset({"reply", "send"})
 LONGEST_CODE = 64
 LONGEST_TO = 64
 LONGEST_SAY = 4096
+LARGEST_STATE_BYTES = 4096
 
 
 class Heard(Struct, frozen=True, gc=False):
@@ -70,7 +73,11 @@ class Verdicts:
 
 
 async def ask(
-    guard: Guard, check: TextCheck, digest: Callable[[str], bytes], known: Verdicts | None
+    guard: Guard,
+    check: TextCheck,
+    digest: Callable[[str], bytes],
+    known: Verdicts | None = None,
+    states: GuardStates | None = None,
 ) -> Heard:
     """What the guard says of the text, and how it came to that."""
     started = perf_counter_ns()
@@ -80,7 +87,14 @@ async def ask(
         held = known.find(key)
         if held is not None:
             return _heard(guard, held, "cached", started)
+    codec: Any = getattr(guard, "codec", None)
+    if codec is not None:
+        held = states.of(guard, check.stage) if states else codec.fresh()
+        check = replace(check, state=held)
     verdict, status = await _verdict(guard, check)
+    if verdict.state is not None and states is not None:
+        # As it would be read back, so that it cannot be changed behind our back.
+        states.keep(guard, check.stage, codec.decode(codec.encode(verdict.state)))
     if key is not None and known is not None and status == "ok":
         known.learn(key, verdict)
     return _heard(guard, verdict, status, started)
@@ -135,8 +149,9 @@ def _allowed(guard: Guard, check: TextCheck, verdict: Verdict) -> bool:
     if verdict is ALLOW:
         return True
     try:
-        checked(verdict)
-    except Malformed:
+        checked(replace(verdict, state=None))
+        _require_storable(guard, verdict.state)
+    except (Malformed, UsageError, TooLarge, ConfigurationError):
         return False
     if verdict.action not in STRICTNESS or len(verdict.code) > LONGEST_CODE:
         return False
@@ -146,6 +161,19 @@ def _allowed(guard: Guard, check: TextCheck, verdict: Verdict) -> bool:
     if any(not 0 <= f.start <= f.end <= len(check.text) for f in verdict.findings):
         return False
     return _makes_sense(guard, check, verdict)
+
+
+def _require_storable(guard: Guard, state: Any) -> None:
+    """Raise `UsageError` or `TooLarge` for a state that could not be saved or read again."""
+    if state is None:
+        return
+    codec = getattr(guard, "codec", None)
+    if codec is None:
+        raise UsageError("a guard that names no type of state keeps none")
+    encoded = codec.encode(state)
+    if len(encoded) > LARGEST_STATE_BYTES:
+        raise TooLarge("a guard's state", len(encoded), LARGEST_STATE_BYTES)
+    codec.decode(encoded)
 
 
 def _makes_sense(guard: Guard, check: TextCheck, verdict: Verdict) -> bool:

@@ -7,13 +7,23 @@ from typing import Any, TypedDict, Unpack, get_args
 from msgspec import Struct
 
 from ctxbridge.errors import ConfigurationError
-from ctxbridge.model import Action, Address, Assurance, Contact, Context, Purpose, Stage, Verdict
+from ctxbridge.model import (
+    Action,
+    Address,
+    Assurance,
+    Contact,
+    Context,
+    Message,
+    Purpose,
+    Stage,
+    Verdict,
+)
 from ctxbridge.model.decision import Mode
+from ctxbridge.wire.typed import StateCodec
 
 CheckFunction = Callable[[Any], Verdict | Awaitable[Verdict]]
 
-STAGES_NOW: frozenset[Stage] = frozenset({"inbound", "reply", "send"})
-"""Where guards are asked today; the others of `Stage` have no gate yet."""
+STAGES: frozenset[Stage] = frozenset(get_args(Stage))
 FAILURES: frozenset[Action] = frozenset({"allow", "warn", "escalate", "block"})
 """What may be enforced where there is no verdict."""
 
@@ -38,6 +48,13 @@ class TextCheck(Struct, frozen=True, gc=False):
     """Who wrote it, or to whom it goes."""
     said_before: int = 0
     """How many messages of this turn the customer gets before this one."""
+    message: Message | None = None
+    """At `context` the message that a model would see: who wrote it, when, by which channel."""
+    tool: str = ""
+    """At `tool_call` and `tool_result` the tool's name; the text is its arguments or its answer."""
+    state: Any = None
+    """What this guard keeps of the conversation, of the type that it named; never to be changed in
+    place: give another with `Verdict.with_state`."""
 
 
 class GuardOptions(TypedDict, total=False):
@@ -53,6 +70,8 @@ class GuardOptions(TypedDict, total=False):
     mode: Mode
     once: bool
     thread: bool
+    overlap: bool
+    state: type[Any] | None
 
 
 class FunctionGuard(Struct, frozen=True):
@@ -72,6 +91,9 @@ class FunctionGuard(Struct, frozen=True):
     thread: bool = False
     judges: bool = False
     """Whether it is async: then it runs beside the others, and cannot modify."""
+    overlap: bool = False
+    codec: StateCodec[Any] | None = None
+    """How its state is written, if it has one."""
 
 
 def guard(
@@ -79,7 +101,8 @@ def guard(
 ) -> Callable[[CheckFunction], FunctionGuard]:
     """Make a guard of a sync or async function that takes a check and returns a `Verdict`.
 
-    `stages` are among ``inbound``, ``reply`` and ``send``. Options, each with its default:
+    `stages` are among ``inbound``, ``context``, ``tool_call``, ``tool_result``, ``reply`` and
+    ``send``. Options, each with its default:
 
     - `name` (that of the function) and `version="1"` stand in decisions and traces; change the
       version whenever it may judge otherwise.
@@ -94,12 +117,20 @@ def guard(
       it is not asked.
     - `once=False`: a text that it has judged is not judged again by the same version.
     - `thread=False`: a sync function that takes longer than a millisecond runs in a thread.
+    - `overlap=False`: at ``inbound``, an async guard is asked while the agent thinks already.
+      Nothing irreversible comes before its verdict: see `Turn.cleared`.
+    - `state=None`: the type of what it keeps of a conversation, declared as a bridge's `state` is:
+      `check.state` gives it, `Verdict.with_state` changes it, and it is saved with the turn. Where
+      a message leaves later than its turn it is only read at ``send``.
 
     Raises `ConfigurationError` for what makes no sense together.
     """
-    if not stages or not STAGES_NOW.issuperset(stages):
-        raise ConfigurationError(f"a guard's stages are among {sorted(STAGES_NOW)}")
-    rest: Any = {key: value for key, value in options.items() if key != "name"}
+    if not stages or not STAGES.issuperset(stages):
+        raise ConfigurationError(f"a guard's stages are among {sorted(STAGES)}")
+    rest: Any = {key: value for key, value in options.items() if key not in {"name", "state"}}
+    state = options.get("state")
+    if state is not None:
+        rest["codec"] = StateCodec(state)
 
     def make(check: CheckFunction) -> FunctionGuard:
         judges = inspect.iscoroutinefunction(check) or inspect.iscoroutinefunction(
@@ -111,8 +142,12 @@ def guard(
         return made
 
     # What makes no sense whatever the function is told at once.
-    _require_sense(FunctionGuard("", lambda _: ALLOW, frozenset(stages), **rest))
+    _require_sense(FunctionGuard("", _nothing, frozenset(stages), **rest))
     return make
+
+
+def _nothing(_: TextCheck) -> Verdict:
+    return ALLOW
 
 
 def _require_sense(made: FunctionGuard) -> None:
@@ -130,6 +165,17 @@ def _require_sense(made: FunctionGuard) -> None:
             made.judges and made.early
         ),
         "an async function needs no thread": made.judges and made.thread,
+        "only an async guard at 'inbound' can overlap the agent": (
+            made.overlap
+            and made.check is not _nothing
+            and not (made.judges and "inbound" in made.stages)
+        ),
+        "an early guard has no state: nothing is read before it was asked": (
+            made.early and made.codec is not None
+        ),
+        "a guard with a state is asked every time: it cannot judge once": (
+            made.once and made.codec is not None
+        ),
     }
     for what, is_so in wrong.items():
         if is_so:

@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from ctxbridge.guards.asking import Heard, Verdicts, ask
 from ctxbridge.guards.guard import TextCheck
+from ctxbridge.guards.states import GuardStates
 from ctxbridge.model import Decision, GuardResult
 from ctxbridge.model.decision import ConsentWord
 from ctxbridge.ports import Guard
@@ -46,18 +47,23 @@ class Judged(Struct, frozen=True, gc=False):
 
 
 async def judge(
-    guards: Sequence[Guard], check: TextCheck, digest: Digest, known: Verdicts | None = None
+    guards: Sequence[Guard],
+    check: TextCheck,
+    digest: Digest,
+    known: Verdicts | None = None,
+    states: GuardStates | None = None,
 ) -> Judged:
     """Ask the guards; guards that were not asked any more are recorded as skipped.
 
-    `known` are verdicts that need not be asked for again. Whatever a guard does, this returns.
+    `known` are verdicts that need not be asked for again, `states` what guards keep; without them
+    each is asked, with a fresh state. Whatever a guard does, this returns.
     """
     original, heard = check.text, list[Heard]()
     asked = [guard for guard in guards if getattr(guard, "mode", "enforce") != "off"]
     inline = [guard for guard in asked if not getattr(guard, "judges", False)]
     stopped = False
     for position, guard in enumerate(inline):
-        one = await ask(guard, check, digest, known)
+        one = await ask(guard, check, digest, known, states)
         heard.append(one)
         if one.enforced == "modify" and one.verdict.text is not None:
             check = replace(check, text=clean(one.verdict.text))
@@ -67,21 +73,28 @@ async def judge(
             break
     judges = [guard for guard in asked if getattr(guard, "judges", False)]
     if judges:
-        skipped = [Heard.skipped(g) for g in judges]
-        heard += skipped if stopped else await _side_by_side(judges, check, digest, known)
+        heard += (
+            [Heard.skipped(guard) for guard in judges]
+            if stopped
+            else await _side_by_side(judges, check, digest, known, states)
+        )
     return _decide(check, original, heard, digest)
 
 
 async def _side_by_side(
-    judges: Sequence[Guard], check: TextCheck, digest: Digest, known: Verdicts | None
+    judges: Sequence[Guard],
+    check: TextCheck,
+    digest: Digest,
+    known: Verdicts | None,
+    states: GuardStates | None,
 ) -> list[Heard]:
     """All judges at once; the first that stops the text ends the others, who count as skipped."""
     if len(judges) == 1:
-        return [await ask(judges[0], check, digest, known)]
+        return [await ask(judges[0], check, digest, known, states)]
     answers = [Heard.skipped(guard) for guard in judges]
 
     async def one(place: int, guard: Guard) -> None:
-        answers[place] = await ask(guard, check, digest, known)
+        answers[place] = await ask(guard, check, digest, known, states)
         if answers[place].enforced in STOPS:
             group.cancel_scope.cancel()
 
@@ -114,8 +127,11 @@ def _decide(check: TextCheck, original: str, heard: Sequence[Heard], digest: Dig
 
 
 def join(first: Decision, second: Decision) -> Decision:
-    """One decision of two that judged the same message one after the other at the same stage."""
-    results: tuple[GuardResult, ...] = first.results + second.results
+    """One decision of two that judged the same message one after the other."""
+    later = second.results
+    if second.stage != first.stage:
+        later = tuple([replace(result, stage=second.stage) for result in later])
+    results: tuple[GuardResult, ...] = first.results + later
     return Decision(
         first.stage, verdicts.strictest(r.action for r in results), verdicts.enforced(results),
         verdicts.leading_code(results), results, first.judged, second.enforced_digest,

@@ -1,9 +1,10 @@
 """What guards say, and what was enforced."""
 
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from ctxbridge.errors import CorruptRecord
 
@@ -35,7 +36,8 @@ class Verdict(Struct, frozen=True, gc=False):
     `code` is short, content-free and of few values (``consent.opted_out``): it goes into traces.
     `say` is what the customer may be told when the action is `block` or `escalate`; `None` is
     silence. `text` is the replacement when the action is `modify`, `until` the time when the action
-    is `defer` (Unix milliseconds), `to` the queue or role when it is `escalate`.
+    is `defer` (Unix milliseconds), `to` the queue or role when it is `escalate`. `state` is what a
+    guard with a state keeps; `None` leaves that as it is.
     """
 
     action: Action = "allow"
@@ -47,10 +49,18 @@ class Verdict(Struct, frozen=True, gc=False):
     consent: ConsentWord | None = None
     until: int = 0
     to: str = ""
+    state: Any = None
+
+    def with_state(self, state: Any) -> "Verdict":
+        """The same verdict; `state` is what the guard keeps of the conversation from now on."""
+        return replace(self, state=state)
 
 
 class GuardResult(Struct, frozen=True, array_like=True, gc=False):
-    """How one guard ended: `action` is its verdict, `status` whether it came to one."""
+    """How one guard ended: `action` is its verdict, `status` whether it came to one.
+
+    `stage` is where it was asked, empty for the stage of its decision.
+    """
 
     guard: str
     version: str
@@ -59,6 +69,7 @@ class GuardResult(Struct, frozen=True, array_like=True, gc=False):
     status: GuardStatus = "ok"
     mode: Mode = "enforce"
     microseconds: int = 0
+    stage: Stage | Literal[""] = ""
 
 
 class Decision(Struct, frozen=True, array_like=True, gc=False):
@@ -90,6 +101,20 @@ class Decision(Struct, frozen=True, array_like=True, gc=False):
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             raise CorruptRecord("a stored decision is damaged") from None
 
+    def as_json(self) -> str:
+        """The form that an event carries: readable, and read back by `from_json`."""
+        return _json_encoder.encode(self).decode()
 
+    @classmethod
+    def from_json(cls, text: str) -> "Decision":
+        """The decision in `text`; raises `CorruptRecord` if it is damaged."""
+        try:
+            return _json_decoder.decode(text)
+        except (msgspec.DecodeError, UnicodeError, RecursionError):
+            raise CorruptRecord("a stored decision is damaged") from None
+
+
+_json_encoder = msgspec.json.Encoder()
+_json_decoder = msgspec.json.Decoder(Decision)
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(Decision)

@@ -1,10 +1,12 @@
 """The log of a conversation: messages, their parts, and events."""
 
+from collections.abc import Iterable
 from typing import Literal
 
 from msgspec import Struct
 
 from ctxbridge.model.address import Address, Assurance, Endpoint
+from ctxbridge.model.contact import Purpose
 from ctxbridge.model.decision import Decision
 
 Author = Literal["contact", "agent", "human_agent", "system"]
@@ -87,6 +89,7 @@ class Message(Struct, frozen=True, array_like=True, gc=False, tag=0):
     references: tuple[str, ...] = ()
     revises: str = ""
     """The id of the message that this one takes the place of; without parts it is a deletion."""
+    purpose: Purpose = "service"
 
     @property
     def text(self) -> str:
@@ -104,6 +107,10 @@ class Message(Struct, frozen=True, array_like=True, gc=False, tag=0):
         return self.disposition in {"accepted", "modified"}
 
 
+DECISIONS = "decisions"
+"""The kind of the event that holds what guards said of a turn and of no message of it."""
+
+
 class Event(Struct, frozen=True, array_like=True, gc=False, tag=1):
     """An entry that is no message: link, consent, handoff. `data` is a few pairs."""
 
@@ -115,6 +122,20 @@ class Event(Struct, frozen=True, array_like=True, gc=False, tag=1):
     def about(self, name: str) -> str:
         """What `data` says of `name`; empty if nothing."""
         return next((value for key, value in self.data if key == name), "")
+
+    @classmethod
+    def of_decisions(
+        cls, at: int, turn: bytes, decisions: Iterable[tuple[str, Decision]]
+    ) -> "Event":
+        """The entry that keeps decisions that are of no message: each with what it was about."""
+        return cls(DECISIONS, at, turn, tuple([(about, d.as_json()) for about, d in decisions]))
+
+    @property
+    def decisions(self) -> tuple[tuple[str, Decision], ...]:
+        """The decisions that it holds; none for an event of another kind."""
+        if self.kind != DECISIONS:
+            return ()
+        return tuple([(about, Decision.from_json(text)) for about, text in self.data])
 
 
 Entry = Message | Event

@@ -1,6 +1,6 @@
 """The send gate: whether a message of ours may leave, by the context of the moment of sending."""
 
-from ctxbridge.model import Context, Floor, Message
+from ctxbridge.model import Address, Context, Floor, Message, Purpose
 from ctxbridge.rules.consent import may_send
 
 CONFIRMS = "consent.confirms"
@@ -9,14 +9,32 @@ CONFIRMS = "consent.confirms"
 
 def refusal(context: Context, message: Message) -> str:
     """Why the message must not leave, as a short code; empty if it may."""
-    contact, address = context.contact, message.address
-    if contact is None or address is None or contact.link_to(address) is None:
-        return "recipient.not_linked"
     if not message.visible or message.decision is None:
         return "decision.missing"
-    if message.author == "agent" and context.floor is not Floor.AGENT:
+    return objection(
+        context, message.address, message.channel, message.purpose,
+        to_agent=message.author == "agent", confirms=CONFIRMS in message.flags,
+    )  # fmt: skip
+
+
+def objection(
+    context: Context,
+    address: Address | None,
+    channel: str,
+    purpose: Purpose = "service",
+    *,
+    to_agent: bool = True,
+    confirms: bool = False,
+) -> str:
+    """What stands against writing to `address` now, as a short code; empty for nothing.
+
+    `to_agent` says that an agent wrote it, which needs the floor.
+    """
+    contact = context.contact
+    if contact is None or address is None or contact.link_to(address) is None:
+        return "recipient.not_linked"
+    if to_agent and context.floor is not Floor.AGENT:
         return "floor.not_agent"
-    confirms = CONFIRMS in message.flags
-    if not confirms and not may_send(contact.consents, message.channel):
+    if not confirms and not may_send(contact.consents, channel, purpose):
         return "consent.opted_out"
     return ""

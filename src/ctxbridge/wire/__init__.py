@@ -7,28 +7,28 @@ from collections.abc import Sequence
 
 from ctxbridge.errors import CorruptRecord, UnknownFormat
 from ctxbridge.model import Contact, Delivery, Entry, Head, Record
-from ctxbridge.wire import format1
+from ctxbridge.wire import format1, format2
 from ctxbridge.wire.format1 import Forward, StateBytes
 
 FORMAT = 1
+STATE_FORMAT = 2
 
 encode_entry = format1.encode_entry
 encode_contact = format1.encode_contact
 encode_delivery = format1.encode_delivery
 encode_head = format1.encode_head
-encode_state = format1.encode_state
 encode_record = format1.encode_record
 encode_forward = format1.encode_forward
 encode_link_claim = format1.encode_link_claim
 decode_link_claim = format1.decode_link_claim
 
 
-def _refuse(data: bytes, what: str) -> Exception:
+def _refuse(data: bytes, what: str, newest: int = FORMAT) -> Exception:
     if not data:
         return CorruptRecord(f"a stored {what} is empty")
-    if data[0] > FORMAT:
+    if data[0] > newest:
         return UnknownFormat(
-            f"a stored {what} has format {data[0]}, this release reads up to {FORMAT}: upgrade"
+            f"a stored {what} has format {data[0]}, this release reads up to {newest}: upgrade"
         )
     return CorruptRecord(f"a stored {what} starts with a format number that was never given")
 
@@ -73,7 +73,14 @@ def decode_state(data: bytes, /) -> StateBytes:
     """The state envelope in `data`; raises `CorruptRecord` or `UnknownFormat`."""
     if data[:1] == b"\x01":
         return format1.decode_state(data)
-    raise _refuse(data, "state")
+    if data[:1] == b"\x02":
+        return format2.decode_state(data)
+    raise _refuse(data, "state", STATE_FORMAT)
+
+
+def encode_state(state: StateBytes, /) -> bytes:
+    """The state envelope: of format 2 where guards keep something, so that most stay readable."""
+    return format2.encode_state(state) if state.guards else format1.encode_state(state)
 
 
 def decode_record(data: bytes, /) -> Record:

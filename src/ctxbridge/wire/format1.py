@@ -111,11 +111,15 @@ def decode_head(data: bytes) -> Head:
 
 
 class StateBytes(NamedTuple):
-    """A team's state as stored: the version of its schema, how it is written, and the bytes."""
+    """A team's state as stored: the version of its schema, how it is written, and the bytes.
+
+    `guards` are the names of guards and the envelopes of what they keep; they need format 2.
+    """
 
     schema: int
     codec: int
     payload: bytes
+    guards: tuple[tuple[str, bytes], ...] = ()
 
 
 MSGPACK, JSON = 1, 2

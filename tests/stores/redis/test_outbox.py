@@ -85,7 +85,9 @@ class TestTheServersClock:
         delivery = actor.delivery(token=TOKEN)
         contact = await outgoing(store, actor, delivery)
         await store.deliver(
-            other.settle("pending", contact=contact, delivery=delivery.id, retry_seconds=SHORT_MS / 1000)
+            other.settle(
+                "pending", contact=contact, delivery=delivery.id, retry_seconds=SHORT_MS / 1000
+            )
         )
         assert await ids(store, other) == []
         await over()

@@ -1,4 +1,4 @@
-"""A team's typed state: how an instance becomes the stored envelope, and comes back.
+"""Typed states, a team's or a guard's: how an instance becomes an envelope, and comes back.
 
 pydantic models are written as JSON by pydantic itself; msgspec structs, dataclasses and everything
 else that msgspec knows as MessagePack. pydantic is never imported here: who declares a model has
@@ -12,6 +12,7 @@ import msgspec
 from ctxbridge.errors import ConfigurationError, TooLarge, UnknownFormat, UsageError
 from ctxbridge.wire import StateBytes, decode_state, encode_state
 from ctxbridge.wire.format1 import JSON, MSGPACK
+from ctxbridge.wire.format2 import NOTHING
 
 T = TypeVar("T")
 
@@ -26,23 +27,24 @@ class StateCodec(Generic[T]):
 
     def __init__(self, model: type[T]) -> None:
         self.model = model
+        self._name = getattr(model, "__name__", str(model))
         self.schema: Any = getattr(model, "schema_version", 1)
         self._pydantic = hasattr(model, "model_validate_json") and hasattr(model, "model_dump_json")
         self._codec = JSON if self._pydantic else MSGPACK
         self._decoder: Any = None if self._pydantic else msgspec.msgpack.Decoder(model)
         if type(self.schema) is not int or not 0 < self.schema < 1 << 16:
             raise ConfigurationError(
-                f"{model.__name__}.schema_version must be a class attribute from 1 to 65535"
+                f"{self._name}.schema_version must be a class attribute from 1 to 65535"
             )
         if self._pydantic and "Secret" in str(getattr(model, "model_fields", "")):
             raise ConfigurationError(
-                f"{model.__name__} hides a secret: pydantic writes it as asterisks"
+                f"{self._name} hides a secret: pydantic writes it as asterisks"
             )
         try:
             self.decode(self.encode(self.fresh()))
         except (TypeError, ValueError, UsageError) as error:
             raise ConfigurationError(
-                f"state={model.__name__} must be a pydantic or msgspec model whose fields all have "
+                f"state={self._name} must be a pydantic or msgspec model whose fields all have "
                 f"defaults, and must be read as it is written ({type(error).__name__})"
             ) from None
 
@@ -80,9 +82,11 @@ class StateCodec(Generic[T]):
         if envelope is None:
             return self.fresh()
         stored = decode_state(envelope)
+        if stored.codec == NOTHING:
+            return self.fresh()
         if stored.schema > self.schema:
             raise UnknownFormat(
-                f"the stored state has schema {stored.schema}, {self.model.__name__} is "
+                f"the stored state has schema {stored.schema}, {self._name} is "
                 f"{self.schema}: this release would drop what it does not know of"
             )
         try:
@@ -95,6 +99,6 @@ class StateCodec(Generic[T]):
         except (ValueError, RecursionError):
             # pydantic's and msgspec's own errors are ValueErrors, and repeat what was stored.
             raise ConfigurationError(
-                f"the stored state (schema {stored.schema}) does not fit {self.model.__name__} "
+                f"the stored state (schema {stored.schema}) does not fit {self._name} "
                 f"(schema {self.schema}): give new fields a default and keep old ones"
             ) from None

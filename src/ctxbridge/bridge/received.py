@@ -1,0 +1,65 @@
+"""What a turn answers: the message that began it, and those that joined."""
+
+from typing import TYPE_CHECKING, Any
+
+from msgspec.structs import replace
+
+from ctxbridge.bridge.joining import Joined, as_edited, gather
+from ctxbridge.bridge.judging import Inquiry
+from ctxbridge.model import Context, Message, Opened
+
+if TYPE_CHECKING:
+    from ctxbridge.bridge.bridge import Bridge
+
+
+class Received:
+    """The messages of one turn, as they are to be stored, and where they stand in the log.
+
+    `deleted` says that the sender has taken the message back before it was answered.
+    """
+
+    def __init__(self, bridge: "Bridge[Any]", inquiry: Inquiry, opened: Opened) -> None:
+        self._bridge = bridge
+        self._inquiry = inquiry
+        self._opened = opened
+        self._own: Message | None = None
+        self.joined: tuple[Joined, ...] = ()
+        self.deleted = False
+
+    @property
+    def own(self) -> tuple[int, Message]:
+        """The message that began the turn, with all that is decided of it by now."""
+        inquiry = self._inquiry
+        message = inquiry.message(self._opened.turn, self.accepted_at, inquiry.disposition)
+        return self._opened.seq, message
+
+    @property
+    def accepted_at(self) -> int:
+        """When it was stored first (Unix milliseconds)."""
+        opened, window = self._opened, self._opened.context.window
+        # Only this entry is decoded: others may be damaged, and the turn is to be given back then.
+        own = window[window.seqs.index(opened.seq)] if opened.seq in window.seqs else None
+        return own.accepted_at if isinstance(own, Message) else self._bridge.clock.now()
+
+    def settle_edits(self, context: Context) -> None:
+        """An edit or a deletion may have come before its original, or while that waited."""
+        mine = self._inquiry.message(self._opened.turn, 0, "pending")
+        edited = as_edited(self._inquiry.inbound, mine, context)
+        self.deleted = edited is None
+        self._inquiry.inbound = edited or replace(self._inquiry.inbound, parts=())
+
+    async def join(self, now: int) -> Context:
+        """Take in what waits; the context to go on with."""
+        context, self.joined = await gather(self._bridge, self._inquiry, self._opened, now)
+        return context
+
+    def judged(self) -> None:
+        """The message was judged: from now on it is one of `all`."""
+        _, self._own = self.own
+
+    @property
+    def all(self) -> list[tuple[int, Message]]:
+        """All of them, oldest first."""
+        own = [(self._opened.seq, self._own)] if self._own else []
+        joined = [(one.place, one.message) for one in self.joined]
+        return sorted([*joined, *own], key=lambda one: one[0])

@@ -1,0 +1,60 @@
+"""What a model is shown of a conversation: the context without what guards keep from it."""
+
+from msgspec.structs import replace
+
+from ctxbridge.guards.guard import TextCheck
+from ctxbridge.guards.panel import Panel
+from ctxbridge.guards.pipeline import Judged
+from ctxbridge.guards.states import GuardStates
+from ctxbridge.model import Context, Decision, Entry, Inbound, Message, Text, Window
+from ctxbridge.rules import verdicts
+from ctxbridge.rules.text import clean
+
+
+async def view_of(
+    panel: Panel, inbound: Inbound, context: Context, states: GuardStates, now: int
+) -> tuple[Context, Decision, tuple[Judged, ...]]:
+    """The context as the model may see it, what was decided, and what a person is to look at.
+
+    Each message that a model would see is judged for whoever reads it now: for the channel and the
+    assurance of `inbound`. What is blocked is not in the view; nothing that is stored changes.
+    """
+    kept: list[tuple[int, Entry]] = []
+    judgements: list[Judged] = []
+    for place, entry in context.window.numbered():
+        if not isinstance(entry, Message) or not entry.visible:
+            kept.append((place, entry))
+            continue
+        check = TextCheck(
+            "context", entry.text, inbound.channel, inbound.assurance, now, entry.flags,
+            context.contact, context, entry.purpose, entry.address, message=entry,
+        )  # fmt: skip
+        judged = await panel.judge(panel.context, check, states)
+        judgements.append(judged)
+        if not judged.blocked:
+            kept.append((place, _shown(entry, judged)))
+    hidden = len(context.window) - len(kept)
+    window = Window([entry for _, entry in kept], [place for place, _ in kept])
+    view = replace(context, window=window, withheld=context.withheld + hidden)
+    return view, _decision(judgements), tuple(j for j in judgements if _is_new(j))
+
+
+def _shown(message: Message, judged: Judged) -> Message:
+    if not judged.modified:
+        return message
+    others = [part for part in message.parts if type(part) is not Text]
+    return replace(message, parts=(Text(clean(judged.text)), *others))
+
+
+def _is_new(judged: Judged) -> bool:
+    """Whether a person is to look at it who was not asked before."""
+    return bool(judged.to) and not any(r.status == "cached" for r in judged.decision.results)
+
+
+def _decision(judgements: list[Judged]) -> Decision:
+    """One decision about the whole view: of each guard its strictest word."""
+    results = verdicts.summed(r for judged in judgements for r in judged.decision.results)
+    return Decision(
+        "context", verdicts.strictest(r.action for r in results), verdicts.enforced(results),
+        verdicts.leading_code(results), results,
+    )  # fmt: skip
