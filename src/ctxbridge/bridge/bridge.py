@@ -6,6 +6,7 @@ from typing import Any, Generic, Literal, TypeVar, Unpack, overload
 
 import anyio
 
+from ctxbridge.bridge.consenting import consents_of, record_consent
 from ctxbridge.bridge.gating import SendGate
 from ctxbridge.bridge.leases import Leases
 from ctxbridge.bridge.line import Lines
@@ -19,6 +20,7 @@ from ctxbridge.guards.panel import Panel
 from ctxbridge.model import (
     Address,
     Assurance,
+    Consent,
     Contact,
     Context,
     Delivery,
@@ -26,6 +28,7 @@ from ctxbridge.model import (
     Inbound,
     Link,
     LinkClaim,
+    Purpose,
     Query,
     Receipt,
     Scan,
@@ -221,6 +224,35 @@ class Bridge(Generic[StateT]):
         if size < 0:
             raise UsageError("window is the number of entries, or 0 for the whole conversation")
         return await self.store.read(Query(self.tenant, where, assurance, size, fresh))
+
+    async def consent(
+        self,
+        address: Address | str,
+        /,
+        *,
+        granted: bool,
+        evidence: str,
+        channel: str = "all",
+        purpose: Purpose = "all",
+    ) -> Contact:
+        """Record consent, or that it was taken back, as you know it from elsewhere.
+
+        It counts for the contact of `address`, on `channel` or on ``all``, for `purpose` or for
+        ``all``. `evidence` is what it rests on (``"form:4711"``); it is stored. A refusal is
+        effective at once, also for what was prepared before. What the contact refused on all
+        channels only you or that channel's own START can bring back.
+
+        Raises `UsageError` for a channel or purpose that does not exist or empty evidence.
+        """
+        where = Address.parse(address) if isinstance(address, str) else address
+        return await record_consent(self, where, channel, purpose, evidence, granted=granted)
+
+    async def consents(self, address: Address | str, /) -> tuple[Consent, ...]:
+        """The ledger: each word about consent of a contact, oldest first, with its evidence.
+
+        What holds now is `Contact.consents`.
+        """
+        return await consents_of(self, address)
 
     async def link(
         self,

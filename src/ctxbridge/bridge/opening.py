@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from ctxbridge.bridge.judging import Inquiry
 from ctxbridge.errors import BacklogFull, Busy, IdempotencyMismatch
 from ctxbridge.model import Change, Claim, Consent, Opened, Query
+from ctxbridge.rules.consent import words_of
 from ctxbridge.wire.keys import content_digest
 
 if TYPE_CHECKING:
@@ -81,7 +82,9 @@ def _claim(bridge: "Bridge[Any]", inquiry: Inquiry, digest: bytes, resumes: int)
     now, turn, wish = settings.clock.now(), settings.ids.new(), inquiry.consent
     consents: tuple[Consent, ...] = ()
     if wish:
-        consents = (Consent(wish.channel, "all", wish.granted, now, inbound.message_id),)
+        consents = words_of(
+            wish.channel, wish.granted, wish.purpose, wish.everywhere, now, inbound.message_id
+        )
     mode = settings.overlap_on(inbound.channel).mode
     return Claim(
         bridge.tenant,

@@ -8,14 +8,14 @@ strict, but can only be guessed: it is a possible opt-out, and what becomes of i
 choice. The words and phrases are data, in `wishes`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Literal, get_args
 
 from ctxbridge.errors import ConfigurationError
 from ctxbridge.guards import wishes
 from ctxbridge.guards.guard import FunctionGuard, TextCheck, allow, block, escalate, guard, warn
 from ctxbridge.guards.words import Phrases, folded, plain
-from ctxbridge.model import Assurance, Verdict
+from ctxbridge.model import Assurance, Purpose, Verdict
 from ctxbridge.model.decision import ConsentWord
 
 
@@ -72,6 +72,7 @@ def opt_out(
     helped: str | None = HELPED,
     suspected: Suspected = "warn",
     queue: str = "consent",
+    everywhere: Collection[Purpose] = (),
 ) -> FunctionGuard:
     """Recognises STOP, START and HELP on `channels`, and what the provider has already handled.
 
@@ -80,12 +81,19 @@ def opt_out(
     gets one confirmation (`stopped`, `started`, `helped`; `None` for silence), and none where the
     provider has sent its own.
 
+    The wish counts for the channel that it came by. `everywhere` are the purposes for which it
+    counts on all channels: with ``("marketing",)`` a STOP by SMS ends marketing by mail too. START
+    by SMS then brings back what STOP by SMS ended, and nothing that was refused elsewhere.
+
     A wish in free text is a possible opt-out. `suspected` says what becomes of it: ``warn`` lets it
     through to the agent with ``consent.possible_opt_out`` in its decision, ``escalate`` hands it to
     a person in `queue`, ``stop`` takes it for STOP, ``off`` does not look.
     """
     if suspected not in get_args(Suspected):
         raise ConfigurationError(f"a suspected opt-out is one of {get_args(Suspected)}")
+    if not set(everywhere) <= set(get_args(Purpose)):
+        raise ConfigurationError(f"a purpose is one of {get_args(Purpose)}")
+    on_all = tuple(sorted(set(everywhere)))
     answers = {"stop": stopped, "start": started, "help": helped}
 
     @guard("inbound", name="opt_out", version="2", early=True)
@@ -96,21 +104,23 @@ def opt_out(
         wish = handled or meaning(keyword(check.text), check.channel)
         if not wish:
             possible = suspected != "off" and is_possible(check.text)
-            return _suspect(suspected, check.channel, stopped, queue) if possible else allow()
+            stop = ConsentWord(False, check.channel, everywhere=on_all)
+            return _suspect(suspected, stop, stopped, queue) if possible else allow()
         if wish == "start" and check.assurance < Assurance.CHANNEL:
             return allow()
-        consent = ConsentWord(wish == "start", check.channel) if wish != "help" else None
+        word = ConsentWord(wish == "start", check.channel, everywhere=on_all)
+        consent = word if wish != "help" else None
         say = None if handled else answers[wish]
         return block(f"consent.{wish}", say=say, consent=consent)
 
     return check
 
 
-def _suspect(suspected: Suspected, channel: str, stopped: str | None, queue: str) -> Verdict:
+def _suspect(suspected: Suspected, stop: ConsentWord, stopped: str | None, queue: str) -> Verdict:
     """What is said of a possible opt-out."""
     code = "consent.possible_opt_out"
     if suspected == "escalate":
         return escalate(queue, code)
     if suspected == "stop":
-        return block(code, say=stopped, consent=ConsentWord(False, channel))
+        return block(code, say=stopped, consent=stop)
     return warn(code)

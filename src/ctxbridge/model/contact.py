@@ -26,7 +26,9 @@ class Link(Struct, frozen=True, array_like=True, gc=False):
 class Consent(Struct, frozen=True, array_like=True, gc=False):
     """The latest word on whether we may write to `channel` for `purpose`; `all` covers every one.
 
-    `evidence` is the provider id of the message that said so, `at` its Unix milliseconds.
+    `channel` may be ``all`` too. `evidence` is the provider id of the message that said so, or
+    what the tenant rests it on, `at` its Unix milliseconds. `source` is who said it: ``contact``,
+    ``tenant``, or ``contact:sms`` for a word by one channel that counts on all.
     """
 
     channel: str

@@ -7,6 +7,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from ctxbridge.errors import CorruptRecord
+from ctxbridge.model.contact import Purpose
 
 Stage = Literal["inbound", "context", "tool_call", "tool_result", "reply", "send"]
 Action = Literal["allow", "warn", "modify", "defer", "escalate", "block"]
@@ -24,10 +25,15 @@ class Finding(Struct, frozen=True, array_like=True, gc=False):
 
 
 class ConsentWord(Struct, frozen=True, array_like=True, gc=False):
-    """A wish about consent that a guard read in a message; `open` applies it atomically."""
+    """A wish about consent that a guard read in a message; `open` applies it atomically.
+
+    It counts for `channel`, and for the purposes `everywhere` on all channels.
+    """
 
     granted: bool
     channel: str
+    purpose: Purpose = "all"
+    everywhere: tuple[Purpose, ...] = ()
 
 
 class Verdict(Struct, frozen=True, gc=False):

@@ -140,21 +140,23 @@ class Scan(Struct, frozen=True, gc=False):
     """List what is in the outbox or waits for a worker, the oldest first.
 
     ``due``: turns whose worker is gone and deliveries whose time has come. ``pending``: all that
-    has not left yet. ``dead``: what failed or is unknown.
+    has not left yet. ``dead``: what failed or is unknown. ``conversations``: all there are, in the
+    store's own order; for operators, since the whole store is read.
     """
 
     tenant: str
     now: int
-    what: Literal["due", "pending", "dead"] = "due"
+    what: Literal["due", "pending", "dead", "conversations"] = "due"
     limit: int = 100
 
 
 class Found(Struct, frozen=True, gc=False):
-    """One thing that a `Scan` found: a message that waits for its turn, or a delivery.
+    """One thing that a `Scan` found: a message that waits for its turn, a delivery, a conversation.
 
     `where` is a word of the store for the conversation, for `Take`. `message` is the one that waits
     (`delivery` is then `None`), or the one that is to leave; `place` is where in the log it stands.
-    `at` is when it came to be due.
+    `at` is when it came to be due. Of a conversation only `contact` is told, and an `address` to
+    look it up by.
     """
 
     where: bytes
@@ -164,3 +166,4 @@ class Found(Struct, frozen=True, gc=False):
     delivery: Delivery | None = None
     id: bytes = b""
     place: int = 0
+    address: Address | None = None

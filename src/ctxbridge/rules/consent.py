@@ -1,14 +1,17 @@
 """Consent: the latest word per channel and purpose, and the bits that a store can compare."""
 
 from collections.abc import Iterable
+from typing import get_args
 
-from ctxbridge.model import Consent
+from ctxbridge.model import Consent, Entry, Event, Purpose
 
 # The order is stored (one bit each in the head): append, never reorder.
 CHANNELS = (
     "sms", "email", "chat", "whatsapp", "slack", "voice", "rcs", "messenger", "other", "all",
 )  # fmt: skip
-PURPOSES = ("service", "marketing", "otp", "all")
+PURPOSES: tuple[Purpose, ...] = ("service", "marketing", "otp", "all")
+EVERYWHERE = "all"
+TENANT = "tenant"
 
 
 def bit(channel: str, purpose: str) -> int:
@@ -24,10 +27,42 @@ def fold(consents: tuple[Consent, ...], changes: Iterable[Consent]) -> tuple[Con
     """
     latest = {(c.channel, c.purpose): c for c in consents}
     for change in changes:
+        if not restores(latest.get((change.channel, change.purpose)), change):
+            continue
         if change.purpose == "all":
-            latest = {key: c for key, c in latest.items() if key[0] != change.channel}
+            latest = {
+                key: c
+                for key, c in latest.items()
+                if key[0] != change.channel or not restores(c, change)
+            }
         latest[change.channel, change.purpose] = change
     return tuple(latest.values())
+
+
+def restores(held: Consent | None, change: Consent) -> bool:
+    """Whether `change` may take the place of `held`.
+
+    A refusal for every channel is taken back by who said it, or by the tenant: START by SMS does
+    not bring back what was refused by mail or on the phone.
+    """
+    if held is None or held.granted or not change.granted or change.channel != EVERYWHERE:
+        return True
+    return change.source in {held.source, TENANT}
+
+
+def words_of(
+    wish_channel: str,
+    granted: bool,
+    purpose: Purpose,
+    everywhere: Iterable[Purpose],
+    at: int,
+    evidence: str,
+) -> tuple[Consent, ...]:
+    """A contact's wish, as the words that it comes to."""
+    by = f"contact:{wish_channel}"
+    own = Consent(wish_channel, purpose, granted, at, evidence)
+    others = [Consent(EVERYWHERE, p, granted, at, evidence, by) for p in everywhere]
+    return (own, *others)
 
 
 def revoked_bits(consents: Iterable[Consent]) -> int:
@@ -42,6 +77,20 @@ def revoked_bits(consents: Iterable[Consent]) -> int:
 def may_send(consents: Iterable[Consent], channel: str, purpose: str = "service") -> bool:
     """Whether a message of `purpose` may leave by `channel`: nothing that covers it is revoked."""
     return not any(
-        not c.granted and c.channel in {channel, "all"} and c.purpose in {purpose, "all"}
+        not c.granted and c.channel in {channel, EVERYWHERE} and c.purpose in {purpose, "all"}
         for c in consents
     )
+
+
+def ledger(entries: Iterable[Entry]) -> tuple[Consent, ...]:
+    """Every word about consent that a log tells of, the oldest first, whatever came of it."""
+    words = [e for e in entries if isinstance(e, Event) and e.kind == "consent"]
+    return tuple([_word(event) for event in words])
+
+
+def _word(event: Event) -> Consent:
+    purpose: Purpose = next((p for p in get_args(Purpose) if p == event.about("purpose")), "all")
+    granted = event.about("granted") == "yes"
+    source = event.about("source") or "contact"
+    evidence = event.about("evidence")
+    return Consent(event.about("channel"), purpose, granted, event.at, evidence, source)

@@ -186,6 +186,7 @@ def consent_event(change: Consent, claim: Claim) -> Event:
         ("purpose", change.purpose),
         ("granted", "yes" if change.granted else "no"),
         ("evidence", change.evidence),
+        ("source", change.source),
     )
     return Event("consent", change.at, claim.turn, data)
 

@@ -307,6 +307,9 @@ class MemoryStore(Scoped):
         """What is due, pending or dead; see `Store.scan`."""
         self._require_open()
         found: list[Found] = []
+        if scan.what == "conversations":
+            homes = dict.fromkeys(h for (t, _), h in self._addresses.items() if t == scan.tenant)
+            return [_listed(home) for home in homes][: scan.limit]
         for home in [h for h in self._active if h.tenant == scan.tenant]:
             found += _found_in(home, scan)
             if not home.due and not home.outbox:
@@ -357,6 +360,11 @@ class MemoryStore(Scoped):
         else:
             self._records[key] = record
         return record  # type: ignore[no-any-return]
+
+
+def _listed(home: _Home) -> Found:
+    address = next(iter(home.contact.addresses), None)
+    return Found(home.contact.id, 0, home.contact.id, address=address)
 
 
 def _found_in(home: _Home, scan: Scan) -> list[Found]:

@@ -14,7 +14,7 @@ LEAST_RIGHTS = (
     "on >secret resetkeys ~cb:* resetchannels -@all "
     "+eval +evalsha +lrange +lindex +llen +rpush +ltrim +lset +hget +hset +hmget +hgetall +hdel "
     "+hlen +zadd +zrem +zscore +zrangebyscore +zremrangebyscore +get +set +del +pttl +pexpire "
-    "+time +wait +asking +hello +auth +info +config|get +role +client|tracking +cluster|slots "
+    "+time +scan +wait +asking +hello +auth +info +config|get +role +client|tracking +cluster|slots "
     "+cluster|shards"
 )
 _numbers = count(1)

@@ -239,7 +239,7 @@ class TestLockedOut:
         rights = [word for word in LEAST_RIGHTS.split() if word != right]
         own.command("ACL", "SETUSER", "bot", "reset", *rights)
         url = own.url.replace("//", "//bot:secret@")
-        dispensable = {"wait", "asking", "hello", "auth", "info", "config|get", "role",
+        dispensable = {"wait", "scan", "asking", "hello", "auth", "info", "config|get", "role",
                        "client|tracking", "cluster|slots", "cluster|shards"}  # fmt: skip
         if right[1:] not in dispensable:
             await refused(url, errors.ConfigurationError, "user", right)

@@ -18,7 +18,7 @@ address (or id, or name, or the tenant alone) in base64url: no address, id or na
 ever in a key.
 """
 
-from base64 import urlsafe_b64encode
+from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections import OrderedDict
 from collections.abc import Hashable
 from typing import Any, TypeVar
@@ -114,6 +114,19 @@ class Keys:
     def named(self, shard: int, name: str) -> bytes:
         """The key `name` in a shard."""
         return b"%b:{%02x}:%b" % (self._prefix, shard, name.encode())
+
+    def pattern(self, characters: int) -> bytes:
+        """What the keys of lists match, and others of that length."""
+        return b"%b:{??}:%b" % (self._prefix, b"?" * characters)
+
+    def hash_in(self, key: bytes) -> bytes | None:
+        """The hash in the key of a list; `None` for a key that is none of ours."""
+        *_, name = key.split(b":")
+        try:
+            hash = urlsafe_b64decode(name + b"==")
+        except ValueError:
+            return None
+        return hash if len(hash) == 16 and self.at(hash).key == key else None
 
     def at(self, hash: bytes) -> Place:
         """The list that has this hash."""

@@ -36,6 +36,7 @@ from ctxbridge.stores.redis.fitness import Facts, Fitness
 from ctxbridge.stores.redis.ground import Ground
 from ctxbridge.stores.redis.keys import Keys
 from ctxbridge.stores.redis.linking import Linking
+from ctxbridge.stores.redis.listing import Listing
 from ctxbridge.stores.redis.near import NearCache
 from ctxbridge.stores.redis.opening import Opening
 from ctxbridge.stores.redis.outbox import Outbox
@@ -130,6 +131,7 @@ class RedisStore(Scoped):
         self._commits = Committing(ground, self._linking)
         self._outbox = Outbox(ground, self._linking, self._commits)
         self._scanning = Scanning(ground)
+        self._listing = Listing(ground)
         self._waiting = Waiting(ground, self._linking)
         self._recording = Recording(ground)
         self._standing = Standing(ground)
@@ -234,6 +236,8 @@ class RedisStore(Scoped):
     async def scan(self, scan: Scan, /) -> Sequence[Found]:
         """What is due, pending or dead; see `Store.scan`. One command for each shard, at once."""
         self._require_ground()
+        if scan.what == "conversations":
+            return await self._listing.scan(scan)
         return await self._scanning.scan(scan)
 
     async def records(self, operation: RecordRead | RecordWrite, /) -> Record | None:

@@ -44,7 +44,7 @@ from ctxbridge.model.head import NO_ID
 from ctxbridge.rules import fold, order
 from ctxbridge.rules.access import view
 from ctxbridge.stores.scoped import Scoped
-from ctxbridge.stores.sqlite import outbox, rows, schema, statements
+from ctxbridge.stores.sqlite import listing, outbox, rows, schema, statements
 from ctxbridge.stores.sqlite.faults import typed
 from ctxbridge.stores.sqlite.writer import Work, Writer
 from ctxbridge.wire import decode_contact, decode_entries, decode_head, decode_record
@@ -297,7 +297,8 @@ class SqliteStore(Scoped):
 
     async def scan(self, scan: Scan, /) -> Sequence[Found]:
         """What is due, pending or dead; see `Store.scan`. On the caller's own thread."""
-        return self._look(lambda connection: outbox.scan(connection, scan))
+        work = listing.conversations if scan.what == "conversations" else outbox.scan
+        return self._look(lambda connection: work(connection, scan))
 
     async def identify(self, claim: LinkClaim, /) -> Identified:
         """Link an address; see `Store.identify`."""

@@ -2,6 +2,7 @@
 
 import pytest
 
+from ctxbridge.testing.contract.listing import ListingContract
 from ctxbridge.testing.contract.outbox import OutboxContract
 from ctxbridge.testing.contract.overlap import OverlapContract
 from ctxbridge.testing.contract.reading import ReadingContract
@@ -13,7 +14,7 @@ from ctxbridge.testing.contract.waiting import WaitingContract
 
 class StoreContract(
     TurnContract, OverlapContract, WaitingContract, OutboxContract, SettlingContract,
-    ReadingContract, RecordContract,
+    ReadingContract, ListingContract, RecordContract,
 ):  # fmt: skip
     """Subclass it, with a fixture `store` that gives an opened, empty store.
 
