@@ -1,16 +1,18 @@
 """The bridge: one tenant's conversations over one store."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from typing import Any, Generic, Literal, TypeVar, Unpack, overload
 
 import anyio
 
 from ctxbridge.bridge.consenting import consents_of, record_consent
+from ctxbridge.bridge.explaining import Explained, explain
 from ctxbridge.bridge.gating import SendGate
 from ctxbridge.bridge.leases import Leases
 from ctxbridge.bridge.line import Lines
 from ctxbridge.bridge.recovery import Agent, recover
+from ctxbridge.bridge.rejudging import Rejudged, rejudge
 from ctxbridge.bridge.settings import Options, settings_of
 from ctxbridge.bridge.sweeping import sweep
 from ctxbridge.bridge.turn import Turn
@@ -33,7 +35,7 @@ from ctxbridge.model import (
     Receipt,
     Scan,
 )
-from ctxbridge.ports import Store
+from ctxbridge.ports import Guard, Store
 from ctxbridge.stores import open_store
 from ctxbridge.wire.checked import checked
 from ctxbridge.wire.typed import StateCodec
@@ -203,6 +205,34 @@ class Bridge(Generic[StateT]):
         What is ``unknown`` may have arrived: then it arrives twice. `None` where it is not there.
         """
         return await self.outbox.replay(dead)
+
+    async def explain(
+        self, turn: str, /, *, address: Address | str | None = None
+    ) -> tuple[Explained, ...]:
+        """What was decided in the turn of this id, or whose id begins with it (8 digits or more).
+
+        Without an `address` of its contact the whole store is looked through, so that is for
+        operators. Nothing for a turn that is not stored; several where the digits fit several.
+        Raises `UsageError` for what is no id.
+        """
+        return await explain(self, turn, address)
+
+    def rejudge(
+        self,
+        guards: Sequence[Guard],
+        /,
+        *,
+        since: int = 0,
+        until: int | None = None,
+        address: Address | str | None = None,
+    ) -> AsyncIterator[Rejudged]:
+        """Ask other guards of what was stored from `since` to `until` (Unix milliseconds).
+
+        Each message is judged with the context as it was then, but for the contact, which is as it
+        is now; guards with a state start afresh. Nothing is written. Of one contact where an
+        `address` is given, else of all: then the whole store is read.
+        """
+        return rejudge(self, guards, since=since, until=until, address=address)
 
     async def context(
         self,

@@ -1,4 +1,4 @@
-"""The command line: ``ctxbridge demo | show | outbox | dead | parse``.
+"""The command line: ``ctxbridge demo | show | explain | replay | ...``, see `COMMANDS`.
 
 What a command needs is imported when it runs, so ``--help`` and ``--version`` answer at once.
 """
@@ -88,6 +88,45 @@ def _fill_store(command: argparse.ArgumentParser) -> None:
     command.add_argument("--tenant", default="demo", help="whose customer it is (default: demo)")
 
 
+def _fill_explain(explain: argparse.ArgumentParser) -> None:
+    told = "the turn's id, or 8 of its digits or more; or an address, for all of its turns"
+    explain.add_argument("turn", metavar="TURN", help=told)
+    _fill_store(explain)
+    _fill_told(explain)
+
+
+def _fill_told(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--show-text", action="store_true", help="the words of the messages too")
+    command.add_argument("--json", action="store_true", help="JSON objects, one a line")
+
+
+def _fill_consents(consents: argparse.ArgumentParser) -> None:
+    consents.add_argument("address", metavar="ADDRESS", help="sms:+1..., email:..., chat:...")
+    _fill_store(consents)
+    _fill_told(consents)
+
+
+def _fill_replay(replay: argparse.ArgumentParser) -> None:
+    _fill_store(replay)
+    told = "where the guards are, as in shop.policy:guards; looked for in this folder first"
+    replay.add_argument("--guards", required=True, metavar="MODULE:LIST", help=told)
+    told = "a date or a time (UTC unless it says otherwise), as in 2026-11-01"
+    replay.add_argument("--since", type=_moment, default=0, metavar="TIME", help=told)
+    replay.add_argument("--until", type=_moment, metavar="TIME", help="before this time")
+    replay.add_argument("--address", metavar="ADDRESS", help="of this contact alone")
+    replay.add_argument("--diff", action="store_true", help="each message that would change")
+    _fill_told(replay)
+
+
+def _moment(text: str) -> int:
+    from ctxbridge.cli.replay import moment_of
+
+    try:
+        return moment_of(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError("it is a date or a time, as in 2026-11-01") from None
+
+
 def _fill_outbox(outbox: argparse.ArgumentParser) -> None:
     _fill_store(outbox)
     told = "how many at most (default: 100)"
@@ -157,6 +196,30 @@ def _run_show(arguments: argparse.Namespace) -> int:
     return show(arguments.address, arguments.db, arguments.tenant, as_json=arguments.json)
 
 
+def _run_explain(arguments: argparse.Namespace) -> int:
+    from ctxbridge.cli.explain import explain
+
+    a = arguments
+    return explain(a.turn, a.db, a.tenant, as_json=a.json, show_text=a.show_text)
+
+
+def _run_consents(arguments: argparse.Namespace) -> int:
+    from ctxbridge.cli.consents import consents
+
+    a = arguments
+    return consents(a.address, a.db, a.tenant, as_json=a.json, show_text=a.show_text)
+
+
+def _run_replay(arguments: argparse.Namespace) -> int:
+    from ctxbridge.cli.replay import Wanted, replay
+
+    a = arguments
+    wanted = Wanted(
+        a.db, a.tenant, a.guards, a.since, a.until, a.address, a.diff, a.json, a.show_text
+    )
+    return replay(wanted)
+
+
 def _run_outbox(arguments: argparse.Namespace) -> int:
     from ctxbridge.cli.outbox import outbox
 
@@ -211,6 +274,33 @@ COMMANDS = (
         "ctxbridge show sms:+15550100142 --db demo.db",
         _fill_show,
         _run_show,
+    ),
+    _Command(
+        "explain",
+        "tell what guards decided in a turn, and why",
+        "Every message of the turn with each guard that was asked, was not, failed or was late. "
+        "Without an address the whole store is looked through. The file is opened for reading "
+        "only.",
+        "ctxbridge explain 01a21f4e5325 --db demo.db",
+        _fill_explain,
+        _run_explain,
+    ),
+    _Command(
+        "replay",
+        "judge stored messages again by other guards, and tell what would have changed",
+        "Nothing is written and nothing is sent. Exit codes: 0 nothing would have changed; "
+        "2 an error; 3 something would.",
+        "ctxbridge replay --guards shop.policy:guards --since 2026-11-01 --diff --db support.db",
+        _fill_replay,
+        _run_replay,
+    ),
+    _Command(
+        "consents",
+        "print every word about a contact's consent, with its evidence",
+        "The file is opened for reading only.",
+        "ctxbridge consents sms:+15550100142 --db demo.db --json",
+        _fill_consents,
+        _run_consents,
     ),
     _Command(
         "outbox",

@@ -118,5 +118,6 @@ def _tell_more(scene: play.Scene, path: str) -> None:
     say()
     if path:
         say(f"Again, alone:  ctxbridge show {scene.contact} --db {shlex.quote(path)}")
+        say(f"And why:       ctxbridge explain {scene.contact} --db {shlex.quote(path)}")
     else:
         say("To keep it:  ctxbridge demo --db demo.db")

@@ -1,8 +1,6 @@
 """``ctxbridge outbox`` and ``ctxbridge dead``: what has not left yet, and what may never arrive."""
 
-import sys
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
 from typing import Any, Literal
 
 import anyio
@@ -10,7 +8,18 @@ from msgspec import Struct
 
 from ctxbridge import Bridge
 from ctxbridge.cli import MOST
-from ctxbridge.cli.output import colourful, emit, printable, say, table, width, wrap
+from ctxbridge.cli.output import (
+    colourful,
+    emit,
+    moment,
+    plain,
+    printable,
+    say,
+    table,
+    warn,
+    width,
+    wrap,
+)
 from ctxbridge.cli.show import UNKNOWN, existing
 from ctxbridge.model import Address, Delivery, Found
 
@@ -75,7 +84,7 @@ def replay(asked: Asked, keys: Sequence[str] = ()) -> int:
         for one in done:
             _tell(one, asked)
     for complaint in complaints:
-        _warn(complaint)
+        warn(complaint)
     if not done and not complaints:
         _say(asked, "Nothing is dead.")
     return UNKNOWN if complaints or any(one.now is None for one in done) else 0
@@ -145,7 +154,7 @@ def _show(found: Sequence[Found], asked: Asked) -> int:
         for line in table(list(_rows(shown, asked)), width(), colours=colourful()):
             say(line)
     if len(found) > limit:
-        _warn(f"there are more than these {limit}; --limit shows more")
+        warn(f"there are more than these {limit}; --limit shows more")
     return len(shown)
 
 
@@ -179,7 +188,7 @@ def _rows(shown: Sequence[Found], asked: Asked) -> Iterator[tuple[str, ...]]:
 
 def _row(one: Found, *, show_text: bool) -> tuple[str, ...]:
     delivery = _delivery(one)
-    to, code = _plain(recipient(one, whole=show_text)), _plain(delivery.code)
+    to, code = plain(recipient(one, whole=show_text)), plain(delivery.code)
     attempt, made, due = str(delivery.attempt), moment(delivery.created_at), moment(delivery.due)
     return made, to, delivery.status, attempt, due, delivery.key, code
 
@@ -197,23 +206,7 @@ def recipient(one: Found, *, whole: bool = False) -> str:
     return f"{address.channel}:…{address.value[-4:] if len(address.value) >= LONG else ''}"
 
 
-def moment(at: int) -> str:
-    """The time in UTC, to the second; what is stored may lie beyond all calendars."""
-    try:
-        return f"{datetime.fromtimestamp(at / 1000, UTC):%d %b %H:%M:%S}"
-    except (ValueError, OverflowError, OSError):
-        return "far off"
-
-
-def _plain(text: str) -> str:
-    return printable(text).replace("\n", " ")
-
-
 def _say(asked: Asked, text: str) -> None:
     """A word for people; programs read objects alone."""
     if not asked.as_json:
         say("\n".join(wrap(text, width())))
-
-
-def _warn(text: str) -> None:
-    print(f"ctxbridge: {text}", file=sys.stderr)

@@ -6,6 +6,7 @@ import shutil
 import sys
 import unicodedata
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
 from itertools import zip_longest
 from typing import Any
 
@@ -123,6 +124,24 @@ def _broken(word: str, columns: int) -> list[str]:
         pieces[-1] += char
         used += taken
     return pieces
+
+
+def plain(text: str) -> str:
+    """Text of others on one line, as a terminal can show it and not obey it."""
+    return printable(text).replace("\n", " ")
+
+
+def moment(at: int) -> str:
+    """The time in UTC, to the second; what is stored may lie beyond all calendars."""
+    try:
+        return f"{datetime.fromtimestamp(at / 1000, UTC):%d %b %H:%M:%S}"
+    except (ValueError, OverflowError, OSError):
+        return "far off"
+
+
+def warn(text: str) -> None:
+    """A word to a person on stderr, beside what programs read."""
+    print(f"ctxbridge: {text}", file=sys.stderr)
 
 
 def table(rows: Sequence[Sequence[str]], columns: int, *, colours: bool) -> Iterator[str]:

@@ -70,9 +70,10 @@ def acs(
 
     `stages` are those of `POINTS`, by default those whose points the manifest binds. The policy is
     shown an agent-hooks context: ``input`` (``{"content": text, "role": "user"}``), ``output``
-    (``{"content": text}``) or ``tool_call`` and ``tool_result``, the `agent` by name, the contact's id in hex as session, and
-    under ``extensions.ctxbridge`` the ``stage``, ``channel``, ``assurance`` (its name in lower
-    case), ``purpose``, ``flags`` and ``said_before``. It is not shown the history.
+    (``{"content": text}``) or ``tool_call`` and ``tool_result``, the `agent` by name, the contact's
+    id in hex as session, and under ``extensions.ctxbridge`` the ``stage``, ``channel``,
+    ``assurance`` (its name in lower case), ``purpose``, ``flags`` and ``said_before``. It is not
+    shown the history.
 
     A transform replaces the text: at ``$target.content``, or at ``$target`` where the manifest's
     `policy_target` is the content itself. The reason of a policy becomes the code ``acs.<reason>``
@@ -101,7 +102,9 @@ def acs(
         said = policy.evaluate(POINTS[check.stage], context)
         if said.decision.value == "transform":
             changed = apply(context["target"], said.transform.path, said.transform.value)
-            return modify(_text(check.stage, changed), _code(said, "transform"), labels=said.result_labels)
+            return modify(
+                _text(check.stage, changed), _code(said, "transform"), labels=said.result_labels
+            )
         return _verdict(said, to, say)
 
     taken: AdapterOptions = {"name": "acs", **options}

@@ -1,0 +1,77 @@
+"""``ctxbridge consents``: the ledger of a contact's consent, for an audit."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import anyio
+
+from ctxbridge import Bridge
+from ctxbridge.cli.output import colourful, emit, moment, plain, say, table, warn, width
+from ctxbridge.cli.show import UNKNOWN, existing
+from ctxbridge.model import Address, Consent, Context
+from ctxbridge.rules.consent import ledger
+
+HEADLINE = ("time (UTC)", "channel", "purpose", "word", "by", "evidence", "now")
+
+
+def consents(address: str, db: str, tenant: str, *, as_json: bool, show_text: bool) -> int:
+    """Print every word about consent; 1 if nobody is stored under the address."""
+    context = anyio.run(_read, address, existing(db), tenant)
+    if context.contact is None:
+        warn(f"nobody is stored under this address for tenant {tenant!r}")
+        return UNKNOWN
+    words = ledger(context.window)
+    if as_json:
+        for word in words:
+            emit(record(word, context, show_text=show_text))
+    elif not words:
+        say("Nothing was said about consent.")
+    else:
+        rows = list(_rows(words, context, show_text=show_text))
+        for line in table(rows, width(), colours=colourful()):
+            say(line)
+    return 0
+
+
+async def _read(address: str, store: str, tenant: str) -> Context:
+    async with Bridge(store, tenant=tenant) as bridge:
+        return await bridge.context(Address.parse(address), window=0)
+
+
+def record(word: Consent, context: Context, *, show_text: bool) -> dict[str, Any]:
+    """A word as an object; `holds` says whether it is the latest that counts."""
+    told = {
+        "kind": "consent",
+        "at": word.at,
+        "contact": context.contact.id.hex() if context.contact else "",
+        "channel": word.channel,
+        "purpose": word.purpose,
+        "granted": word.granted,
+        "source": word.source,
+        "evidence": word.evidence,
+        "holds": _holds(word, context),
+    }
+    return told | {"text": _words(word, context)} if show_text else told
+
+
+def _holds(word: Consent, context: Context) -> bool:
+    return context.contact is not None and word in context.contact.consents
+
+
+def _words(word: Consent, context: Context) -> str:
+    """What was written in the message that the word rests on."""
+    return next((m.text for m in context.messages if m.message_id == word.evidence), "")
+
+
+def _rows(
+    words: Sequence[Consent], context: Context, *, show_text: bool
+) -> Iterator[tuple[str, ...]]:
+    yield (*HEADLINE, "text") if show_text else HEADLINE
+    for word in words:
+        said = "granted" if word.granted else "refused"
+        holds = "holds" if _holds(word, context) else ""
+        row = (
+            moment(word.at), plain(word.channel), word.purpose, said, plain(word.source),
+            plain(word.evidence), holds,
+        )  # fmt: skip
+        yield (*row, plain(_words(word, context))) if show_text else row
