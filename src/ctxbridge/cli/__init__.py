@@ -108,7 +108,7 @@ def _fill_consents(consents: argparse.ArgumentParser) -> None:
 
 def _fill_replay(replay: argparse.ArgumentParser) -> None:
     _fill_store(replay)
-    told = "where the guards are, as in shop.policy:guards; looked for in this folder first"
+    told = "where the guards are, as in shop.policy:guards (this folder first), or policy.toml"
     replay.add_argument("--guards", required=True, metavar="MODULE:LIST", help=told)
     told = "a date or a time (UTC unless it says otherwise), as in 2026-11-01"
     replay.add_argument("--since", type=_moment, default=0, metavar="TIME", help=told)

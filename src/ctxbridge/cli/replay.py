@@ -17,6 +17,7 @@ from ctxbridge.bridge.rejudging import Rejudged
 from ctxbridge.cli.output import colourful, emit, plain, say, table, width
 from ctxbridge.cli.show import existing
 from ctxbridge.errors import ConfigurationError
+from ctxbridge.guards import read_policy
 from ctxbridge.model import GuardResult
 from ctxbridge.model.context import estimate_tokens
 from ctxbridge.ports import Guard
@@ -92,10 +93,12 @@ async def _replay(wanted: Wanted, store: str, guards: Sequence[Guard]) -> Tally:
 
 
 def load(name: str) -> list[Guard]:
-    """The guards that ``module:list`` names; `ConfigurationError` for what is none."""
+    """The guards of ``module:list`` or of a policy file; `ConfigurationError` for what is none."""
+    if name.endswith(".toml"):
+        return [*read_policy(name)]
     module, colon, attribute = name.partition(":")
     if not (module and colon and attribute):
-        raise ConfigurationError("guards are named module:list, as in shop.policy:guards")
+        raise ConfigurationError("guards are named module:list, or are a file policy.toml")
     if str(Path.cwd()) not in sys.path:
         sys.path.insert(0, str(Path.cwd()))
     try:

@@ -31,6 +31,7 @@ from ctxbridge.guards.loops import loop_breaker
 from ctxbridge.guards.opt_out import opt_out
 from ctxbridge.guards.pii import pii
 from ctxbridge.guards.pipeline import Judged, judge
+from ctxbridge.guards.policy import read_policy
 from ctxbridge.guards.quiet_hours import quiet_hours
 from ctxbridge.guards.recipient import recipient
 from ctxbridge.guards.segments import sms_segments
@@ -58,6 +59,7 @@ __all__ = [
     "pii",
     "pii_tokens",
     "quiet_hours",
+    "read_policy",
     "recipient",
     "sms_segments",
     "warn",
