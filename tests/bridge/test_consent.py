@@ -88,6 +88,46 @@ class TestEverywhere:
         assert turn.answer == ()
 
 
+OTHER = Address("sms", "+15550100002")
+
+
+class TestAddresses:
+    """One person, two telephones: who says STOP on one is not written to on the other."""
+
+    @pytest.fixture
+    async def two(self, bridge):
+        await say(bridge, "hi")
+        await bridge.link(SMS, OTHER, evidence="crm:1")
+        return bridge
+
+    async def write_to(self, bridge, address):
+        async with bridge.turn(write("hello", sender=address)) as turn:
+            if turn.open:
+                turn.reply("hi")
+        return [m.text for m in turn.answer]
+
+    async def test_stop_counts_for_both_and_start_for_who_says_it(self, two):
+        await exchange(two, write("STOP"))
+        assert await self.write_to(two, OTHER) == []
+        started = await exchange(two, write("START", sender=OTHER))
+        assert started == [guards.opt_out.__kwdefaults__["started"]]
+        assert await self.write_to(two, OTHER) == ["hi"]
+        assert await self.write_to(two, SMS) == [], "who said STOP here has not taken it back"
+        await exchange(two, write("START"))
+        assert await self.write_to(two, SMS) == ["hi"]
+        await exchange(two, write("STOP", sender=OTHER))
+        assert (await self.write_to(two, SMS), await self.write_to(two, OTHER)) == ([], [])
+
+    async def test_the_tenant_may_stop_one_address_alone(self, two):
+        await two.consent(OTHER, granted=False, evidence="call:1", only=True)
+        assert (await self.write_to(two, SMS), await self.write_to(two, OTHER)) == (["hi"], [])
+        assert (await two.consents(SMS))[-1].address == OTHER.value
+        await two.consent(OTHER, granted=True, evidence="call:2", only=True)
+        assert await self.write_to(two, OTHER) == ["hi"]
+        with pytest.raises(errors.UsageError):
+            await two.consent(OTHER, granted=True, evidence="x", only=True, channel="email")
+
+
 class TestLedger:
     async def test_it_tells_every_word_with_its_evidence(self, everywhere, clock):
         await exchange(everywhere, write("STOP", id="SM-stop"))

@@ -1,5 +1,7 @@
 """The pure rules, without any store."""
 
+import itertools
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -94,6 +96,51 @@ class TestConsent:
         said = consent.fold(said, [Consent("sms", "all", True, 3, "c")])
         assert consent.revoked_bits(said) == 0
         assert [c.evidence for c in said] == ["c"]
+
+    @given(
+        st.lists(
+            st.tuples(
+                st.sampled_from(["sms", "email"]), st.sampled_from(["1", "2", ""]),
+                st.sampled_from(["all", "marketing"]), st.booleans(), st.booleans(),
+            ),
+            max_size=12,
+        )
+    )  # fmt: skip
+    def test_whoever_said_stop_is_written_to_only_after_a_later_word(self, words):
+        """Against the plainest model there is: the history itself, read backwards.
+
+        A word without an address is the tenant's; with the last mark it counts on all channels.
+        """
+        history = [
+            Consent("all" if anywhere else channel, purpose, granted, at, f"{at}",
+                    (f"contact:{channel}" if anywhere else "contact") if by else "tenant", by="" if anywhere else by)
+            for at, (channel, by, purpose, granted, anywhere) in enumerate(words)
+        ]  # fmt: skip
+        said = consent.fold((), history)
+        for channel, address in itertools.product(["sms", "email"], ["1", "2"]):
+            for purpose in ("service", "marketing"):
+                may = consent.may_send(said, channel, purpose, address)
+                assert may != refused(history, channel, purpose, address)
+
+
+def refused(history, channel, purpose, address):
+    """Whether some refusal stands that nobody who may has taken back since."""
+    for place, word in enumerate(history):
+        if (
+            word.granted
+            or word.channel not in {channel, "all"}
+            or word.purpose not in {purpose, "all"}
+        ):
+            continue
+        later = [w for w in history[place + 1 :] if w.granted and w.channel == word.channel
+                 and w.purpose in {word.purpose, "all"}]  # fmt: skip
+        if word.channel == "all":
+            back = [w for w in later if w.source in {word.source, "tenant"}]
+        else:
+            back = [w for w in later if w.by in {"", address, word.by}]
+        if not back:
+            return True
+    return False
 
 
 class TestIdentity:

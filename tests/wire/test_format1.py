@@ -88,6 +88,11 @@ VALUES = {
     "head": (HEAD, wire.encode_head, wire.decode_head),
     "head_least": (Head(ID), wire.encode_head, wire.decode_head),
     "contact": (CONTACT, wire.encode_contact, wire.decode_contact),
+    "contact_whose_consent_has_8_fields": (
+        Contact(ID, (), (Consent("sms", "all", False, 4, "SM1", "contact", "+1555", "+1556"),)),
+        wire.encode_contact,
+        wire.decode_contact,
+    ),
     "delivery": (DELIVERY, wire.encode_delivery, wire.decode_delivery),
     "delivery_least": (Delivery(ID), wire.encode_delivery, wire.decode_delivery),
     "state": (wire.StateBytes(3, 2, b'{"a":1}'), wire.encode_state, wire.decode_state),
@@ -101,7 +106,7 @@ VALUES = {
 }  # fmt: skip
 
 SHORTER = {
-    "message", "message_least", "message_of_19_fields", "message_least_of_19_fields",
+    "message", "message_least", "message_of_19_fields", "message_least_of_19_fields", "contact",
 }  # fmt: skip
 """Written before the array grew at its end: read for ever, and not written any more."""
 

@@ -264,18 +264,22 @@ class Bridge(Generic[StateT]):
         evidence: str,
         channel: str = "all",
         purpose: Purpose = "all",
+        only: bool = False,
     ) -> Contact:
         """Record consent, or that it was taken back, as you know it from elsewhere.
 
         It counts for the contact of `address`, on `channel` or on ``all``, for `purpose` or for
-        ``all``. `evidence` is what it rests on (``"form:4711"``); it is stored. A refusal is
-        effective at once, also for what was prepared before. What the contact refused on all
-        channels only you or that channel's own START can bring back.
+        ``all``; with `only` for this address alone. `evidence` is what it rests on
+        (``"form:4711"``); it is stored. A refusal is effective at once, also for what was prepared
+        before. What the contact refused on all channels only you or that channel's own START can
+        bring back.
 
         Raises `UsageError` for a channel or purpose that does not exist or empty evidence.
         """
         where = Address.parse(address) if isinstance(address, str) else address
-        return await record_consent(self, where, channel, purpose, evidence, granted=granted)
+        return await record_consent(
+            self, where, channel, purpose, evidence, granted=granted, only=only
+        )
 
     async def consents(self, address: Address | str, /) -> tuple[Consent, ...]:
         """The ledger: each word about consent of a contact, oldest first, with its evidence.

@@ -22,14 +22,18 @@ async def record_consent(
     evidence: str,
     *,
     granted: bool,
+    only: bool = False,
 ) -> Contact:
     """Store the word as an inbound wish is stored: in one step, whatever turn is running."""
     if channel not in CHANNELS or purpose not in PURPOSES:
         raise UsageError(f"consent is for one of {CHANNELS} and one of {PURPOSES}")
+    if only and channel not in {address.channel, "all"}:
+        raise UsageError("what is for one address alone is for its own channel")
     if not evidence:
         raise UsageError("consent needs evidence: what does the word rest on?")
     settings, now = bridge.settings, bridge.clock.now()
-    word = checked(Consent(channel, purpose, granted, now, evidence, TENANT))
+    where, about = (address.channel, address.value) if only else (channel, "")
+    word = checked(Consent(where, purpose, granted, now, evidence, TENANT, about))
     turn = settings.ids.new()
     message = Message(
         turn, "system", address.channel, (), now, "withheld", checked(address),

@@ -11,6 +11,7 @@ from ctxbridge.guards.panel import Panel
 from ctxbridge.guards.pipeline import STOPS, Judged, join
 from ctxbridge.guards.states import GuardStates
 from ctxbridge.model import (
+    Address,
     Attachment,
     Context,
     Decision,
@@ -31,10 +32,11 @@ from ctxbridge.rules.text import clean
 HELP = "consent.help"
 
 
-def allowed_to(context: Context | None, channel: str) -> bool:
-    """Whether the contact lets us write by `channel`."""
+def allowed_to(context: Context | None, address: Address) -> bool:
+    """Whether the contact lets us write to `address`."""
     contact = context.contact if context else None
-    return contact is None or may_send(contact.consents, channel)
+    consents = contact.consents if contact else ()
+    return may_send(consents, address.channel, address=address.value)
 
 
 def escalation(judged: Judged, turn: bytes, now: int) -> Event:
@@ -216,12 +218,13 @@ class Inquiry:
 
     @property
     def confirms(self) -> bool:
-        """Whether the guards' word confirms a wish of this very message about consent, or is HELP.
+        """Whether the guards' word confirms this very message's STOP, or is the answer to HELP.
 
-        That may leave though consent was revoked a moment ago; nothing else may.
+        That may leave though consent was revoked a moment ago; nothing else may. What confirms
+        START would be a lie after a STOP, so it leaves by the consent that START has given.
         """
         if self.consent is not None:
-            return True
+            return not self.consent.granted
         if self.decision is None:
             return False
         asked = (r.guard for r in self.decision.results if r.code == HELP)

@@ -82,9 +82,7 @@ def _claim(bridge: "Bridge[Any]", inquiry: Inquiry, digest: bytes, resumes: int)
     now, turn, wish = settings.clock.now(), settings.ids.new(), inquiry.consent
     consents: tuple[Consent, ...] = ()
     if wish:
-        consents = words_of(
-            wish.channel, wish.granted, wish.purpose, wish.everywhere, now, inbound.message_id
-        )
+        consents = words_of(wish, inbound.sender, now, inbound.message_id)
     mode = settings.overlap_on(inbound.channel).mode
     return Claim(
         bridge.tenant,

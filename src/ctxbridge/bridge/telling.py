@@ -44,6 +44,6 @@ def still_sendable(
     answer: tuple[Message, ...], context: Context, inquiry: Inquiry
 ) -> tuple[Message, ...]:
     """Of a stored answer what may leave now: after a STOP, only what confirms this message."""
-    if not allowed_to(context, inquiry.inbound.channel) and not inquiry.confirms:
+    if not allowed_to(context, inquiry.inbound.sender) and not inquiry.confirms:
         return ()
     return sendable(answer)

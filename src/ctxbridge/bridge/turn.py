@@ -139,7 +139,7 @@ class Turn(Generic[StateT]):
         beside = self._inquiry.beside
         if self._require().received.deleted or (beside is not None and beside.blocked):
             return False
-        return self.context.floor is Floor.AGENT and allowed_to(self.context, self._inbound.channel)
+        return self.context.floor is Floor.AGENT and allowed_to(self.context, self._inbound.sender)
 
     @property
     def superseded(self) -> anyio.Event:

@@ -29,6 +29,9 @@ class Consent(Struct, frozen=True, array_like=True, gc=False):
     `channel` may be ``all`` too. `evidence` is the provider id of the message that said so, or
     what the tenant rests it on, `at` its Unix milliseconds. `source` is who said it: ``contact``,
     ``tenant``, or ``contact:sms`` for a word by one channel that counts on all.
+
+    `address` is the value of the one address that it is about; empty for all that the contact has
+    on the channel. `by` is the value of the address that it was said from, where one was.
     """
 
     channel: str
@@ -37,6 +40,8 @@ class Consent(Struct, frozen=True, array_like=True, gc=False):
     at: int
     evidence: str
     source: str = "contact"
+    address: str = ""
+    by: str = ""
 
 
 class Contact(Struct, frozen=True, array_like=True, gc=False):

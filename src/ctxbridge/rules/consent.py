@@ -3,7 +3,10 @@
 from collections.abc import Iterable
 from typing import get_args
 
-from ctxbridge.model import Consent, Entry, Event, Purpose
+from msgspec.structs import replace
+
+from ctxbridge.model import Address, Consent, Entry, Event, Purpose
+from ctxbridge.model.decision import ConsentWord
 
 # The order is stored (one bit each in the head): append, never reorder.
 CHANNELS = (
@@ -21,47 +24,55 @@ def bit(channel: str, purpose: str) -> int:
 
 
 def fold(consents: tuple[Consent, ...], changes: Iterable[Consent]) -> tuple[Consent, ...]:
-    """`consents` after `changes`: one entry per channel and purpose, the latest word.
+    """`consents` after `changes`: what still counts of all that was said.
 
-    A grant for ``all`` purposes takes back each narrower refusal on that channel, as START does.
+    A refusal for a channel is for all of the contact's addresses there, whichever it came from, and
+    stands until that address or the tenant takes it back. A grant from another address restores
+    that other address alone. A word for ``all`` purposes takes the place of the narrower ones.
     """
-    latest = {(c.channel, c.purpose): c for c in consents}
+    held = consents
     for change in changes:
-        if not restores(latest.get((change.channel, change.purpose)), change):
-            continue
-        if change.purpose == "all":
-            latest = {
-                key: c
-                for key, c in latest.items()
-                if key[0] != change.channel or not restores(c, change)
-            }
-        latest[change.channel, change.purpose] = change
-    return tuple(latest.values())
+        kept = tuple([c for c in held if not _is_replaced(c, change)])
+        held = (*kept, _narrowed(kept, change))
+    return held
 
 
-def restores(held: Consent | None, change: Consent) -> bool:
-    """Whether `change` may take the place of `held`.
+def _is_replaced(held: Consent, change: Consent) -> bool:
+    """Whether nothing of `held` counts after `change`."""
+    if held.channel != change.channel or change.purpose not in {held.purpose, "all"}:
+        return False
+    if change.granted and held.granted:
+        about = change.address or change.by
+        return not about or held.address in {"", about}
+    if change.granted:
+        return _takes_back(held, change)
+    if held.granted:
+        return change.address in {"", held.address}
+    return (held.address, held.by) == (change.address, change.by)
 
-    A refusal for every channel is taken back by who said it, or by the tenant: START by SMS does
-    not bring back what was refused by mail or on the phone.
-    """
-    if held is None or held.granted or not change.granted or change.channel != EVERYWHERE:
-        return True
-    return change.source in {held.source, TENANT}
+
+def _takes_back(refusal: Consent, grant: Consent) -> bool:
+    """Whether the one who grants may take the refusal back, and means it."""
+    if grant.channel == EVERYWHERE and grant.source not in {refusal.source, TENANT}:
+        return False  # START by SMS does not bring back what was refused by mail or on the phone
+    if grant.address:
+        return refusal.address == grant.address
+    return not grant.by or (refusal.by == grant.by and refusal.address in {"", grant.by})
 
 
-def words_of(
-    wish_channel: str,
-    granted: bool,
-    purpose: Purpose,
-    everywhere: Iterable[Purpose],
-    at: int,
-    evidence: str,
-) -> tuple[Consent, ...]:
+def _narrowed(held: Iterable[Consent], change: Consent) -> Consent:
+    """The word, for its own address alone where another's refusal stands."""
+    if not change.granted or not change.by or change.address:
+        return change
+    foreign = any(c.channel == change.channel and not c.granted for c in held)
+    return replace(change, address=change.by) if foreign else change
+
+
+def words_of(wish: ConsentWord, address: Address, at: int, evidence: str) -> tuple[Consent, ...]:
     """A contact's wish, as the words that it comes to."""
-    by = f"contact:{wish_channel}"
-    own = Consent(wish_channel, purpose, granted, at, evidence)
-    others = [Consent(EVERYWHERE, p, granted, at, evidence, by) for p in everywhere]
+    own = Consent(wish.channel, wish.purpose, wish.granted, at, evidence, by=address.value)
+    source = f"contact:{wish.channel}"
+    others = [Consent(EVERYWHERE, p, wish.granted, at, evidence, source) for p in wish.everywhere]
     return (own, *others)
 
 
@@ -74,12 +85,22 @@ def revoked_bits(consents: Iterable[Consent]) -> int:
     return bits
 
 
-def may_send(consents: Iterable[Consent], channel: str, purpose: str = "service") -> bool:
-    """Whether a message of `purpose` may leave by `channel`: nothing that covers it is revoked."""
-    return not any(
-        not c.granted and c.channel in {channel, EVERYWHERE} and c.purpose in {purpose, "all"}
+def may_send(
+    consents: Iterable[Consent], channel: str, purpose: str = "service", address: str = ""
+) -> bool:
+    """Whether a message of `purpose` may leave by `channel`: nothing that covers it is revoked.
+
+    `address` is the value of the address that it goes to; without, only what is for all counts.
+    """
+    covering = [
+        c
         for c in consents
-    )
+        if c.channel in {channel, EVERYWHERE}
+        and c.purpose in {purpose, "all"}
+        and c.address in {"", address}
+    ]
+    restored = {c.channel for c in covering if c.granted and c.address}
+    return not any(not c.granted and (c.address or c.channel not in restored) for c in covering)
 
 
 def ledger(entries: Iterable[Entry]) -> tuple[Consent, ...]:
@@ -93,4 +114,5 @@ def _word(event: Event) -> Consent:
     granted = event.about("granted") == "yes"
     source = event.about("source") or "contact"
     evidence = event.about("evidence")
-    return Consent(event.about("channel"), purpose, granted, event.at, evidence, source)
+    channel, address = event.about("channel"), event.about("address")
+    return Consent(channel, purpose, granted, event.at, evidence, source, address)

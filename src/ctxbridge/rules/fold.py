@@ -181,13 +181,15 @@ def _lease(head: Head, claim: Claim, turn: bytes) -> Head:
 
 def consent_event(change: Consent, claim: Claim) -> Event:
     """The entry that tells the log of a change of consent."""
-    data = (
+    data: tuple[tuple[str, str], ...] = (
         ("channel", change.channel),
         ("purpose", change.purpose),
         ("granted", "yes" if change.granted else "no"),
         ("evidence", change.evidence),
         ("source", change.source),
     )
+    if change.address:
+        data = (*data, ("address", change.address))
     return Event("consent", change.at, claim.turn, data)
 
 

@@ -35,6 +35,6 @@ def objection(
         return "recipient.not_linked"
     if to_agent and context.floor is not Floor.AGENT:
         return "floor.not_agent"
-    if not confirms and not may_send(contact.consents, channel, purpose):
+    if not confirms and not may_send(contact.consents, channel, purpose, address.value):
         return "consent.opted_out"
     return ""
