@@ -13,6 +13,7 @@ from ctxbridge.bridge.leases import Leases
 from ctxbridge.bridge.line import Lines
 from ctxbridge.bridge.recovery import Agent, recover
 from ctxbridge.bridge.rejudging import Rejudged, rejudge
+from ctxbridge.bridge.replying import GATE_OF_AGENT
 from ctxbridge.bridge.settings import Options, settings_of
 from ctxbridge.bridge.sweeping import sweep
 from ctxbridge.bridge.turn import Turn
@@ -110,7 +111,7 @@ class Bridge(Generic[StateT]):
         self.codec: StateCodec[StateT] = StateCodec(state)
         self.store: Store = store if isinstance(store, Store) else open_store(store)
         self.lines = Lines()
-        self.panel = Panel(self.settings.guards, tenant)
+        self.panel = Panel(self.settings.guards, tenant, GATE_OF_AGENT)
         self.leases = Leases(self.store, tenant, self.settings)
         gate = SendGate(self.panel, self.clock)
         senders = options.get("senders", ())

@@ -193,7 +193,7 @@ class Inquiry:
         `None` where a guard stops it: then it waits for a turn of its own, which says so.
         """
         decision, parts, labels = message.decision, message.parts, message.labels
-        guards = (*self._panel.inbound, *self._panel.beside)
+        guards = self._panel.late
         if guards:
             check = TextCheck(
                 "inbound", message.text, message.channel, message.assurance, now, message.flags,

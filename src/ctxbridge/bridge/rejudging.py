@@ -130,7 +130,7 @@ async def _asked(panel: Panel, check: TextCheck, states: GuardStates) -> tuple[G
     if check.stage == "inbound":
         alone = replace(check, contact=None, context=None)
         lanes = [
-            (panel.masking, alone), (panel.early, alone), ((*panel.inbound, *panel.beside), check),
+            (panel.masking, alone), (panel.early, alone), (panel.late, check),
         ]  # fmt: skip
     else:
         lanes = [(panel.reply, check), (panel.send, replace(check, stage="send"))]

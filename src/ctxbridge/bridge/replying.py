@@ -11,7 +11,7 @@ from ctxbridge.bridge.judging import Inquiry, escalation
 from ctxbridge.errors import TooLarge, UsageError
 from ctxbridge.guards.guard import FunctionGuard, TextCheck, allow, block
 from ctxbridge.guards.panel import Panel
-from ctxbridge.guards.pipeline import Judged, join
+from ctxbridge.guards.pipeline import Judged, Lanes, join
 from ctxbridge.guards.states import GuardStates
 from ctxbridge.model import (
     Context,
@@ -24,7 +24,6 @@ from ctxbridge.model import (
     Text,
     Verdict,
 )
-from ctxbridge.ports import Guard
 from ctxbridge.rules import gate
 from ctxbridge.rules.consent import PURPOSES
 from ctxbridge.rules.text import clean
@@ -42,15 +41,18 @@ def _ask_gate(by_agent: bool, confirms: bool, check: TextCheck) -> Verdict:
     return block(code) if code else allow()
 
 
-def _gate(*, by_agent: bool, confirms: bool = False) -> FunctionGuard:
-    return FunctionGuard("gate", partial(_ask_gate, by_agent, confirms), frozenset({"reply"}))
+def _gate(*, by_agent: bool, confirms: bool = False) -> Lanes:
+    ask = partial(_ask_gate, by_agent, confirms)
+    return Lanes([FunctionGuard("gate", ask, frozenset({"reply"}))])
 
 
 GATE_OF_AGENT, GATE_OF_SYSTEM = _gate(by_agent=True), _gate(by_agent=False)
 GATE_OF_CONFIRMATION = _gate(by_agent=False, confirms=True)
 """The policy that no list of guards can leave out: `rules.gate`, asked before anything else."""
 
-STOPPED = FunctionGuard("inbound", lambda _: block("inbound.stopped"), frozenset({"reply"}))
+STOPPED = Lanes(
+    [FunctionGuard("inbound", lambda _: block("inbound.stopped"), frozenset({"reply"}))]
+)
 """Asked alone where a judge beside the agent has stopped the message that was answered."""
 
 
@@ -94,7 +96,6 @@ class Replying:
     def __init__(self, panel: Panel, inquiry: Inquiry, *, can_wait: bool = False) -> None:
         self._panel = panel
         self._inquiry = inquiry
-        self._guards: Sequence[Guard] = (GATE_OF_AGENT, *panel.reply)
         self._can_wait = can_wait
         self.states = GuardStates()
         self.events: list[Event] = []
@@ -109,18 +110,16 @@ class Replying:
         inquiry = self._inquiry
         if inquiry.say and inquiry.decision is not None:
             policy = GATE_OF_CONFIRMATION if inquiry.confirms else GATE_OF_SYSTEM
-            one, _ = await self._outgoing(
-                turn, "system", [policy], Reply(inquiry.say), context, now
-            )
+            one, _ = await self._outgoing(turn, "system", policy, Reply(inquiry.say), context, now)
             said.append(one)
-        guards = [STOPPED] if inquiry.blocked else self._guards
+        guards = STOPPED if inquiry.blocked else self._panel.reply
         for reply in replies:
             before = sum(one.message.visible for one in said)
             one, instead = await self._outgoing(turn, "agent", guards, reply, context, now, before)
             said.append(one)
             if instead:
                 told = Reply(instead, purpose=reply.purpose)
-                one, _ = await self._outgoing(turn, "system", [GATE_OF_SYSTEM], told, context, now)
+                one, _ = await self._outgoing(turn, "system", GATE_OF_SYSTEM, told, context, now)
                 said.append(one)
         return tuple(said)
 
@@ -128,7 +127,7 @@ class Replying:
         self,
         turn: bytes,
         author: Literal["agent", "system"],
-        guards: Sequence[Guard],
+        guards: Lanes,
         reply: Reply,
         context: Context,
         now: int,

@@ -10,16 +10,16 @@ from ctxbridge.bridge.remarks import Remarks
 from ctxbridge.errors import TooLarge, UsageError
 from ctxbridge.guards.guard import FunctionGuard, TextCheck, block
 from ctxbridge.guards.panel import Panel
-from ctxbridge.guards.pipeline import Judged
+from ctxbridge.guards.pipeline import Judged, Lanes
 from ctxbridge.model import Context, Stage
-from ctxbridge.ports import Clock, Guard
+from ctxbridge.ports import Clock
 from ctxbridge.rules.text import clean
 
 MAX_TOOL_CHARACTERS = 1024 * 1024
 
 
-def _refusing(code: str) -> FunctionGuard:
-    return FunctionGuard("turn", lambda _: block(code), frozenset({"tool_call"}))
+def _refusing(code: str) -> Lanes:
+    return Lanes([FunctionGuard("turn", lambda _: block(code), frozenset({"tool_call"}))])
 
 
 STOPPED, LOST = _refusing("inbound.stopped"), _refusing("turn.superseded")
@@ -45,9 +45,9 @@ class ToolGate:
         """Whether the tool may be called."""
         guards = self._calls
         if effects and not await self._inquiry.cleared():
-            guards = [STOPPED]
+            guards = STOPPED
         elif effects and self._hold.lost.is_set():
-            guards = [LOST]
+            guards = LOST
         return await self._judge("tool_call", turn, name, arguments, guards)
 
     async def after(self, turn: bytes, name: str, content: str) -> Judged:
@@ -55,7 +55,7 @@ class ToolGate:
         return await self._judge("tool_result", turn, name, content, self._results)
 
     async def _judge(
-        self, stage: Stage, turn: bytes, name: Any, text: Any, guards: list[Guard]
+        self, stage: Stage, turn: bytes, name: Any, text: Any, guards: Lanes
     ) -> Judged:
         if not isinstance(name, str) or not isinstance(text, str) or not name:
             raise UsageError("a tool has a name, and its arguments and its answer are texts")

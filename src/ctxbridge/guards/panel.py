@@ -6,7 +6,7 @@ from functools import partial
 from ctxbridge.errors import ConfigurationError
 from ctxbridge.guards.asking import Verdicts
 from ctxbridge.guards.guard import TextCheck
-from ctxbridge.guards.pipeline import Judged, judge
+from ctxbridge.guards.pipeline import Judged, Lanes, judge
 from ctxbridge.guards.states import GuardStates
 from ctxbridge.model import Stage
 from ctxbridge.ports import Guard
@@ -17,10 +17,13 @@ class Panel:
     """Asked of every text of one tenant.
 
     `masking` and `early` judge what comes in before it is stored, `inbound` after that, `beside`
-    while the agent thinks already.
+    while the agent thinks already; `late` are these two. `before_reply` stand before all others
+    that judge a reply.
     """
 
-    def __init__(self, guards: Sequence[Guard], tenant: str) -> None:
+    def __init__(
+        self, guards: Sequence[Guard], tenant: str, before_reply: Sequence[Guard] = ()
+    ) -> None:
         self.guards = tuple(guards)
         keeping = [guard.name for guard in guards if getattr(guard, "codec", None) is not None]
         for name in keeping:
@@ -31,17 +34,18 @@ class Panel:
         inbound = self.at("inbound")
         early = [guard for guard in inbound if guard.early]
         late = [guard for guard in inbound if not guard.early]
-        self.masking = [guard for guard in early if guard.modifies]
-        self.early = [guard for guard in early if not guard.modifies]
-        self.beside = [guard for guard in late if getattr(guard, "overlap", False)]
-        self.inbound = [guard for guard in late if guard not in self.beside]
+        self.masking = Lanes([guard for guard in early if guard.modifies])
+        self.early = Lanes([guard for guard in early if not guard.modifies])
+        self.beside = Lanes([guard for guard in late if getattr(guard, "overlap", False)])
+        self.inbound = Lanes([guard for guard in late if guard not in self.beside])
+        self.late = Lanes((*self.inbound, *self.beside))
         self.context = self.at("context")
-        self.reply = self.at("reply")
+        self.reply = Lanes((*before_reply, *self.at("reply")))
         self.send = self.at("send")
 
-    def at(self, stage: Stage) -> list[Guard]:
+    def at(self, stage: Stage) -> Lanes:
         """The guards at this stage, in their order."""
-        return [guard for guard in self.guards if stage in guard.stages]
+        return Lanes([guard for guard in self.guards if stage in guard.stages])
 
     async def judge(
         self, guards: Sequence[Guard], check: TextCheck, states: GuardStates | None = None

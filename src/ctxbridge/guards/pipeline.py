@@ -4,14 +4,15 @@ Three lanes: the policy that the bridge adds comes first, then sync guards in th
 `modify` is what the next ones see; then async judges side by side, on the text as it is by then.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Self
 
 import anyio
 from msgspec import Struct
 from msgspec.structs import replace
 
-from ctxbridge.guards.asking import Heard, Verdicts, ask
-from ctxbridge.guards.guard import TextCheck
+from ctxbridge.guards.asking import Heard, Verdicts, ask, ask_at_once
+from ctxbridge.guards.guard import ALLOW, TextCheck
 from ctxbridge.guards.states import GuardStates
 from ctxbridge.model import Decision, GuardResult
 from ctxbridge.model.decision import ConsentWord
@@ -46,8 +47,34 @@ class Judged(Struct, frozen=True, gc=False):
         return not self.blocked and self.decision.judged != self.decision.enforced_digest
 
 
+class Lanes(tuple[Guard, ...]):  # noqa: SLOT001 - a tuple cannot have slots
+    """Guards that are asked together, sorted once: those in line, and the judges behind them.
+
+    `allowing` is what is heard of each in line that allows at once; `None` for one that cannot be
+    asked at once, since it keeps something, runs in a thread or has texts remembered.
+    """
+
+    inline: tuple[Guard, ...]
+    allowing: tuple[Heard | None, ...]
+    judges: tuple[Guard, ...]
+
+    def __new__(cls, guards: Iterable[Guard] = ()) -> Self:
+        """Sort them; those that are off are in neither."""
+        lanes = super().__new__(cls, guards)
+        on = [guard for guard in lanes if getattr(guard, "mode", "enforce") != "off"]
+        lanes.inline = tuple([guard for guard in on if not getattr(guard, "judges", False)])
+        lanes.allowing = tuple([Heard.allowing(g) if _is_plain(g) else None for g in lanes.inline])
+        lanes.judges = tuple([guard for guard in on if getattr(guard, "judges", False)])
+        return lanes
+
+
+def _is_plain(guard: Any) -> bool:
+    special = (getattr(guard, name, None) for name in ("once", "codec", "thread"))
+    return not any(special)
+
+
 async def judge(
-    guards: Sequence[Guard],
+    guards: Iterable[Guard],
     check: TextCheck,
     digest: Digest,
     known: Verdicts | None = None,
@@ -58,25 +85,30 @@ async def judge(
     `known` are verdicts that need not be asked for again, `states` what guards keep; without them
     each is asked, with a fresh state. Whatever a guard does, this returns.
     """
-    original, heard = check.text, list[Heard]()
-    asked = [guard for guard in guards if getattr(guard, "mode", "enforce") != "off"]
-    inline = [guard for guard in asked if not getattr(guard, "judges", False)]
-    stopped = False
-    for position, guard in enumerate(inline):
-        one = await ask(guard, check, digest, known, states)
+    lanes = guards if type(guards) is Lanes else Lanes(guards)
+    original, heard, stopped = check.text, list[Heard](), False
+    for guard, allowing in zip(lanes.inline, lanes.allowing, strict=True):
+        if stopped:
+            heard.append(Heard.skipped(guard))
+            continue
+        one: Any
+        if allowing is None:
+            one = await ask(guard, check, digest, known, states)
+        else:
+            one = ask_at_once(guard, check, allowing)
+            if type(one) is not Heard:
+                one = await one
         heard.append(one)
+        if one.verdict is ALLOW:
+            continue
+        stopped = one.enforced in STOPS
         if one.enforced == "modify" and one.verdict.text is not None:
             check = replace(check, text=clean(one.verdict.text))
-        elif one.enforced in STOPS:
-            heard += [Heard.skipped(g) for g in inline[position + 1 :]]
-            stopped = True
-            break
-    judges = [guard for guard in asked if getattr(guard, "judges", False)]
-    if judges:
+    if lanes.judges:
         heard += (
-            [Heard.skipped(guard) for guard in judges]
+            [Heard.skipped(guard) for guard in lanes.judges]
             if stopped
-            else await _side_by_side(judges, check, digest, known, states)
+            else await _side_by_side(lanes.judges, check, digest, known, states)
         )
     return _decide(check, original, heard, digest)
 
@@ -106,6 +138,9 @@ async def _side_by_side(
 
 def _decide(check: TextCheck, original: str, heard: Sequence[Heard], digest: Digest) -> Judged:
     results = tuple([one.result for one in heard])
+    if all([one.verdict is ALLOW for one in heard]):  # noqa: C419 - a generator is slower
+        same = digest(original)
+        return Judged(original, Decision(check.stage, "allow", "allow", "", results, same, same))
     enforced = verdicts.enforced(results)
     judged = digest(original)
     stops = enforced in STOPS

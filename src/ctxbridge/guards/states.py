@@ -5,7 +5,6 @@ from typing import Any
 
 from ctxbridge.errors import ConfigurationError, CorruptRecord, UnknownFormat
 from ctxbridge.model import Stage
-from ctxbridge.ports import Guard
 
 _LATE: frozenset[Stage] = frozenset({"reply", "send"})
 """Stages that are judged again where the commit finds that the conversation has changed."""
@@ -20,30 +19,28 @@ class GuardStates:
 
     def __init__(self, stored: Iterable[tuple[str, bytes]] = ()) -> None:
         self._stored: Mapping[str, bytes] = dict(stored)
-        self._kept: dict[str, Any] = {}
-        self._of_replies: dict[str, Any] = {}
-        self._codecs: dict[str, Any] = {}
+        self._kept: dict[str, bytes] = {}
+        self._of_replies: dict[str, bytes] = {}
 
-    def of(self, guard: Guard, stage: Stage) -> Any:
-        """What the guard keeps now; a fresh state where that is nothing, or cannot be read."""
-        codec = self._codec(guard)
-        if stage in _LATE and guard.name in self._of_replies:
-            return self._of_replies[guard.name]
-        if guard.name not in self._kept:
-            try:
-                return codec.decode(self._stored.get(guard.name))
-            except (ConfigurationError, CorruptRecord, UnknownFormat):
-                # Its type has changed. Guards that cannot be asked any more would block everybody.
-                return codec.fresh()
-        return self._kept[guard.name]
+    def of(self, guard: Any, stage: Stage) -> Any:
+        """What the guard keeps now; a fresh state where that is nothing, or cannot be read.
 
-    def keep(self, guard: Guard, stage: Stage, state: Any) -> None:
+        It is decoded each time: what a guard does to it in place changes nothing.
+        """
+        name = guard.name
+        held = self._kept.get(name, self._stored.get(name))
+        if stage in _LATE:
+            held = self._of_replies.get(name, held)
+        try:
+            return guard.codec.decode(held)
+        except (ConfigurationError, CorruptRecord, UnknownFormat):
+            # Its type has changed. Guards that cannot be asked any more would block everybody.
+            return guard.codec.fresh()
+
+    def keep(self, guard: Any, stage: Stage, state: Any) -> None:
         """Keep this from now on."""
-        self._codec(guard)
-        (self._of_replies if stage in _LATE else self._kept)[guard.name] = state
-
-    def _codec(self, guard: Any) -> Any:
-        return self._codecs.setdefault(guard.name, guard.codec)
+        kept = self._of_replies if stage in _LATE else self._kept
+        kept[guard.name] = guard.codec.encode(state)
 
     def rewind(self) -> None:
         """Forget what was kept while replies were judged."""
@@ -54,9 +51,5 @@ class GuardStates:
 
         Those of guards that are not here stay: they may be another process's.
         """
-        now = self._kept | self._of_replies
-        if not now:
-            return None
-        encoded = {name: self._codecs[name].encode(state) for name, state in now.items()}
-        after = {**self._stored, **encoded}
+        after = {**self._stored, **self._kept, **self._of_replies}
         return None if after == self._stored else tuple(sorted(after.items()))
