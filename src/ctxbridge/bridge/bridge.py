@@ -14,6 +14,7 @@ from ctxbridge.bridge.line import Lines
 from ctxbridge.bridge.recovery import Agent, recover
 from ctxbridge.bridge.rejudging import Rejudged, rejudge
 from ctxbridge.bridge.replying import GATE_OF_AGENT
+from ctxbridge.bridge.sending import Letter, Written, write
 from ctxbridge.bridge.settings import Options, settings_of
 from ctxbridge.bridge.sweeping import sweep
 from ctxbridge.bridge.turn import Turn
@@ -27,6 +28,7 @@ from ctxbridge.model import (
     Contact,
     Context,
     Delivery,
+    Endpoint,
     Found,
     Inbound,
     Link,
@@ -180,6 +182,31 @@ class Bridge(Generic[StateT]):
         (`turn.given_up`).
         """
         return await recover(self, agent)
+
+    async def send(
+        self,
+        address: Address | str,
+        text: str,
+        /,
+        *,
+        endpoint: Endpoint | None = None,
+        purpose: Purpose = "service",
+        subject: str = "",
+        key: str = "",
+    ) -> Written:
+        """Write first: to somebody who is stored, judged and committed as a reply is, then sent.
+
+        `endpoint` is where it comes from; without, the one that `address` last wrote to or was
+        written from. `purpose` decides which consent is asked for and whether quiet hours make it
+        wait. With a `key` of yours a repetition has no second effect, as long as message ids are
+        remembered; without, it is another message. See `Written` for what comes back.
+
+        Raises `UnknownContact` for an address that nobody is stored under, `UsageError` for a text
+        or an endpoint that cannot be, `TooLarge`, `Busy` if the conversation keeps changing (a
+        retry is safe), and `StoreError`.
+        """
+        where = Address.parse(address) if isinstance(address, str) else address
+        return await write(self, Letter(where, text, endpoint, purpose, subject, key))
 
     async def dispatch(self) -> int:
         """Send the deliveries whose time has come, once; how many were looked at."""

@@ -130,7 +130,7 @@ def _whole(
     """The change with all that the turn has prepared."""
     inbound, settings = inquiry.inbound, bridge.settings
     least = UNKNOWN_HORIZON_SECONDS if prepared.joined else settings.remember_seconds
-    deliveries = _deliveries(bridge, said, prepared.replies)
+    deliveries = deliveries_of(bridge, said, prepared.replies)
     return replace(
         change,
         append=(*[one.message for one in said], *prepared.notes),
@@ -143,7 +143,7 @@ def _whole(
     )
 
 
-def _deliveries(
+def deliveries_of(
     bridge: "Bridge[Any]", said: tuple[Said, ...], replies: tuple[Reply, ...]
 ) -> tuple[Delivery, ...]:
     """A delivery for each message that may leave: claimed by us, unless it is due later."""

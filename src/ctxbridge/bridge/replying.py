@@ -216,4 +216,5 @@ def _thread_of(inbound: Inbound) -> tuple[str, ...]:
     """The ids that an answer refers to, nearest first: mail has no other thread."""
     if inbound.channel != "email":
         return ()
-    return (inbound.message_id, *inbound.references)[:MOST_REFERENCES]
+    ids = (inbound.message_id, *inbound.references)
+    return tuple([id for id in ids if id])[:MOST_REFERENCES]

@@ -57,6 +57,11 @@ def record_key(tenant: str, scope: str, name: str) -> bytes:
     return _key(b"ctxb:record", _bytes(tenant), _bytes(scope), _bytes(name))
 
 
+def sending_key(tenant: str, key: str) -> bytes:
+    """The id of what a caller writes first under a key of their own, 16 bytes."""
+    return _key(b"ctxb:sending", _bytes(tenant), _bytes(key))
+
+
 def content_digest(tenant: str, content: bytes) -> bytes:
     """What tells one body from another under the same message id, 16 bytes."""
     return _key(b"ctxb:content", _bytes(tenant), content)
