@@ -162,3 +162,88 @@ async def test_what_cannot_be_a_reply_is_refused(wrong):
     async with Bridge("memory://", tenant="t", senders=[Screen()]) as bridge:
         with pytest.raises(errors.UsageError):
             await stream(bridge, source())
+
+
+class TestTheGate:
+    """A draft is no way round the gate: what must not leave is not shown, or taken back."""
+
+    @pytest.mark.parametrize("event", ["consent", "takeover"])
+    async def test_nothing_more_is_shown_once_it_is_closed(self, event):
+        from ctxbridge.model import Floor
+        from tests.faults.interruptions import moved
+
+        screen = Screen()
+        async with Bridge("memory://", tenant="t", senders=[screen]) as bridge:
+            shown = 0
+
+            async def source():
+                nonlocal shown
+                async for chunk in chunks():
+                    yield chunk
+                    if len(screen.shown) == 3 and not shown:
+                        shown = 3
+                        if event == "consent":
+                            await bridge.consent(SENDERS["chat"], granted=False, evidence="call:1")
+                        else:
+                            home = bridge.store._addresses["t", SENDERS["chat"]]
+                            home.head = moved(home.head, Floor.HUMAN)
+                            home.views.clear()
+
+            await stream(bridge, source())
+        assert shown == 3
+        assert [text for _, text in screen.shown[3:]] == [""]
+        assert screen.sent == []
+
+    async def test_what_is_withheld_when_it_is_whole_is_taken_back(self):
+        @guards.guard("reply", name="end")
+        def end(check):
+            return guards.block("end") if check.text.endswith("END") else guards.allow()
+
+        screen = Screen()
+        async with Bridge("memory://", tenant="t", senders=[screen], guards=[end]) as bridge:
+            assert await stream(bridge, chunks(WORDS + "END", size=600)) == []
+            assert await stream(bridge, chunks(WORDS + "END", size=7)) == []
+        assert screen.sent == []
+        for key in {key for key, _ in screen.shown}:
+            assert [text for k, text in screen.shown if k == key][-1] == ""
+
+    async def test_a_turn_that_fails_later_takes_its_draft_back(self):
+        screen = Screen()
+        async with Bridge("memory://", tenant="t", senders=[screen]) as bridge:
+            with pytest.raises(ZeroDivisionError):
+                async with bridge.turn(write("tell me", "chat")) as turn:
+                    await turn.stream(chunks())
+                    raise ZeroDivisionError
+        assert (screen.shown[-1][1], screen.sent) == ("", [])
+
+    @pytest.mark.parametrize("blocks", [True, False])
+    async def test_nothing_is_shown_before_a_judge_beside_the_agent_has_spoken(self, blocks):
+        spoken = anyio.Event()
+
+        @guards.guard("inbound", name="slow", overlap=True, deadline_seconds=5.0)
+        async def slow(check):
+            await spoken.wait()
+            return guards.block("attack") if blocks else guards.allow()
+
+        screen = Screen()
+        async with Bridge("memory://", tenant="t", senders=[screen], guards=[slow]) as bridge:
+
+            async def source():
+                async for chunk in chunks():
+                    yield chunk
+                assert screen.shown == []
+                spoken.set()
+                await anyio.sleep(0.02)
+                async for chunk in chunks():
+                    yield chunk
+
+            said = await stream(bridge, source())
+        assert said == ([] if blocks else [WORDS * 2])
+        assert bool(screen.shown) == (not blocks)
+
+    async def test_a_sender_says_how_much_is_held_back(self):
+        screen = Screen()
+        screen.hold_back_characters = 400
+        async with Bridge("memory://", tenant="t", senders=[screen]) as bridge:
+            await stream(bridge)
+        assert max(len(text) for _, text in screen.shown) <= len(WORDS) - 400

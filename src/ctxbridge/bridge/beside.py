@@ -37,6 +37,11 @@ class Beside:
         """Whether they have stopped the message already."""
         return not self._work.running and self._judged.blocked
 
+    @property
+    def thinks(self) -> bool:
+        """Whether they have not said anything yet."""
+        return self._work.running
+
     async def verdict(self) -> Judged:
         """What they say, as soon as they have said it."""
         await self._work.wait()

@@ -51,6 +51,11 @@ class Finished(Struct, frozen=True):
     since: float = 0.0
     superseded: bool = False
 
+    @property
+    def deliveries(self) -> tuple[bytes, ...]:
+        """The ids of what leaves, now or later."""
+        return tuple([d.id for d in self.change.deliveries]) if self.change else ()
+
 
 def change_of(bridge: "Bridge[Any]", opened: Opened, context: Context) -> Change:
     """The change that ends the turn, with nothing in it yet."""

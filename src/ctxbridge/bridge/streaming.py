@@ -1,21 +1,23 @@
 """A reply that is shown while it is being written, as far as the guards have let it through."""
 
-from collections.abc import AsyncIterable, AsyncIterator
+from collections.abc import AsyncIterable, AsyncIterator, Iterable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import anyio
 from msgspec.structs import replace
 
+from ctxbridge.bridge.judging import Inquiry
 from ctxbridge.bridge.replying import Reply, Replying
-from ctxbridge.errors import TooLarge, UsageError
-from ctxbridge.model import Context, Delivery, Inbound, Message, Outgoing, Text
+from ctxbridge.errors import CtxBridgeError, TooLarge, UsageError
+from ctxbridge.model import Context, Delivery, Message, Outgoing, Query, Text
 
 if TYPE_CHECKING:
     from ctxbridge.bridge.bridge import Bridge
 
 HOLD_BACK_CHARACTERS = 128
-"""The end of a text is not shown before more has come: a guard may see there what it must mask."""
+"""The end of a text is not shown before more has come: a guard may see there what it must mask.
+A sender may ask for more or less, by an attribute `hold_back_characters`."""
 
 _STEP_CHARACTERS = 32
 _SHOW_SECONDS = 1.0
@@ -26,24 +28,27 @@ class Stream:
     """One reply on its way. `delivery` is the id that it will leave under, empty where none will.
 
     What is shown has been judged as far as it goes, by the guards that judge the whole reply when
-    the turn is committed.
+    the turn is committed, and under the consent and the floor of that moment. Nothing is shown
+    before the judges beside the agent have let the message through.
     """
 
     def __init__(
         self,
         bridge: "Bridge[Any]",
+        inquiry: Inquiry,
         replying: Replying,
-        inbound: Inbound,
         context: Context,
         lost: anyio.Event,
     ) -> None:
         self._bridge = bridge
-        self._inbound = inbound
+        self._inquiry = inquiry
+        self._inbound = inbound = inquiry.inbound
         self._replying = replying
         self._context = context
         self._lost = lost
         sender: Any = bridge.outbox.sender_on(inbound.channel)
         self._show = getattr(sender, "show", None)
+        self._held_back = getattr(sender, "hold_back_characters", HOLD_BACK_CHARACTERS)
         self.delivery = bridge.ids.new() if sender is not None else b""
         self._shown = ""
 
@@ -54,12 +59,12 @@ class Stream:
             text = await self._read(source, turn)
         except BaseException:
             with anyio.CancelScope(shield=True), anyio.move_on_after(1.0):
-                await self._withdraw(turn)
+                await self.withdraw(turn)
             raise
         finally:
             await _close(source)
         if self._lost.is_set():
-            await self._withdraw(turn)
+            await self.withdraw(turn)
         return text
 
     async def _read(self, source: AsyncIterator[str], turn: bytes) -> str:
@@ -79,21 +84,44 @@ class Stream:
         return text
 
     async def _show_of(self, text: str, turn: bytes) -> None:
+        beside = self._inquiry.beside
+        if beside is not None and beside.thinks:
+            return
+        context = await self._context_now() if await self._inquiry.cleared() else None
+        if context is None:
+            await self._end(turn)
+            return
         now = self._bridge.clock.now()
-        first, *_ = await self._replying.judge(turn, [Reply(text)], self._context, now)
+        first, *_ = await self._replying.judge(turn, [Reply(text)], context, now)
         message = first.message
         if message.author != "agent" or first.due:
             return
         if not message.visible:
-            await self._withdraw(turn)
-            self._show = None
+            await self._end(turn)
             return
-        shown = message.text[: -HOLD_BACK_CHARACTERS or None]
+        shown = message.text[: -self._held_back or None]
         if shown and shown != self._shown:
             self._shown = shown
             await self._put(message, shown)
 
-    async def _withdraw(self, turn: bytes) -> None:
+    async def _context_now(self) -> Context | None:
+        """The turn's context, under the consent and the floor of now; `None` if nobody can tell."""
+        inbound = self._inbound
+        query = Query(self._bridge.tenant, inbound.sender, inbound.assurance, 1)
+        try:
+            now = await self._bridge.store.read(query)
+        except CtxBridgeError:
+            return None
+        return replace(
+            self._context, contact=now.contact, floor=now.floor, gate_epoch=now.gate_epoch
+        )
+
+    async def _end(self, turn: bytes) -> None:
+        """Show nothing any more."""
+        await self.withdraw(turn)
+        self._show = None
+
+    async def withdraw(self, turn: bytes) -> None:
         """Take back what was shown."""
         if not self._shown:
             return
@@ -124,3 +152,23 @@ async def _close(source: AsyncIterator[str]) -> None:
     if close is not None:
         with anyio.CancelScope(shield=True), anyio.move_on_after(1.0):
             await close()
+
+
+class Drafts:
+    """The streams of one turn."""
+
+    def __init__(self) -> None:
+        self._streams: list[Stream] = []
+
+    async def collect(self, stream: Stream, chunks: AsyncIterable[str], turn: bytes) -> str:
+        """The whole text of one; meanwhile it is shown."""
+        self._streams.append(stream)
+        return await stream.collect(chunks, turn)
+
+    async def withdraw(self, turn: bytes, but: Iterable[bytes] = ()) -> None:
+        """Take back what was shown and does not leave: all `but` what these deliveries bring."""
+        leaving = set(but)
+        for stream in self._streams:
+            if stream.delivery not in leaving:
+                with anyio.CancelScope(shield=True), anyio.move_on_after(_SHOW_SECONDS):
+                    await stream.withdraw(turn)

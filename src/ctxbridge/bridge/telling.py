@@ -1,7 +1,7 @@
 """What a turn tells: its span, which has never a text, an address or a name, and its answer."""
 
 from ctxbridge.bridge.judging import Inquiry, allowed_to
-from ctxbridge.model import Assurance, Context, Message, Opened
+from ctxbridge.model import Assurance, Context, Floor, Message, Opened
 from ctxbridge.telemetry import (
     ASSURANCE,
     DECISION_ACTION,
@@ -43,7 +43,11 @@ def sendable(messages: tuple[Message, ...]) -> tuple[Message, ...]:
 def still_sendable(
     answer: tuple[Message, ...], context: Context, inquiry: Inquiry
 ) -> tuple[Message, ...]:
-    """Of a stored answer what may leave now: after a STOP, only what confirms this message."""
+    """Of a stored answer what may leave now.
+
+    After a STOP only what confirms this message, after a takeover nothing that an agent said.
+    """
     if not allowed_to(context, inquiry.inbound.sender) and not inquiry.confirms:
         return ()
-    return sendable(answer)
+    told = sendable(answer)
+    return told if context.floor is Floor.AGENT else tuple(m for m in told if m.author != "agent")

@@ -16,7 +16,7 @@ from ctxbridge.bridge.opening import open_turn
 from ctxbridge.bridge.received import Received
 from ctxbridge.bridge.remarks import Remarks
 from ctxbridge.bridge.replying import Reply, Replying, checked_reply
-from ctxbridge.bridge.streaming import Stream
+from ctxbridge.bridge.streaming import Drafts, Stream
 from ctxbridge.bridge.telling import attributes_of, sendable, still_sendable
 from ctxbridge.bridge.tools import ToolGate
 from ctxbridge.bridge.viewing import view_of
@@ -84,7 +84,7 @@ class Turn(Generic[StateT]):
         self._answer: tuple[Message, ...] = ()
         self._deliveries: tuple[Delivery, ...] = ()
         self._replies: list[Reply] = []
-        self._remarks = Remarks()
+        self._remarks, self._drafts = Remarks(), Drafts()
         self._kept: Kept[StateT] | None = None
         self._view: Context | None = None
         self._tools: ToolGate | None = None
@@ -206,15 +206,14 @@ class Turn(Generic[StateT]):
         """
         self._require_open()
         assert self._context is not None
-        stream = Stream(self._bridge, self._replying, self.inbound, self._context, self.superseded)
-        text = await stream.collect(chunks, self._require().opened.turn)
+        stream = Stream(self._bridge, self._inquiry, self._replying, self._context, self.superseded)
+        text = await self._drafts.collect(stream, chunks, self._require().opened.turn)
         self._replies.append(checked_reply(Reply(text, stream.delivery)))
         return text
 
     def when_stopped(self, call: Callable[[], object]) -> None:
         """Call `call` if a judge beside the agent stops the message: so that the agent can stop."""
-        beside = self._inquiry.beside
-        if beside is not None:
+        if (beside := self._inquiry.beside) is not None:
             beside.when_blocked = call
 
     async def cleared(self) -> bool:
@@ -345,20 +344,23 @@ class Turn(Generic[StateT]):
     async def _give_back(self, kind: type[BaseException]) -> None:
         if self._inquiry.beside is not None:
             self._inquiry.beside.end()
-        await self._require().hold.give_back(self._require().received.accepted_at)
+        opened, hold, received = self._require()
+        await hold.give_back(received.accepted_at)
+        await self._drafts.withdraw(opened.turn)
         self._end_span(kind)
 
     async def _finish(self) -> None:
-        hold = self._require().hold
+        opened, hold, _ = self._require()
         try:
             await self._inquiry.cleared()
             assert self._context is not None and self._kept is not None  # noqa: PT018
             finished = await commit(
-                self._bridge, self._inquiry, self._replying, self._require().opened, self._context,
+                self._bridge, self._inquiry, self._replying, opened, self._context,
                 self._prepared(), self._kept,
             )  # fmt: skip
         except Fenced as error:
             hold.drop()
+            await self._drafts.withdraw(opened.turn)
             self._end_span(type(error))
             raise
         except BaseException as error:
@@ -369,10 +371,10 @@ class Turn(Generic[StateT]):
             self._status = "superseded"
         self._answer = sendable(finished.messages)
         try:
-            if finished.change is not None and finished.change.deliveries:
-                self._deliveries = await self._bridge.outbox.send_claimed(
-                    finished.change, finished.since
-                )
+            await self._drafts.withdraw(opened.turn, finished.deliveries)
+            if finished.change is not None and finished.deliveries:
+                send = self._bridge.outbox.send_claimed
+                self._deliveries = await send(finished.change, finished.since)
         finally:
             self._describe()
             self._end_span(None)
@@ -394,5 +396,5 @@ class Turn(Generic[StateT]):
 
     def _end_span(self, kind: type[BaseException] | None) -> None:
         span, self._span = self._span, None
-        if span is not None:
+        if span:
             span.end(kind)
