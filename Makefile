@@ -4,12 +4,12 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format bench soak clean
+.PHONY: help demo test check format bench bench-guards soak clean
 
 BENCH := .venv-bench/bin/python -m
 
 help:  ## what there is to make
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
 
 .venv/core: pyproject.toml constraints.txt
 	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear .venv
@@ -49,9 +49,18 @@ format: .venv/dev  ## bring the code into form
 bench: .venv-bench/ready  ## the figures of README and docs, measured here
 	$(BENCH) bench $(ARGS)
 
+# Two of the guardrails that are measured beside ours have the same import name.
+.venv-guards/%/ready: bench/peers/guards/%.txt
+	@$(PYTHON) -m venv --clear .venv-guards/$*
+	@.venv-guards/$*/bin/python -m pip install --quiet --disable-pip-version-check -r $<
+	@touch $@
+
+bench-guards: .venv/dev .venv-guards/openai/ready .venv-guards/guardrails_ai/ready .venv-guards/nemo/ready  ## guards beside other guardrails (1.3 GB)
+	$(BIN)/python -m bench.guards $(ARGS)
+
 soak: .venv/dev  ## the long fault tests
 	CTXBRIDGE_FUZZ_SCALE=50 CTXBRIDGE_KILLS=5000 CTXBRIDGE_CANCELS=1000000 CTXBRIDGE_STORM_SCALE=50 \
 	CTXBRIDGE_MACHINE_EXAMPLES=1000 $(BIN)/python -m pytest -q -m slow $(ARGS)
 
 clean:  ## remove what was set up
-	rm -rf .venv .venv-bench .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf .venv .venv-bench .venv-guards .mypy_cache .ruff_cache .import_linter_cache .hypothesis

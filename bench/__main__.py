@@ -26,6 +26,7 @@ SCENARIOS = {
     "turn": ("bench.turn", "run"),
     "waking": ("bench.waking", "run"),
     "tracing": ("bench.tracing", "run"),
+    "guards": ("bench.guards", "run"),
     "correctness": ("bench.correctness", "run"),
     "verbs": ("bench.redis.verbs", "run"),
     "lookup": ("bench.redis.lookup", "run"),
@@ -45,6 +46,7 @@ scenarios:
   memory, sqlite, turn   the stores without a server, and a whole turn of the bridge (G14, G15)
   waking                 from one process's commit to the start of the turn that waits in another
   tracing                the span of a turn, where nobody has set up OpenTelemetry (G16)
+  guards                 what stands between a text and its guards, ours and others' (G18)
   correctness            what 20 turns of one conversation at once leave behind, ours and others'
   verbs                  commands on the wire for each verb, counted exactly (G13)
   lookup, uvloop         the look-up, beside a socket, redis-py and the bare exchange (G1 to G4)

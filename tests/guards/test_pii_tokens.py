@@ -36,6 +36,15 @@ class TestKinds:
     def test_odd_ones(self, text, kinds):
         assert [f.category for f in find(text, ALL_KINDS)] == kinds
 
+    @pytest.mark.parametrize(
+        ("text", "found"),
+        [("AB12 GB82 WEST 1234 5698 7654 32", "GB82 WEST 1234 5698 7654 32"),
+         ("DE12 34 or BE68 5390 0754 7034 merci", "BE68 5390 0754 7034"),
+         (" ".join(map(str, range(100, 160))) + f" {CARD}", CARD), ("1" * 90 + f" {CARD} 7", CARD)],
+    )  # fmt: skip
+    def test_what_looks_like_one_before_it_hides_nothing(self, text, found):
+        assert [text[f.start : f.end] for f in find(text, ["card", "iban"])] == [found]
+
     def test_no_rest_of_a_long_key_is_left(self):
         assert text_after("key sk-proj-" + "Ab1_" * 60 + " end") == "key [secret] end"
 
@@ -62,7 +71,8 @@ class TestKinds:
         "hostile",
         ["a@", "a.", "@", "a@b.", "1.", "1.1.1.1", ":", "a:", "1:", "+1", "+1 ", "(1", "0", "01 ", "1-", "eyJ", "eyJa.",
          "eyJaaaaaaaaa.", "sk-", "sk_live_", "gh", "ghp_", "-----BEGIN PRIVATE KEY-----\n", "PRIVATE KEY-----",
-         "-----BEGIN " + "A" * 40, "://", "://a:b", "Bearer ", "SG.", "1:AA", "é@", "AKIA", "555-55-", "[card:"],
+         "-----BEGIN " + "A" * 40, "://", "://a:b", "Bearer ", "SG.", "1:AA", "é@", "AKIA", "555-55-", "[card:",
+         "GB82 WEST ", "DE89", "4 ", "41 ", "4111 ", "20-", "4\u200b", "078-05-1120 4", "x@y.zz"],
     )  # fmt: skip
     def test_hostile_text_costs_in_proportion_to_its_length(self, hostile):
         assert grows_in_proportion(lambda text: find(text, ALL_KINDS), hostile)

@@ -50,20 +50,19 @@ class Judged(Struct, frozen=True, gc=False):
 class Lanes(tuple[Guard, ...]):  # noqa: SLOT001 - a tuple cannot have slots
     """Guards that are asked together, sorted once: those in line, and the judges behind them.
 
-    `allowing` is what is heard of each in line that allows at once; `None` for one that cannot be
+    With each in line stands what is heard of it if it allows at once; `None` for one that cannot be
     asked at once, since it keeps something, runs in a thread or has texts remembered.
     """
 
-    inline: tuple[Guard, ...]
-    allowing: tuple[Heard | None, ...]
+    inline: tuple[tuple[Guard, Heard | None], ...]
     judges: tuple[Guard, ...]
 
     def __new__(cls, guards: Iterable[Guard] = ()) -> Self:
         """Sort them; those that are off are in neither."""
         lanes = super().__new__(cls, guards)
         on = [guard for guard in lanes if getattr(guard, "mode", "enforce") != "off"]
-        lanes.inline = tuple([guard for guard in on if not getattr(guard, "judges", False)])
-        lanes.allowing = tuple([Heard.allowing(g) if _is_plain(g) else None for g in lanes.inline])
+        inline = [guard for guard in on if not getattr(guard, "judges", False)]
+        lanes.inline = tuple([(g, Heard.allowing(g) if _is_plain(g) else None) for g in inline])
         lanes.judges = tuple([guard for guard in on if getattr(guard, "judges", False)])
         return lanes
 
@@ -87,7 +86,7 @@ async def judge(
     """
     lanes = guards if type(guards) is Lanes else Lanes(guards)
     original, heard, stopped = check.text, list[Heard](), False
-    for guard, allowing in zip(lanes.inline, lanes.allowing, strict=True):
+    for guard, allowing in lanes.inline:
         if stopped:
             heard.append(Heard.skipped(guard))
             continue
@@ -96,10 +95,10 @@ async def judge(
             one = await ask(guard, check, digest, known, states)
         else:
             one = ask_at_once(guard, check, allowing)
-            if type(one) is not Heard:
+            if one is not allowing and type(one) is not Heard:
                 one = await one
         heard.append(one)
-        if one.verdict is ALLOW:
+        if one is allowing:
             continue
         stopped = one.enforced in STOPS
         if one.enforced == "modify" and one.verdict.text is not None:
@@ -138,7 +137,10 @@ async def _side_by_side(
 
 def _decide(check: TextCheck, original: str, heard: Sequence[Heard], digest: Digest) -> Judged:
     results = tuple([one.result for one in heard])
-    if all([one.verdict is ALLOW for one in heard]):  # noqa: C419 - a generator is slower
+    for one in heard:
+        if one.verdict is not ALLOW:
+            break
+    else:
         same = digest(original)
         return Judged(original, Decision(check.stage, "allow", "allow", "", results, same, same))
     enforced = verdicts.enforced(results)

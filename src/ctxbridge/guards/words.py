@@ -9,6 +9,7 @@ in the sentence. Words are written as `folded` gives them: lower case, without a
 import re
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -36,14 +37,15 @@ def plain(text: str) -> str:
     return _ACCENTS.sub("", unicodedata.normalize("NFD", lower)).translate(_PLAIN)
 
 
-def folded(text: str) -> list[str]:
+@lru_cache(maxsize=1)  # two guards read the same message one after the other
+def folded(text: str) -> tuple[str, ...]:
     """The words of `text` and the marks between them; it begins and ends with a sentence's end."""
     form = plain(text)
     if "'" in form or "\u2019" in form:
         form = _CONTRACTION.sub("", form)
     form = form.replace("e-mail", "email")
     words = [_AS_MARKED.get(token, token) for token in _TOKEN.findall(form)]
-    return [SENTENCE, *words, SENTENCE]
+    return (SENTENCE, *words, SENTENCE)
 
 
 class _Slot(Struct, frozen=True, gc=False):
