@@ -132,6 +132,31 @@ class TestTools:
             assert not (await turn.tool_call("look_up", "{}", effects=False)).blocked
         assert turn.status == "superseded"
 
+    async def test_nothing_is_done_once_a_person_has_the_floor(self):
+        from ctxbridge import Bridge
+        from ctxbridge.model import Floor
+        from tests.faults.interruptions import moved
+
+        async with Bridge("memory://", tenant="t") as bridge, bridge.turn(write("hello")) as turn:
+            assert not (await turn.tool_call("refund", "{}")).blocked
+            home = bridge.store._addresses["t", SENDERS["sms"]]
+            home.head = moved(home.head, Floor.HUMAN)
+            home.views.clear()
+            assert (await turn.tool_call("refund", "{}")).decision.code == "floor.not_agent"
+            assert not (await turn.tool_call("look_up", "{}", effects=False)).blocked
+
+    async def test_an_agent_that_goes_in_circles_is_stopped(self, guarded):
+        from ctxbridge.bridge.tools import MOST_JUDGED
+
+        bridge = await guarded(guard("tool_call", name="t")(lambda check: allow()))
+        async with bridge.turn(write("hello")) as turn:
+            for _ in range(MOST_JUDGED):
+                assert not (await turn.tool_call("look_up", "{}", effects=False)).blocked
+            for _ in range(3):
+                judged = await turn.tool_call("look_up", "{}", effects=False)
+                assert judged.decision.code == "turn.too_many_tools"
+        assert len(await decided(bridge)) == MOST_JUDGED + 1
+
     @pytest.mark.parametrize(
         ("name", "text"), [("", "{}"), ("a", None), (None, "{}"), ("a", b"{}")]
     )

@@ -18,7 +18,9 @@ def demo(tmp_path_factory):
 
 
 @pytest.fixture
-def run(capfdbinary):
+def run(capfdbinary, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "120")
+
     def run(*words):
         capfdbinary.readouterr()
         code = main(list(words))

@@ -13,12 +13,14 @@ if TYPE_CHECKING:
 
 LEAST_DIGITS = 8
 EVERYTHING = 1_000_000_000
+MOST_DELIVERIES = 1_000
 
 
 class Explained(Struct, frozen=True):
     """One turn as the log tells it: each entry with its place, oldest first.
 
-    `deliveries` are those of it that have not left yet, failed or are unknown.
+    `deliveries` are those of it that have not left yet, failed or are unknown, as far as they are
+    among the first 1,000 of these.
     """
 
     turn: bytes
@@ -87,7 +89,7 @@ async def _with_deliveries(bridge: "Bridge[Any]", one: Explained) -> Explained:
     contact, places = one.context.contact, {seq for seq, _ in one.messages}
     found: list[tuple[int, Delivery]] = []
     for what in ("pending", "dead"):
-        listed = await bridge.deliveries(what, limit=EVERYTHING)
+        listed = await bridge.deliveries(what, limit=MOST_DELIVERIES)
         found += [
             (d.place, d.delivery)
             for d in listed

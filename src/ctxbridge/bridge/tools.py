@@ -1,21 +1,22 @@
 """The gate before and behind the tools that an agent calls."""
 
-from typing import Any
-
-from msgspec.structs import replace
+from typing import TYPE_CHECKING, Any
 
 from ctxbridge.bridge.holding import Hold
 from ctxbridge.bridge.judging import Inquiry
 from ctxbridge.bridge.remarks import Remarks
 from ctxbridge.errors import TooLarge, UsageError
 from ctxbridge.guards.guard import FunctionGuard, TextCheck, block
-from ctxbridge.guards.panel import Panel
 from ctxbridge.guards.pipeline import Judged, Lanes
-from ctxbridge.model import Context, Stage
-from ctxbridge.ports import Clock
+from ctxbridge.model import Context, Floor, Query, Stage
 from ctxbridge.rules.text import clean
 
+if TYPE_CHECKING:
+    from ctxbridge.bridge.bridge import Bridge
+
 MAX_TOOL_CHARACTERS = 1024 * 1024
+MOST_JUDGED = 512
+"""So many calls and answers of one turn are judged; an agent that wants more goes in circles."""
 
 
 def _refusing(code: str) -> Lanes:
@@ -23,6 +24,7 @@ def _refusing(code: str) -> Lanes:
 
 
 STOPPED, LOST = _refusing("inbound.stopped"), _refusing("turn.superseded")
+TAKEN, CIRCLES = _refusing("floor.not_agent"), _refusing("turn.too_many_tools")
 """Asked alone where nothing may be done any more, so that the log tells it as all else."""
 
 
@@ -30,25 +32,33 @@ class ToolGate:
     """Judges the tool calls of one turn, and what came of them."""
 
     def __init__(
-        self, panel: Panel, clock: Clock, inquiry: Inquiry, hold: Hold, context: Context,
+        self, bridge: "Bridge[Any]", inquiry: Inquiry, hold: Hold, context: Context,
         remarks: Remarks,
     ) -> None:  # fmt: skip
-        self._panel = panel
-        self._clock = clock
+        self._bridge = bridge
+        self._panel = panel = bridge.panel
         self._inquiry = inquiry
         self._hold = hold
         self._context = context
         self._remarks = remarks
         self._calls, self._results = panel.at("tool_call"), panel.at("tool_result")
+        self._judged = 0
 
     async def before(self, turn: bytes, name: str, arguments: str, *, effects: bool) -> Judged:
         """Whether the tool may be called."""
-        guards = self._calls
-        if effects and not await self._inquiry.cleared():
-            guards = STOPPED
-        elif effects and self._hold.lost.is_set():
-            guards = LOST
-        return await self._judge("tool_call", turn, name, arguments, guards)
+        refusing = await self._refusing() if effects else None
+        return await self._judge("tool_call", turn, name, arguments, refusing or self._calls)
+
+    async def _refusing(self) -> Lanes | None:
+        """What refuses a call that has effects, if anything does: asked of the store as it is."""
+        if not await self._inquiry.cleared():
+            return STOPPED
+        if self._hold.lost.is_set():
+            return LOST
+        inbound = self._inquiry.inbound
+        query = Query(self._bridge.tenant, inbound.sender, inbound.assurance, 1)
+        now = await self._bridge.store.read(query)
+        return None if now.contact is not None and now.floor is Floor.AGENT else TAKEN
 
     async def after(self, turn: bytes, name: str, content: str) -> Judged:
         """What of its answer may be seen."""
@@ -61,16 +71,16 @@ class ToolGate:
             raise UsageError("a tool has a name, and its arguments and its answer are texts")
         if len(text) > MAX_TOOL_CHARACTERS:
             raise TooLarge("the text of a tool", len(text), MAX_TOOL_CHARACTERS)
-        inbound, now, context = self._inquiry.inbound, self._clock.now(), self._context
+        self._judged += 1
+        if self._judged > MOST_JUDGED:
+            guards = CIRCLES
+        inbound, now, context = self._inquiry.inbound, self._bridge.clock.now(), self._context
         check = TextCheck(
             stage, clean(text), inbound.channel, inbound.assurance, now, inbound.flags,
             context.contact, context, address=inbound.sender, tool=clean(name),
         )  # fmt: skip
         judged = await self._panel.judge(guards, check, self._inquiry.states)
-        if guards:
+        if guards and self._judged <= MOST_JUDGED + 1:
             self._remarks.decided(f"{stage} {clean(name)}", judged.decision)
             self._remarks.escalated(judged, turn, now)
-        if judged.until > now:
-            # A tool is called now or not at all: nobody would call it later.
-            return replace(judged, text="", decision=replace(judged.decision, enforced="block"))
         return judged

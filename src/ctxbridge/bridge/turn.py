@@ -229,8 +229,9 @@ class Turn(Generic[StateT]):
         """Ask the guards whether the agent may call a tool now: `Judged.blocked`, `Judged.text`.
 
         `arguments` is JSON; what guards made of it is `text`. With `effects` it waits for all that
-        could still stop the turn, and a worker that has lost it is refused. Raises `UsageError`
-        when the turn is not open, `TooLarge` beyond a megabyte.
+        could still stop the turn, and refuses where another worker has the turn by now or a person
+        the floor. Raises `UsageError` when the turn is not open, `TooLarge` beyond a megabyte, and
+        `StoreError`.
         """
         tools = self._require_open()
         return await tools.before(self._require().opened.turn, name, arguments, effects=effects)
@@ -312,9 +313,7 @@ class Turn(Generic[StateT]):
             await self._look(context, now)
         self._was_open = self.open
         self._inquiry.ask_beside(context, now)
-        self._tools = ToolGate(
-            self._bridge.panel, self._bridge.clock, self._inquiry, hold, context, self._remarks
-        )
+        self._tools = ToolGate(self._bridge, self._inquiry, hold, context, self._remarks)
 
     async def _look(self, context: Context, now: int) -> None:
         """Let guards keep from the agent what it shall not see."""

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import anyio
+from msgspec.structs import replace
 
 from ctxbridge import Bridge
 from ctxbridge.cli.output import colourful, emit, moment, plain, say, table, warn, width
@@ -55,7 +56,9 @@ def record(word: Consent, context: Context, *, show_text: bool) -> dict[str, Any
 
 
 def _holds(word: Consent, context: Context) -> bool:
-    return context.contact is not None and word in context.contact.consents
+    consents = context.contact.consents if context.contact else ()
+    # The log does not tell from which address it was said: that stands in the contact alone.
+    return any(replace(held, by="") == word for held in consents)
 
 
 def _words(word: Consent, context: Context) -> str:
