@@ -50,17 +50,21 @@ def bare(text, stage="inbound", channel="sms"):
 
 
 def cost(run, text):
-    """The shortest of three runs over `text`, in seconds."""
+    """The shortest of three runs over `text`, in seconds of this thread's own: others may run."""
     times = []
     for _ in range(3):
-        started = time.perf_counter()
+        started = time.thread_time()
         run(text)
-        times.append(time.perf_counter() - started)
+        times.append(time.thread_time() - started)
     return min(times)
 
 
 def grows_in_proportion(run, piece, size=16_000):
     """Whether eight times as much text costs at most some twenty times as much."""
     run(piece)
-    small, large = (cost(run, (piece * (n // len(piece) + 1))[:n]) for n in (size, 8 * size))
-    return large < 20 * small + 0.1
+    # What grows faster does so every time; a machine that is busy elsewhere does not.
+    for _ in range(3):
+        small, large = (cost(run, (piece * (n // len(piece) + 1))[:n]) for n in (size, 8 * size))
+        if large < 20 * small + 0.1:
+            return True
+    return False

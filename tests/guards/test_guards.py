@@ -209,9 +209,9 @@ class TestPii:
     def test_hostile_text_costs_in_proportion_to_its_length(self, hostile):
         def cost(size):
             text = hostile * (size // len(hostile))
-            started = time.perf_counter()
+            started = time.thread_time()
             find(text)
-            return time.perf_counter() - started
+            return time.thread_time() - started
 
         cost(10_000)
         small = min(cost(50_000) for _ in range(3))

@@ -172,3 +172,8 @@ class TestTokens:
 
 def test_what_is_looked_for_unasked_is_what_nobody_needs():
     assert set(KINDS) == set(ALL_KINDS) - {"email", "phone", "ip"}
+
+
+def test_what_grows_with_the_square_of_the_text_would_be_found():
+    """The negative control of all tests of hostile text."""
+    assert not grows_in_proportion(lambda t: sum(len(t[i:]) for i in range(0, len(t), 2)), "a")
