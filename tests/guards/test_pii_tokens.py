@@ -176,4 +176,8 @@ def test_what_is_looked_for_unasked_is_what_nobody_needs():
 
 def test_what_grows_with_the_square_of_the_text_would_be_found():
     """The negative control of all tests of hostile text."""
-    assert not grows_in_proportion(lambda t: sum(len(t[i:]) for i in range(0, len(t), 2)), "a")
+
+    def square(text):
+        return sum(1 for _ in text[::40] for _ in text[::40])
+
+    assert not grows_in_proportion(square, "a")

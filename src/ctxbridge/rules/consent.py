@@ -48,7 +48,7 @@ def _is_replaced(held: Consent, change: Consent) -> bool:
         return _takes_back(held, change)
     if held.granted:
         return change.address in {"", held.address}
-    return (held.address, held.by) == (change.address, change.by)
+    return (held.address, held.by, held.source) == (change.address, change.by, change.source)
 
 
 def _takes_back(refusal: Consent, grant: Consent) -> bool:
@@ -90,7 +90,8 @@ def may_send(
 ) -> bool:
     """Whether a message of `purpose` may leave by `channel`: nothing that covers it is revoked.
 
-    `address` is the value of the address that it goes to; without, only what is for all counts.
+    `consents` are as `fold` gives them, in the order in which they were said. `address` is the
+    value of the address that it goes to; without, only what is for all counts.
     """
     covering = [
         c
@@ -99,8 +100,21 @@ def may_send(
         and c.purpose in {purpose, "all"}
         and c.address in {"", address}
     ]
-    restored = {c.channel for c in covering if c.granted and c.address}
-    return not any(not c.granted and (c.address or c.channel not in restored) for c in covering)
+    return not any(
+        not refusal.granted and not _is_restored(refusal, covering[place + 1 :])
+        for place, refusal in enumerate(covering)
+    )
+
+
+def _is_restored(refusal: Consent, later: Iterable[Consent]) -> bool:
+    """Whether the address has a word of its own after a refusal that was for all of them."""
+    return not refusal.address and any(
+        word.granted
+        and word.address
+        and word.channel == refusal.channel
+        and word.purpose in {refusal.purpose, "all"}
+        for word in later
+    )
 
 
 def ledger(entries: Iterable[Entry]) -> tuple[Consent, ...]:
