@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from ctxbridge.errors import CorruptRecord
 from ctxbridge.model import (
+    AccessPolicy,
     Address,
     Assurance,
     Consent,
@@ -20,7 +21,9 @@ from ctxbridge.model import (
 )
 from ctxbridge.model.context import estimate_tokens
 from ctxbridge.rules import access, consent, identity, order, text, verdicts
+from ctxbridge.testing.actor import Actor
 
+DAY = 86_400_000
 PHONE, MAIL = Address("sms", "+15550100001"), Address("email", "ann@example.org")
 
 
@@ -153,16 +156,51 @@ class TestIdentity:
     def contact(self, assurance=Assurance.CLAIMED):
         return identity.first_seen(b"c" * 16, MAIL, assurance, 1)
 
+    def hear(self, contact, address, assurance, now=1, **more):
+        return identity.confirm(
+            contact, Actor(now=now).claim(address=address, assurance=assurance, **more)
+        )
+
     def test_a_first_seen_link_rises_with_what_the_channel_vouches_for(self):
-        raised = identity.confirm(self.contact(), MAIL, Assurance.CHANNEL)
+        raised = self.hear(self.contact(), MAIL, Assurance.CHANNEL)
         assert raised.links[0].assurance is Assurance.CHANNEL
-        assert identity.confirm(raised, MAIL, Assurance.CLAIMED) is raised
-        assert identity.confirm(raised, PHONE, Assurance.VERIFIED) is raised
+        assert self.hear(raised, MAIL, Assurance.CLAIMED) is raised
+        assert self.hear(raised, PHONE, Assurance.VERIFIED) is raised
 
     def test_a_tenants_link_does_not_rise_by_itself(self):
         link = Link(PHONE, Assurance.CLAIMED, "typed in", "tenant", 1)
         linked = identity.add_link(self.contact(), link)
-        assert identity.confirm(linked, PHONE, Assurance.AUTHENTICATED) is linked
+        assert self.hear(linked, PHONE, Assurance.AUTHENTICATED) is linked
+
+    def test_that_it_wrote_is_noted_once_a_day(self):
+        first = identity.first_seen(b"c" * 16, MAIL, Assurance.CHANNEL, 1)
+        assert self.hear(first, MAIL, Assurance.CHANNEL, now=DAY) is first
+        later = self.hear(first, MAIL, Assurance.CHANNEL, now=DAY + 2)
+        assert (later.links[0].seen, later.links[0].resumed) == (DAY + 2, 0)
+        assert self.hear(first, MAIL, Assurance.CLAIMED, now=DAY + 2) is first, "forged, perhaps"
+
+    def test_a_number_that_comes_back_after_a_long_silence_may_be_somebody_elses(self):
+        first = identity.first_seen(b"c" * 16, PHONE, Assurance.CHANNEL, 1)
+        back = self.hear(first, PHONE, Assurance.CHANNEL, now=91 * DAY)
+        assert back.links[0].resumed == 91 * DAY
+        again = self.hear(back, PHONE, Assurance.CHANNEL, now=93 * DAY)
+        assert again.links[0].resumed == 91 * DAY, "its next messages do not prove it either"
+        mail = identity.first_seen(b"c" * 16, MAIL, Assurance.CHANNEL, 1)
+        assert self.hear(mail, MAIL, Assurance.CHANNEL, now=91 * DAY).links[0].resumed == 0
+        patient = AccessPolicy(silence_days=0)
+        kept = self.hear(first, PHONE, Assurance.CHANNEL, now=400 * DAY, policy=patient)
+        assert kept.links[0].resumed == 0
+
+    def test_a_proof_is_taken_over_and_ends_the_doubt(self):
+        first = identity.first_seen(b"c" * 16, PHONE, Assurance.CHANNEL, 1)
+        back = self.hear(first, PHONE, Assurance.CHANNEL, now=91 * DAY)
+        proof = Link(PHONE, Assurance.CLAIMED, "code", "code", 91 * DAY, proved_until=91 * DAY + 5)
+        (link,) = identity.add_link(back, proof).links
+        assert (link.resumed, link.proved_until, link.assurance) == (
+            0,
+            91 * DAY + 5,
+            Assurance.CHANNEL,
+        )
 
     def test_a_firmer_link_replaces_a_weaker_one_and_not_the_other_way(self):
         firm = identity.add_link(self.contact(), Link(MAIL, Assurance.VERIFIED, "code", "proof", 2))

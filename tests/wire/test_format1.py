@@ -98,6 +98,16 @@ VALUES = {
     "state": (wire.StateBytes(3, 2, b'{"a":1}'), wire.encode_state, wire.decode_state),
     "record": (Record(b"value", 4, 9), wire.encode_record, wire.decode_record),
     "forward": (wire.Forward(ID), wire.encode_forward, wire.decode_forward),
+    "contact_whose_link_has_10_fields": (
+        Contact(ID, (Link(PHONE, Assurance.VERIFIED, "crm", "tenant", 2, 3, 4, 5, 6, "thread"),)),
+        wire.encode_contact,
+        wire.decode_contact,
+    ),
+    "forward_being_made_of_10_fields": (
+        wire.Forward(ID, wire.encode_link_claim(LINKING)),
+        wire.encode_forward,
+        wire.decode_forward,
+    ),
     "forward_being_made": (
         wire.Forward(ID, wire.encode_link_claim(LINKING)),
         wire.encode_forward,
@@ -107,12 +117,15 @@ VALUES = {
 
 SHORTER = {
     "message", "message_least", "message_of_19_fields", "message_least_of_19_fields", "contact",
+    "forward_being_made",
 }  # fmt: skip
 """Written before the array grew at its end: read for ever, and not written any more."""
 
 
 def unpacked(value):
-    """A message as it is read: its decision may have been packed with fewer fields."""
+    """What is read: what is packed within it may have been packed with fewer fields."""
+    if isinstance(value, wire.Forward) and value.journal:
+        return value.target, wire.decode_link_claim(value.journal)
     if not isinstance(value, Message):
         return value
     return replace(value, packed_decision=b""), value.decision

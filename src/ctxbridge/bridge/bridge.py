@@ -281,7 +281,9 @@ class Bridge(Generic[StateT]):
         size = self.settings.window if window is None else window
         if size < 0:
             raise UsageError("window is the number of entries, or 0 for the whole conversation")
-        return await self.store.read(Query(self.tenant, where, assurance, size, fresh))
+        policy = self.settings.access
+        query = Query(self.tenant, where, assurance, size, fresh, policy=policy)
+        return await self.store.read(query)
 
     async def consent(
         self,

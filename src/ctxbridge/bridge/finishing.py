@@ -86,7 +86,7 @@ async def commit(
         said = await replying.judge(opened.turn, prepared.replies, context, now)
         notes = _notes(inquiry, replying, prepared, opened.turn, now)
         change = change_of(bridge, opened, context)
-        if sees_state(context, inquiry.inbound.sender):
+        if sees_state(context, inquiry.inbound.sender, bridge.settings.access):
             change = replace(change, state=kept.changed(with_team=not inquiry.blocked))
         elif kept.team_changed:
             notes = (*notes, Event("state.not_saved", now, opened.turn))
@@ -111,7 +111,10 @@ async def _after(
     if refused.reason != "gated":
         raise Fenced("a later worker has taken this turn over; nothing of this one was stored")
     inbound = inquiry.inbound
-    query = Query(bridge.tenant, inbound.sender, inbound.assurance, bridge.settings.window)
+    query = Query(
+        bridge.tenant, inbound.sender, context.reader, bridge.settings.window,
+        policy=bridge.settings.access,
+    )  # fmt: skip
     now = await bridge.store.read(query)
     return replace(now, window=context.window)
 

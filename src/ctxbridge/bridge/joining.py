@@ -92,7 +92,10 @@ async def _when_quiet(bridge: "Bridge[Any]", context: Context, inbound: Inbound)
 
 async def _look(bridge: "Bridge[Any]", before: Context, inbound: Inbound, window: int) -> Context:
     """The context now, under the gate epoch and the state that the turn has begun with."""
-    query = Query(bridge.tenant, inbound.sender, inbound.assurance, window, fresh=True)
+    query = Query(
+        bridge.tenant, inbound.sender, before.reader, window, fresh=True,
+        policy=bridge.settings.access,
+    )  # fmt: skip
     now = await bridge.store.read(query)
     if now.contact is None:
         return before

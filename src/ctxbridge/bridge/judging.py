@@ -235,6 +235,6 @@ class Inquiry:
     ) -> TextCheck:
         inbound = self.inbound
         return TextCheck(
-            stage, text, inbound.channel, inbound.assurance, now, inbound.flags,
-            context.contact if context else None, context, address=inbound.sender,
+            stage, text, inbound.channel, context.reader if context else inbound.assurance, now,
+            inbound.flags, context.contact if context else None, context, address=inbound.sender,
         )  # fmt: skip

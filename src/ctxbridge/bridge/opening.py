@@ -102,6 +102,7 @@ def _claim(bridge: "Bridge[Any]", inquiry: Inquiry, digest: bytes, resumes: int)
         "queue" if mode == "merge" else mode,
         settings.backlog,
         resumes,
+        settings.access,
     )
 
 

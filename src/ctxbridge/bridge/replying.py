@@ -153,7 +153,7 @@ class Replying:
     ) -> TextCheck:
         inbound = self._inquiry.inbound
         return TextCheck(
-            stage, clean(reply.text), inbound.channel, inbound.assurance, now, inbound.flags,
+            stage, clean(reply.text), inbound.channel, context.reader, now, inbound.flags,
             context.contact, context, reply.purpose, inbound.sender, said_before,
         )  # fmt: skip
 

@@ -9,6 +9,7 @@ from ctxbridge.bridge.clock import SystemClock, Uuid7
 from ctxbridge.bridge.overlap import Overlap, Overlaps, overlaps_of
 from ctxbridge.errors import ConfigurationError
 from ctxbridge.guards import automatic, opt_out, pii
+from ctxbridge.model import AccessPolicy
 from ctxbridge.ports import Clock, Guard, Ids, Sender
 
 DAY_SECONDS = 86_400.0
@@ -25,6 +26,7 @@ class Options(TypedDict, total=False):
     guards: Sequence[Guard] | None
     senders: Sequence[Sender]
     overlap: Overlaps
+    access: AccessPolicy
     window: int
     backlog: int
     lease_seconds: float
@@ -40,6 +42,7 @@ class Settings(Struct, frozen=True, kw_only=True):
 
     guards: tuple[Guard, ...]
     overlaps: Mapping[str, Overlap]
+    access: AccessPolicy
     clock: Clock
     ids: Ids
     window: int = 20
@@ -76,10 +79,11 @@ def settings_of(options: Options) -> Settings:
     return Settings(
         guards=tuple((opt_out(), automatic(), pii()) if guards is None else guards),
         overlaps=overlaps_of(options.get("overlap", "merge")),
+        access=options.get("access") or AccessPolicy(),
         clock=options.get("clock") or SystemClock(),
         ids=options.get("ids") or Uuid7(),
         **numbers,  # type: ignore[arg-type]
     )
 
 
-_NO_NUMBERS = frozenset({"guards", "senders", "overlap", "clock", "ids"})
+_NO_NUMBERS = frozenset({"guards", "senders", "overlap", "access", "clock", "ids"})

@@ -107,7 +107,7 @@ class Stream:
     async def _context_now(self) -> Context | None:
         """The turn's context, under the consent and the floor of now; `None` if nobody can tell."""
         inbound = self._inbound
-        query = Query(self._bridge.tenant, inbound.sender, inbound.assurance, 1)
+        query = Query(self._bridge.tenant, inbound.sender, self._context.reader, 1)
         try:
             now = await self._bridge.store.read(query)
         except CtxBridgeError:

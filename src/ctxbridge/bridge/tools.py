@@ -56,7 +56,7 @@ class ToolGate:
         if self._hold.lost.is_set():
             return LOST
         inbound = self._inquiry.inbound
-        query = Query(self._bridge.tenant, inbound.sender, inbound.assurance, 1)
+        query = Query(self._bridge.tenant, inbound.sender, self._context.reader, 1)
         now = await self._bridge.store.read(query)
         return None if now.contact is not None and now.floor is Floor.AGENT else TAKEN
 
@@ -76,7 +76,7 @@ class ToolGate:
             guards = CIRCLES
         inbound, now, context = self._inquiry.inbound, self._bridge.clock.now(), self._context
         check = TextCheck(
-            stage, clean(text), inbound.channel, inbound.assurance, now, inbound.flags,
+            stage, clean(text), inbound.channel, context.reader, now, inbound.flags,
             context.contact, context, address=inbound.sender, tool=clean(name),
         )  # fmt: skip
         judged = await self._panel.judge(guards, check, self._inquiry.states)

@@ -26,7 +26,7 @@ async def view_of(
             kept.append((place, entry))
             continue
         check = TextCheck(
-            "context", entry.text, inbound.channel, inbound.assurance, now, entry.flags,
+            "context", entry.text, inbound.channel, context.reader, now, entry.flags,
             context.contact, context, entry.purpose, entry.address, message=entry,
         )  # fmt: skip
         judged = await panel.judge(panel.context, check, states)

@@ -5,6 +5,7 @@ Unix milliseconds; a duration is a `float` of seconds and its name ends in `_sec
 immutable and may be shared between tasks.
 """
 
+from ctxbridge.model.access import AccessPolicy, Reader
 from ctxbridge.model.address import Address, Assurance, Endpoint
 from ctxbridge.model.contact import Consent, Contact, Link, Purpose
 from ctxbridge.model.context import Context, Window
@@ -59,6 +60,7 @@ from ctxbridge.model.message import (
 from ctxbridge.model.record import Record
 
 __all__ = [
+    "AccessPolicy",
     "Action",
     "Address",
     "Assurance",
@@ -97,6 +99,7 @@ __all__ = [
     "Query",
     "Quote",
     "RawRequest",
+    "Reader",
     "Receipt",
     "Record",
     "RecordRead",

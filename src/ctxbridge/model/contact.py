@@ -12,7 +12,10 @@ Purpose = Literal["service", "marketing", "otp", "all"]
 class Link(Struct, frozen=True, array_like=True, gc=False):
     """The claim that an address belongs to a contact. It can be taken back, so it is never a merge.
 
-    `since` and `until` are Unix milliseconds; `until=0` means the link holds.
+    `since` and `until` are Unix milliseconds; `until=0` means the link holds. `seen` is when the
+    address wrote last, to the day. `resumed` is when it came back after a silence that was long
+    enough for it to have become somebody else's, 0 if it never did. Until `proved_until` we are as
+    sure of it as of a code that came back, in the thread `proved_on` or (empty) in any.
     """
 
     address: Address
@@ -21,6 +24,10 @@ class Link(Struct, frozen=True, array_like=True, gc=False):
     source: str
     since: int
     until: int = 0
+    seen: int = 0
+    resumed: int = 0
+    proved_until: int = 0
+    proved_on: str = ""
 
 
 class Consent(Struct, frozen=True, array_like=True, gc=False):

@@ -140,6 +140,8 @@ class Context(Struct, frozen=True, gc=False):
     trace: bytes = NO_TRACE
     reader: Assurance = Assurance.AUTHENTICATED
     withheld: int = 0
+    opens_at: Assurance | None = None
+    """From which assurance on what was withheld would be shown; `None` where none would do."""
     waiting: tuple[int, ...] = ()
     """Where in the log the messages stand that no turn has finished yet, oldest first."""
 

@@ -4,6 +4,7 @@ from typing import Literal
 
 from msgspec import Struct
 
+from ctxbridge.model.access import DEFAULT_POLICY, AccessPolicy, Reader
 from ctxbridge.model.address import Address, Assurance, Endpoint
 from ctxbridge.model.contact import Consent, Contact, Link
 from ctxbridge.model.context import Context
@@ -18,7 +19,8 @@ class Query(Struct, frozen=True, gc=False, cache_hash=True):
     where a cache in this process might answer that is some milliseconds behind other processes.
 
     `held_by` is the fence of a turn that is running: the answer comes when that turn has ended or
-    lost its lease, or after `patience_seconds`, whichever is first.
+    lost its lease, or after `patience_seconds`, whichever is first. `now` and `thread` are for a
+    proof that holds for a while, in its thread.
     """
 
     tenant: str
@@ -28,6 +30,14 @@ class Query(Struct, frozen=True, gc=False, cache_hash=True):
     fresh: bool = False
     held_by: int = 0
     patience_seconds: float = 0.0
+    policy: AccessPolicy = DEFAULT_POLICY
+    now: int = 0
+    thread: str = ""
+
+    @property
+    def reader(self) -> Reader:
+        """Through whose eyes to look."""
+        return Reader(self.address, self.assurance, self.policy, self.now, self.thread)
 
 
 class Claim(Struct, frozen=True, gc=False):
@@ -63,6 +73,12 @@ class Claim(Struct, frozen=True, gc=False):
     overlap: Literal["queue", "supersede", "reject"] = "queue"
     backlog: int = 128
     resumes: int = 0
+    policy: AccessPolicy = DEFAULT_POLICY
+
+    @property
+    def reader(self) -> Reader:
+        """Through whose eyes the context is given."""
+        return Reader(self.address, self.assurance, self.policy, self.now, self.message.thread)
 
 
 class Opened(Struct, frozen=True, gc=False):

@@ -106,7 +106,7 @@ def open_turn(
     refused = _turned_away(head, claim)
     if refused is not None:
         return Opening(refused, head, contact, claim.turn, 0)
-    contact = identity.confirm(contact, claim.address, claim.assurance)
+    contact = identity.confirm(contact, claim)
     place = head.seq + 1
     append: tuple[Entry, ...] = (claim.message,)
     if claim.consents:

@@ -2,29 +2,54 @@
 
 from msgspec.structs import replace
 
-from ctxbridge.model import Address, Assurance, Contact, Event, Link, LinkClaim
+from ctxbridge.model import Address, Assurance, Claim, Contact, Event, Link, LinkClaim
+from ctxbridge.model.access import DAY_MILLISECONDS
 
 
 def first_seen(id: bytes, address: Address, assurance: Assurance, now: int) -> Contact:
     """The contact that an address not known before stands for."""
-    return Contact(id, (Link(address, assurance, "first seen", "channel", now),))
+    return Contact(id, (Link(address, assurance, "first seen", "channel", now, seen=now),))
 
 
-def confirm(contact: Contact, address: Address, assurance: Assurance) -> Contact:
-    """Raise a link that only says "first seen" to the assurance that the address now has.
+def confirm(contact: Contact, claim: Claim) -> Contact:
+    """The contact after the claim's address wrote again; the same one where that says nothing.
 
-    What the channel vouches for today tells nothing about links that were made by other evidence.
+    A link that only says "first seen" is raised to the assurance that the address now has. What the
+    channel vouches for today tells nothing about links that were made by other evidence. That it
+    was written is noted once a day, and that it was silent for long before.
     """
-    link = contact.link_to(address)
-    if link is None or link.source != "channel" or link.assurance >= assurance:
+    link = contact.link_to(claim.address)
+    if link is None:
         return contact
-    raised = replace(link, assurance=assurance)
-    return replace(contact, links=tuple(raised if k is link else k for k in contact.links))
+    told = _heard_of(link, claim) if claim.assurance >= Assurance.CHANNEL else link
+    if told.source == "channel" and told.assurance < claim.assurance:
+        told = replace(told, assurance=claim.assurance)
+    return contact if told is link else _with(contact, link, told)
+
+
+def _heard_of(link: Link, claim: Claim) -> Link:
+    silent = claim.now - (link.seen or link.since)
+    if claim.policy.may_be_another(link.address, silent):
+        return replace(link, seen=claim.now, resumed=claim.now, proved_until=0)
+    return replace(link, seen=claim.now) if silent > DAY_MILLISECONDS else link
+
+
+def _with(contact: Contact, held: Link, link: Link) -> Contact:
+    return replace(contact, links=tuple(link if k is held else k for k in contact.links))
 
 
 def add_link(contact: Contact, link: Link) -> Contact:
-    """`contact` with `link`; the same contact where an equal or firmer link holds already."""
+    """`contact` with `link`; the same contact where an equal or firmer link holds already.
+
+    A proof is taken over by the link that holds.
+    """
     held = contact.link_to(link.address)
+    if held and link.proved_until > held.proved_until:
+        proven = replace(
+            held, proved_until=link.proved_until, proved_on=link.proved_on, resumed=0,
+            seen=link.since,
+        )  # fmt: skip
+        contact, held = _with(contact, held, proven), proven
     if held and held.assurance >= link.assurance:
         return contact
     others = tuple(k for k in contact.links if k is not held)

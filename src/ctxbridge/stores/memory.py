@@ -25,6 +25,7 @@ from ctxbridge.model import (
     Message,
     Opened,
     Query,
+    Reader,
     Record,
     RecordRead,
     RecordWrite,
@@ -162,10 +163,11 @@ class MemoryStore(Scoped):
             query = replace(query, held_by=0, patience_seconds=0.0)
         seen = home.views.get(query)
         if seen is None:
-            seen = home.views[query] = view(
-                home.head, home.contact, home.state, home.window(query.window),
-                query.address, query.assurance,
-            )  # fmt: skip
+            seen = view(
+                home.head, home.contact, home.state, home.window(query.window), query.reader
+            )
+            if not query.now:  # at another moment a proof may have run out
+                home.views[query] = seen
         return seen
 
     @staticmethod
@@ -202,7 +204,7 @@ class MemoryStore(Scoped):
         answer = self._answer(home, known) if known and opening.tells else ()
         context = view(
             home.head, home.contact, home.state, home.window(claim.window),
-            claim.address, claim.assurance, opening.turn,
+            claim.reader, opening.turn,
         )  # fmt: skip
         return Opened(
             opening.status, opening.turn, opening.seq, home.head.fence, context, answer,
@@ -275,8 +277,8 @@ class MemoryStore(Scoped):
         message = home.message(held.place)
         assert message.address is not None
         context = view(
-            home.head, home.contact, home.state, home.window(step.window), message.address,
-            Assurance.AUTHENTICATED,
+            home.head, home.contact, home.state, home.window(step.window),
+            Reader(message.address, Assurance.AUTHENTICATED),
         )  # fmt: skip
         if not isinstance(outcome, Delivery):
             return Taken("stale", held, message, context)

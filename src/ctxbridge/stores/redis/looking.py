@@ -41,7 +41,7 @@ class Looking:
         held = near.serve(home, query.window, self._servers[home.shard].reads.exchange)
         if held is None or not held.is_of(address):
             return None
-        return held.context(address, query.assurance, query.window)
+        return held.context(query.reader, query.window)
 
     async def read(self, query: Query) -> Context:
         """The context of an address, as the server has it."""
@@ -52,7 +52,7 @@ class Looking:
         """The context that `found` gives; an empty one where nobody is known."""
         if found is None:
             return Context(None, NO_ID, Window(), reader=query.assurance)
-        return found.context(query.address, query.assurance, query.window)
+        return found.context(query.reader, query.window)
 
     async def find(self, query: Query) -> Reading | None:
         """What is known of who is behind an address, as the server has it."""

@@ -106,7 +106,7 @@ class Opening:
         if before is not None:
             held = decode_contact(before) if before else fresh
             if before:
-                held = identity.confirm(held, claim.address, claim.assurance)
+                held = identity.confirm(held, claim)
             changes = consent_values(claim, before, held)
         id_of_message = message_key(claim.tenant, claim.endpoint, claim.message.message_id)
         fixed = packed_claim(claim, nonce, ground.time(claim.now), id_of_message, place.hash)
@@ -178,14 +178,14 @@ class Opening:
         answer: tuple[Message, ...] = ()
         if status in _ANSWERED and claim.assurance >= answered[0] and answered[2]:
             answer = await self._answer(place, reading, *answered[1:])
-        context = reading.context(claim.address, claim.assurance, claim.window, turn, contact)
+        context = reading.context(claim.reader, claim.window, turn, contact)
         return Opened(
             _STATUSES[status], turn, seq, fence, context, answer, status == b"resumed", lease_end
         )
 
     async def _confirmed(self, place: Place, claim: Claim, reading: Reading) -> Contact:
         """The contact with its link raised to what the address has proven now; stored if it is."""
-        contact = identity.confirm(reading.contact, claim.address, claim.assurance)
+        contact = identity.confirm(reading.contact, claim)
         if contact is not reading.contact:
             # Whatever hinders it, the next message of this address raises the link again.
             with suppress(CtxBridgeError):

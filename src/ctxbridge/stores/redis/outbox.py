@@ -3,7 +3,7 @@
 from typing import Any, NamedTuple
 
 from ctxbridge.errors import CorruptRecord, ReplyMismatch, Unavailable
-from ctxbridge.model import Assurance, Delivery, Message, Settle, Take, Taken
+from ctxbridge.model import Assurance, Delivery, Message, Reader, Settle, Take, Taken
 from ctxbridge.rules import outbox
 from ctxbridge.stores.redis.committing import Committing
 from ctxbridge.stores.redis.deliveries import (
@@ -102,7 +102,7 @@ class Outbox:
             raise ReplyMismatch("the store answered with another conversation than was asked for")
         message = await self._message(place, reading, delivery)
         assert message.address is not None
-        context = reading.context(message.address, Assurance.AUTHENTICATED, step.window)
+        context = reading.context(Reader(message.address, Assurance.AUTHENTICATED), step.window)
         return Taken(_STATUSES[status], delivery, message, context)
 
     async def _message(self, place: Place, reading: Reading, delivery: Delivery) -> Message:

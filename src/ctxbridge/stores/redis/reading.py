@@ -3,7 +3,7 @@
 from typing import Any
 
 from ctxbridge.errors import CorruptRecord, StoreError
-from ctxbridge.model import Address, Assurance, Contact, Context, Head, Window
+from ctxbridge.model import Address, Contact, Context, Head, Reader, Window
 from ctxbridge.model.head import NO_ID
 from ctxbridge.rules import order
 from ctxbridge.rules.access import view
@@ -80,8 +80,7 @@ class Reading:
 
     def context(
         self,
-        address: Address,
-        assurance: Assurance,
+        reader: Reader,
         window: int,
         turn: bytes = NO_ID,
         contact: Contact | None = None,
@@ -89,7 +88,7 @@ class Reading:
         """The context as this reader may see it. Raises `CorruptRecord` if entries are missing."""
         return view(
             self.head, contact or self.contact, self.state or None, self._entries(window),
-            address, assurance, turn,
+            reader, turn,
         )  # fmt: skip
 
     def _entries(self, size: int) -> Window:

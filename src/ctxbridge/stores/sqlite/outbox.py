@@ -19,6 +19,7 @@ from ctxbridge.model import (
     Found,
     Head,
     Message,
+    Reader,
     Scan,
     Settle,
     Take,
@@ -121,9 +122,8 @@ def _shown(
     assert message.address is not None
     places = order.newest(home.head.seq, window)
     latest = Window(rows.entries(connection, home.home, places), places, decode_entries)
-    context = view(
-        home.head, home.contact, home.state, latest, message.address, Assurance.AUTHENTICATED
-    )
+    reader = Reader(message.address, Assurance.AUTHENTICATED)
+    context = view(home.head, home.contact, home.state, latest, reader)
     return message, context
 
 

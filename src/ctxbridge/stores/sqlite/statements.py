@@ -76,7 +76,7 @@ def open_turn(connection: sqlite3.Connection, claim: Claim) -> Opened:
     window = Window(rows.entries(connection, home, places), places, decode_entries)
     context = view(
         opening.head, opening.contact, held.state if held else None, window,
-        claim.address, claim.assurance, opening.turn,
+        claim.reader, opening.turn,
     )  # fmt: skip
     return Opened(
         opening.status, opening.turn, opening.seq, opening.head.fence, context,

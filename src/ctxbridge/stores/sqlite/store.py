@@ -220,7 +220,7 @@ class SqliteStore(Scoped):
         order.require_whole(places, len(found))
         window = Window([body for (body,) in found], places, decode_entries)
         return view(
-            head, decode_contact(row[2]), row[3], window, query.address, query.assurance
+            head, decode_contact(row[2]), row[3], window, query.reader
         )  # fmt: skip
 
     async def _wait(self, key: bytes, query: Query) -> None:
