@@ -15,6 +15,7 @@
     │   ├── Busy                  another turn of this conversation holds the lease
     │   │   └── BacklogFull       too many messages wait for their turn
     │   ├── Overdue               the agent took longer than a turn may take
+    │   ├── StepUpRequired        we are not sure enough of who is writing
     │   ├── Fenced                the lease was lost to a later worker
     │   ├── Conflict              the state changed since it was read
     │   └── IdempotencyMismatch   a known message id came with another body
@@ -108,6 +109,20 @@ class Overdue(TurnError):
     """The agent took longer than a turn may take; only its message is stored, and waits."""
 
     retry_safe = True
+
+
+class StepUpRequired(TurnError):
+    """We are not sure enough of who is writing: ask them for a proof, then go on.
+
+    `needed` and `held` are levels of `Assurance`.
+    """
+
+    fault = "peer"
+
+    def __init__(self, needed: int, held: int) -> None:
+        super().__init__("the writer must prove who they are first")
+        self.needed = needed
+        self.held = held
 
 
 class Fenced(TurnError):

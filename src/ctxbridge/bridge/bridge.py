@@ -6,6 +6,7 @@ from typing import Any, Generic, Literal, TypeVar, Unpack, overload
 
 import anyio
 
+from ctxbridge.bridge.assuring import STEP_UP_SECONDS, reassign, step_up
 from ctxbridge.bridge.consenting import consents_of, record_consent
 from ctxbridge.bridge.explaining import Explained, explain
 from ctxbridge.bridge.gating import SendGate
@@ -68,6 +69,8 @@ class Bridge(Generic[StateT]):
     - `overlap="merge"` says what happens to a message that comes while another turn is running:
       ``merge``, ``queue``, ``supersede``, ``reject``, or an `Overlap`, for all channels or in a
       mapping for each.
+    - `access` is an `AccessPolicy` (of `ctxbridge.model`): how sure we must be of whoever writes
+      before they are shown something.
     - `window=20` is how many entries a turn's context shows, `backlog=128` how many messages of a
       conversation may wait.
     - `lease_seconds=60` is how long a worker is believed to live without a word; a turn is renewed
@@ -317,6 +320,35 @@ class Bridge(Generic[StateT]):
         What holds now is `Contact.consents`.
         """
         return await consents_of(self, address)
+
+    async def step_up(
+        self,
+        address: Address | str,
+        /,
+        *,
+        evidence: str,
+        seconds: float = STEP_UP_SECONDS,
+        thread: str = "",
+    ) -> Contact:
+        """Believe for a while that who writes from `address` is its contact: they have proven it.
+
+        For `seconds`, in `thread` (of `Inbound.thread`) or in any, turns of that address count as
+        `VERIFIED`, if its channel vouches for the address at all. `evidence` is what it rests on
+        (``"code:…"``); it is stored. It ends the doubt after a long silence too.
+
+        Raises `UnknownContact` for an address that nobody is stored under, `UsageError`.
+        """
+        where = Address.parse(address) if isinstance(address, str) else address
+        return await step_up(self, where, evidence, seconds, thread)
+
+    async def reassigned(self, address: Address | str, /, *, evidence: str) -> Contact:
+        """The provider says that `address` has a new owner: what is older is not shown to them.
+
+        From `VERIFIED` on it is shown again, so a proof tells that it is still the same person.
+        Raises `UnknownContact`, `UsageError`.
+        """
+        where = Address.parse(address) if isinstance(address, str) else address
+        return await reassign(self, where, evidence)
 
     async def link(
         self,

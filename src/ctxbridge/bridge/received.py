@@ -1,6 +1,6 @@
 """What a turn answers: the message that began it, and those that joined."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from msgspec.structs import replace
 
@@ -10,6 +10,15 @@ from ctxbridge.model import Context, Message, Opened
 
 if TYPE_CHECKING:
     from ctxbridge.bridge.bridge import Bridge
+    from ctxbridge.bridge.holding import Hold
+
+
+class Entered(NamedTuple):
+    """What there is of a turn once the store has answered."""
+
+    opened: Opened
+    hold: "Hold"
+    received: "Received"
 
 
 class Received:

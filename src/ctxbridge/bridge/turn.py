@@ -3,7 +3,7 @@
 import time
 from collections.abc import AsyncIterable, Callable
 from types import TracebackType
-from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 import anyio
 from msgspec.structs import replace
@@ -13,16 +13,17 @@ from ctxbridge.bridge.holding import Hold
 from ctxbridge.bridge.judging import Inquiry, allowed_to
 from ctxbridge.bridge.keeping import Kept
 from ctxbridge.bridge.opening import open_turn
-from ctxbridge.bridge.received import Received
+from ctxbridge.bridge.received import Entered, Received
 from ctxbridge.bridge.remarks import Remarks
 from ctxbridge.bridge.replying import Reply, Replying, checked_reply
 from ctxbridge.bridge.streaming import Drafts, Stream
 from ctxbridge.bridge.telling import attributes_of, sendable, still_sendable
 from ctxbridge.bridge.tools import ToolGate
 from ctxbridge.bridge.viewing import view_of
-from ctxbridge.errors import Fenced, UsageError
+from ctxbridge.errors import Fenced, StepUpRequired, UsageError
 from ctxbridge.guards.pipeline import Judged
 from ctxbridge.model import (
+    Assurance,
     Context,
     Delivery,
     Event,
@@ -42,14 +43,6 @@ if TYPE_CHECKING:
 StateT = TypeVar("StateT")
 
 _NOT_OPEN = "the turn is not open, so nothing can be replied: see turn.open"
-
-
-class _Entered(NamedTuple):
-    """What there is once the store has answered."""
-
-    opened: Opened
-    hold: Hold
-    received: Received
 
 
 class Turn(Generic[StateT]):
@@ -78,7 +71,7 @@ class Turn(Generic[StateT]):
         can_wait = bridge.outbox.sender_on(inbound.channel) is not None
         self._replying = Replying(bridge.panel, self._inquiry, can_wait=can_wait)
         self._entered = self._left = self._was_open = False
-        self._in: _Entered | None = None
+        self._in: Entered | None = None
         self._context: Context | None = None
         self._status = ""
         self._answer: tuple[Message, ...] = ()
@@ -186,6 +179,14 @@ class Turn(Generic[StateT]):
             raise UsageError("the turn was left: what is set now would not be saved")
         self._states().value = state
 
+    def require(self, level: Assurance) -> None:
+        """Go on only if we are as sure as `level` of who is writing; see `Bridge.step_up`.
+
+        Raises `StepUpRequired` if not: catch it in the agent, and ask for a proof.
+        """
+        if self.context.reader < level:
+            raise StepUpRequired(level, self.context.reader)
+
     def reply(self, text: str, *, purpose: Purpose = "service") -> None:
         """Say `text` to the customer; it is judged and stored when the block is left.
 
@@ -254,7 +255,7 @@ class Turn(Generic[StateT]):
             raise UsageError(_NOT_OPEN)
         return self._tools
 
-    def _require(self) -> _Entered:
+    def _require(self) -> Entered:
         if self._in is None:
             raise UsageError("the turn was not entered: `async with bridge.turn(inbound) as turn`")
         return self._in
@@ -277,7 +278,7 @@ class Turn(Generic[StateT]):
             await self._inquiry.judge_early(self._bridge.clock.now())
             opened = await open_turn(self._bridge, self._inquiry, content, self._resumes)
             received = Received(self._bridge, self._inquiry, opened)
-            self._in = _Entered(opened, Hold(self._bridge, opened), received)
+            self._in = Entered(opened, Hold(self._bridge, opened), received)
             self._status = opened.status
         except BaseException as error:
             TurnSpan(self._inbound.channel, b"", NO_TRACE, started).end(type(error))

@@ -41,9 +41,12 @@ def _with(contact: Contact, held: Link, link: Link) -> Contact:
 def add_link(contact: Contact, link: Link) -> Contact:
     """`contact` with `link`; the same contact where an equal or firmer link holds already.
 
-    A proof is taken over by the link that holds.
+    A proof, or that the address has a new owner, is taken over by the link that holds.
     """
     held = contact.link_to(link.address)
+    if held and link.resumed > held.resumed:
+        anew = replace(held, resumed=link.resumed, proved_until=0)
+        contact, held = _with(contact, held, anew), anew
     if held and link.proved_until > held.proved_until:
         proven = replace(
             held, proved_until=link.proved_until, proved_on=link.proved_on, resumed=0,
