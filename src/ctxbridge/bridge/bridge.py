@@ -1,45 +1,35 @@
 """The bridge: one tenant's conversations over one store."""
 
-import re
-from collections.abc import AsyncIterator, Sequence
-from typing import Any, Generic, Literal, TypeVar, Unpack, overload
+from typing import Any, Generic, TypeVar, Unpack, overload
 
 import anyio
 
-from ctxbridge.bridge.assuring import STEP_UP_SECONDS, reassign, step_up
-from ctxbridge.bridge.consenting import consents_of, record_consent
-from ctxbridge.bridge.explaining import Explained, explain
 from ctxbridge.bridge.gating import SendGate
+from ctxbridge.bridge.identity import Identity
 from ctxbridge.bridge.leases import Leases
 from ctxbridge.bridge.line import Lines
+from ctxbridge.bridge.operating import Operating
 from ctxbridge.bridge.recovery import Agent, recover
-from ctxbridge.bridge.rejudging import Rejudged, rejudge
 from ctxbridge.bridge.replying import GATE_OF_AGENT
 from ctxbridge.bridge.sending import Letter, Written, write
 from ctxbridge.bridge.settings import Options, settings_of
 from ctxbridge.bridge.sweeping import sweep
 from ctxbridge.bridge.turn import Turn
 from ctxbridge.delivery import Outbox
-from ctxbridge.errors import AddressTaken, ConfigurationError, Overdue, UnknownContact, UsageError
+from ctxbridge.errors import ConfigurationError, Overdue, UsageError
 from ctxbridge.guards.panel import Panel
 from ctxbridge.model import (
     Address,
     Assurance,
-    Consent,
-    Contact,
     Context,
     Delivery,
     Endpoint,
-    Found,
     Inbound,
-    Link,
-    LinkClaim,
     Purpose,
     Query,
     Receipt,
-    Scan,
 )
-from ctxbridge.ports import Guard, Store
+from ctxbridge.ports import Store
 from ctxbridge.stores import open_store
 from ctxbridge.wire.checked import checked
 from ctxbridge.wire.typed import StateCodec
@@ -48,10 +38,8 @@ StateT = TypeVar("StateT")
 RedisClient = Any
 """A client of `redis.asyncio`: `Redis` or `RedisCluster`. Nothing of redis is imported for it."""
 
-_CONTACT_ID = re.compile(r"[0-9a-f]{32}")
 
-
-class Bridge(Generic[StateT]):
+class Bridge(Identity, Operating, Generic[StateT]):
     """What a team holds: opens turns, looks up contexts, links addresses, sends replies.
 
     `store` is a store or its address (``"sqlite:///support.db"``, ``"redis://host:port"``, see
@@ -224,47 +212,6 @@ class Bridge(Generic[StateT]):
         """
         return await self.outbox.record(checked(receipt))
 
-    async def deliveries(
-        self, what: Literal["pending", "dead"] = "dead", /, *, limit: int = 100
-    ) -> Sequence[Found]:
-        """What has not left yet (``pending``), or failed or is unknown (``dead``), oldest first."""
-        return await self.store.scan(Scan(self.tenant, self.clock.now(), what, limit))
-
-    async def replay(self, dead: Found, /) -> Delivery | None:
-        """Send a dead delivery again, in the next sweep; the gate is asked anew.
-
-        What is ``unknown`` may have arrived: then it arrives twice. `None` where it is not there.
-        """
-        return await self.outbox.replay(dead)
-
-    async def explain(
-        self, turn: str, /, *, address: Address | str | None = None
-    ) -> tuple[Explained, ...]:
-        """What was decided in the turn of this id, or whose id begins with it (8 digits or more).
-
-        Without an `address` of its contact the whole store is looked through, so that is for
-        operators. Nothing for a turn that is not stored; several where the digits fit several.
-        Raises `UsageError` for what is no id.
-        """
-        return await explain(self, turn, address)
-
-    def rejudge(
-        self,
-        guards: Sequence[Guard],
-        /,
-        *,
-        since: int = 0,
-        until: int | None = None,
-        address: Address | str | None = None,
-    ) -> AsyncIterator[Rejudged]:
-        """Ask other guards of what was stored from `since` to `until` (Unix milliseconds).
-
-        Each message is judged with the context as it was then, but for the contact, which is as it
-        is now; guards with a state start afresh. Nothing is written. Of one contact where an
-        `address` is given, else of all: then the whole store is read.
-        """
-        return rejudge(self, guards, since=since, until=until, address=address)
-
     async def context(
         self,
         address: Address | str,
@@ -287,99 +234,3 @@ class Bridge(Generic[StateT]):
         policy = self.settings.access
         query = Query(self.tenant, where, assurance, size, fresh, policy=policy)
         return await self.store.read(query)
-
-    async def consent(
-        self,
-        address: Address | str,
-        /,
-        *,
-        granted: bool,
-        evidence: str,
-        channel: str = "all",
-        purpose: Purpose = "all",
-        only: bool = False,
-    ) -> Contact:
-        """Record consent, or that it was taken back, as you know it from elsewhere.
-
-        It counts for the contact of `address`, on `channel` or on ``all``, for `purpose` or for
-        ``all``; with `only` for this address alone. `evidence` is what it rests on
-        (``"form:4711"``); it is stored. A refusal is effective at once, also for what was prepared
-        before. What the contact refused on all channels only you or that channel's own START can
-        bring back.
-
-        Raises `UsageError` for a channel or purpose that does not exist or empty evidence.
-        """
-        where = Address.parse(address) if isinstance(address, str) else address
-        return await record_consent(
-            self, where, channel, purpose, evidence, granted=granted, only=only
-        )
-
-    async def consents(self, address: Address | str, /) -> tuple[Consent, ...]:
-        """The ledger: each word about consent of a contact, oldest first, with its evidence.
-
-        What holds now is `Contact.consents`.
-        """
-        return await consents_of(self, address)
-
-    async def step_up(
-        self,
-        address: Address | str,
-        /,
-        *,
-        evidence: str,
-        seconds: float = STEP_UP_SECONDS,
-        thread: str = "",
-    ) -> Contact:
-        """Believe for a while that who writes from `address` is its contact: they have proven it.
-
-        For `seconds`, in `thread` (of `Inbound.thread`) or in any, turns of that address count as
-        `VERIFIED`, if its channel vouches for the address at all. `evidence` is what it rests on
-        (``"code:…"``); it is stored. It ends the doubt after a long silence too.
-
-        Raises `UnknownContact` for an address that nobody is stored under, `UsageError`.
-        """
-        where = Address.parse(address) if isinstance(address, str) else address
-        return await step_up(self, where, evidence, seconds, thread)
-
-    async def reassigned(self, address: Address | str, /, *, evidence: str) -> Contact:
-        """The provider says that `address` has a new owner: what is older is not shown to them.
-
-        From `VERIFIED` on it is shown again, so a proof tells that it is still the same person.
-        Raises `UnknownContact`, `UsageError`.
-        """
-        where = Address.parse(address) if isinstance(address, str) else address
-        return await reassign(self, where, evidence)
-
-    async def link(
-        self,
-        contact: Contact | Address | bytes | str,
-        address: Address | str,
-        /,
-        *,
-        evidence: str,
-        assurance: Assurance = Assurance.AUTHENTICATED,
-        source: str = "tenant",
-    ) -> Contact:
-        """Say that `address` belongs to `contact`, from now on: both lead to one conversation.
-
-        `contact` is a contact, its id (bytes, or 32 hexadecimal digits), or one of its addresses;
-        an address that nobody has written from founds a new contact. `evidence` is what the claim
-        rests on (``"crm:4711"``); it is stored. `assurance` is how far the link is to be trusted:
-        across channels it shows history from `CHANNEL` upwards.
-
-        Raises `Malformed` for a field of a wrong type, `AddressTaken` if the address already has a
-        history under another contact, and `UnknownContact` for an id that is not stored.
-        """
-        whose = contact.id if isinstance(contact, Contact) else contact
-        if isinstance(whose, str):
-            whose = bytes.fromhex(whose) if _CONTACT_ID.fullmatch(whose) else Address.parse(whose)
-        where = Address.parse(address) if isinstance(address, str) else address
-        now = self.clock.now()
-        link = checked(Link(where, assurance, evidence, source, now))
-        claim = LinkClaim(self.tenant, whose, link, self.ids.new(), self.ids.new(), now)
-        answer = await self.store.identify(claim)
-        if answer.status == "taken":
-            raise AddressTaken("the address already has a history under another contact")
-        if answer.contact is None:
-            raise UnknownContact("no contact is stored under this id")
-        return answer.contact

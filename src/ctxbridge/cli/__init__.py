@@ -106,6 +106,19 @@ def _fill_consents(consents: argparse.ArgumentParser) -> None:
     _fill_told(consents)
 
 
+def _fill_link(link: argparse.ArgumentParser) -> None:
+    link.add_argument("contact", metavar="CONTACT", help="its id, or one of its addresses")
+    link.add_argument("address", metavar="ADDRESS", help="the address that belongs to it too")
+    _fill_store(link)
+    told = "what the claim rests on; it is stored"
+    link.add_argument("--evidence", required=True, metavar="TEXT", help=told)
+
+
+def _fill_export(export: argparse.ArgumentParser) -> None:
+    export.add_argument("address", metavar="ADDRESS", help="sms:+1..., email:..., chat:...")
+    _fill_store(export)
+
+
 def _fill_replay(replay: argparse.ArgumentParser) -> None:
     _fill_store(replay)
     told = "where the guards are, as in shop.policy:guards (this folder first), or policy.toml"
@@ -210,6 +223,19 @@ def _run_consents(arguments: argparse.Namespace) -> int:
     return consents(a.address, a.db, a.tenant, as_json=a.json, show_text=a.show_text)
 
 
+def _run_link(arguments: argparse.Namespace) -> int:
+    from ctxbridge.cli.identity import link
+
+    a = arguments
+    return link(a.contact, a.address, a.db, a.tenant, evidence=a.evidence)
+
+
+def _run_export(arguments: argparse.Namespace) -> int:
+    from ctxbridge.cli.identity import export
+
+    return export(arguments.address, arguments.db, arguments.tenant)
+
+
 def _run_replay(arguments: argparse.Namespace) -> int:
     from ctxbridge.cli.replay import Wanted, replay
 
@@ -301,6 +327,23 @@ COMMANDS = (
         "ctxbridge consents sms:+15550100142 --db demo.db --json",
         _fill_consents,
         _run_consents,
+    ),
+    _Command(
+        "link",
+        "say that an address belongs to a contact",
+        "Both lead to one conversation from now on. An address that has a history under another "
+        "contact is not linked.",
+        "ctxbridge link sms:+15550100142 email:ann@example.org --evidence crm:4711 --db support.db",
+        _fill_link,
+        _run_link,
+    ),
+    _Command(
+        "export",
+        "print all that is stored of a contact, as JSON Lines",
+        "Texts and addresses are printed whole. The file is opened for reading only.",
+        "ctxbridge export sms:+15550100142 --db support.db --tenant acme > ann.jsonl",
+        _fill_export,
+        _run_export,
     ),
     _Command(
         "outbox",
