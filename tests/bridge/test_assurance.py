@@ -128,6 +128,20 @@ class TestStepUp:
         assert (await strict.context("sms:+1999")).contact is None, "nobody was founded"
 
 
+class TestSharedAddresses:
+    async def test_who_writes_from_one_sees_nothing_of_other_channels(self, bridge, clock):
+        await exchange(bridge, write("by sms"), "ok")
+        await bridge.link(SMS, MAIL, evidence="crm:1", shared=True)
+        async with bridge.turn(write("from the office", "email")) as turn:
+            assert [m.text for m in turn.context.messages] == ["from the office"]
+            assert (turn.context.opens_at, turn.context.state) == (Assurance.VERIFIED, None)
+            turn.reply("ok")
+        words, withheld, _ = await seen(bridge)
+        assert (words, withheld) == (["by sms", "from the office"], 0), "the person sees both"
+        await bridge.step_up(MAIL, evidence="code")
+        assert "by sms" in (await seen(bridge, "email"))[0]
+
+
 class TestRecycledNumbers:
     async def test_after_a_long_silence_what_is_older_is_not_shown(self, linked, clock):
         clock.time += 91 * DAY

@@ -98,12 +98,12 @@ VALUES = {
     "state": (wire.StateBytes(3, 2, b'{"a":1}'), wire.encode_state, wire.decode_state),
     "record": (Record(b"value", 4, 9), wire.encode_record, wire.decode_record),
     "forward": (wire.Forward(ID), wire.encode_forward, wire.decode_forward),
-    "contact_whose_link_has_10_fields": (
-        Contact(ID, (Link(PHONE, Assurance.VERIFIED, "crm", "tenant", 2, 3, 4, 5, 6, "thread"),)),
+    "contact_whose_link_has_11_fields": (
+        Contact(ID, (Link(PHONE, Assurance.VERIFIED, "crm", "tenant", 2, 3, 4, 5, 6, "thread", True),)),
         wire.encode_contact,
         wire.decode_contact,
     ),
-    "forward_being_made_of_10_fields": (
+    "forward_being_made_of_11_fields": (
         wire.Forward(ID, wire.encode_link_claim(LINKING)),
         wire.encode_forward,
         wire.decode_forward,

@@ -95,13 +95,16 @@ class Identity:
         evidence: str,
         assurance: Assurance = Assurance.AUTHENTICATED,
         source: str = "tenant",
+        shared: bool = False,
     ) -> Contact:
         """Say that `address` belongs to `contact`, from now on: both lead to one conversation.
 
         `contact` is a contact, its id (bytes, or 32 hexadecimal digits), or one of its addresses;
         an address that nobody has written from founds a new contact. `evidence` is what the claim
         rests on (``"crm:4711"``); it is stored. `assurance` is how far the link is to be trusted:
-        across channels it shows history from `CHANNEL` upwards.
+        across channels it shows history from `CHANNEL` upwards. `shared` says that others use the
+        address too (a family's phone, an office's mailbox): who writes from it sees nothing of
+        other channels before a proof.
 
         Raises `Malformed` for a field of a wrong type, `AddressTaken` if the address already has a
         history under another contact, and `UnknownContact` for an id that is not stored.
@@ -111,7 +114,7 @@ class Identity:
             whose = bytes.fromhex(whose) if _CONTACT_ID.fullmatch(whose) else Address.parse(whose)
         where = Address.parse(address) if isinstance(address, str) else address
         now = self.clock.now()
-        link = checked(Link(where, assurance, evidence, source, now))
+        link = checked(Link(where, assurance, evidence, source, now, shared=shared))
         claim = LinkClaim(self.tenant, whose, link, self.ids.new(), self.ids.new(), now)
         answer: Identified = await self.store.identify(claim)
         if answer.status == "taken":

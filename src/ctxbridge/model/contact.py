@@ -15,7 +15,8 @@ class Link(Struct, frozen=True, array_like=True, gc=False):
     `since` and `until` are Unix milliseconds; `until=0` means the link holds. `seen` is when the
     address wrote last, to the day. `resumed` is when it came back after a silence that was long
     enough for it to have become somebody else's, 0 if it never did. Until `proved_until` we are as
-    sure of it as of a code that came back, in the thread `proved_on` or (empty) in any.
+    sure of it as of a code that came back, in the thread `proved_on` or (empty) in any. `shared`
+    says that others use the address too: it identifies nobody alone.
     """
 
     address: Address
@@ -28,6 +29,7 @@ class Link(Struct, frozen=True, array_like=True, gc=False):
     resumed: int = 0
     proved_until: int = 0
     proved_on: str = ""
+    shared: bool = False
 
 
 class Consent(Struct, frozen=True, array_like=True, gc=False):

@@ -28,7 +28,7 @@ from ctxbridge.rules import backlog
 LABELLED = 1
 """The flag of a head whose log holds labelled messages."""
 SURE = Assurance.VERIFIED
-"""What an address needs that came back after a long silence: it may be somebody else's by now."""
+"""What an address needs behind which another may sit: it was silent for long, or is shared."""
 
 
 def trusts_link(
@@ -64,7 +64,7 @@ def sees_all(head: Head, contact: Contact, reader: Reader) -> bool:
         if link.until or link.assurance < policy.across:
             return False
         if link.address == reader.address:
-            known = not link.resumed or assurance >= SURE
+            known = not (link.resumed or link.shared) or assurance >= SURE
     return known
 
 
@@ -79,6 +79,8 @@ def needs(entry: Entry, contact: Contact, reader: Reader, own: Link | None) -> A
             trusts_link(contact, reader.address, level) and trusts_link(contact, others, level)
         ):
             return None
+        if own is not None and own.shared:
+            level = max(level, SURE)
     if message is not None and message.labels:
         level = max(level, policy.for_labels(message.labels))
     if own is not None and own.resumed and _told_at(entry) < own.resumed:
@@ -138,7 +140,7 @@ def _sees_whole(contact: Contact, reader: Reader) -> bool:
     own, policy = contact.link_to(reader.address), reader.policy
     if own is None or reader.assurance < policy.across or own.assurance < policy.across:
         return False
-    return not own.resumed or reader.assurance >= SURE
+    return not (own.resumed or own.shared) or reader.assurance >= SURE
 
 
 def sees_state(context: Context, address: Address, policy: AccessPolicy = DEFAULT_POLICY) -> bool:
