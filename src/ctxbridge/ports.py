@@ -16,6 +16,8 @@ from ctxbridge.model import (
     Committed,
     Contact,
     Context,
+    Erase,
+    Erased,
     Found,
     HttpReply,
     Identified,
@@ -75,6 +77,10 @@ class Store(Protocol):
 
     async def scan(self, scan: Scan, /) -> Sequence[Found]:
         """What is due, waits to be sent, or is dead. Scans no keys: it is kept by time."""
+        ...
+
+    async def erase(self, erase: Erase, /) -> Erased:
+        """Erase a contact and their conversation; late webhooks then store nothing."""
         ...
 
     async def records(self, operation: RecordRead | RecordWrite, /) -> Record | None:

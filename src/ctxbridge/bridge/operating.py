@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Sequence
 from typing import Any, Literal
 
+from ctxbridge.bridge.erasing import Certificate, erase
 from ctxbridge.bridge.explaining import Explained, explain
 from ctxbridge.bridge.exporting import export
 from ctxbridge.bridge.rejudging import Rejudged, rejudge
@@ -50,6 +51,20 @@ class Operating:
         Raises `UnknownContact`.
         """
         return export(self, address)
+
+    async def erase(self: Any, address: Address | str, /) -> Certificate:
+        """Erase the contact of `address` with their whole conversation, and certify it.
+
+        All addresses of theirs, words, states, decisions, evidence and deliveries are gone at once,
+        on every worker; a turn that runs can store nothing any more, and what was prepared does not
+        leave. A webhook that comes late is a duplicate of nothing. Who writes again is new.
+
+        What stays is a keyed hash of each address and message id, and that they said STOP, if they
+        did. The certificate tells what remains elsewhere. Records that you wrote under a name of
+        your own are yours to delete. Raises `UnknownContact`, `StoreError`.
+        """
+        where = Address.parse(address) if isinstance(address, str) else address
+        return await erase(self, where)
 
     async def deliveries(
         self: Any, what: Literal["pending", "dead"] = "dead", /, *, limit: int = 100

@@ -119,6 +119,11 @@ def _fill_export(export: argparse.ArgumentParser) -> None:
     _fill_store(export)
 
 
+def _fill_erase(erase: argparse.ArgumentParser) -> None:
+    _fill_export(erase)
+    erase.add_argument("--yes", action="store_true", help="erase it: this cannot be undone")
+
+
 def _fill_replay(replay: argparse.ArgumentParser) -> None:
     _fill_store(replay)
     told = "where the guards are, as in shop.policy:guards (this folder first), or policy.toml"
@@ -236,6 +241,12 @@ def _run_export(arguments: argparse.Namespace) -> int:
     return export(arguments.address, arguments.db, arguments.tenant)
 
 
+def _run_erase(arguments: argparse.Namespace) -> int:
+    from ctxbridge.cli.identity import erase
+
+    return erase(arguments.address, arguments.db, arguments.tenant, sure=arguments.yes)
+
+
 def _run_replay(arguments: argparse.Namespace) -> int:
     from ctxbridge.cli.replay import Wanted, replay
 
@@ -344,6 +355,14 @@ COMMANDS = (
         "ctxbridge export sms:+15550100142 --db support.db --tenant acme > ann.jsonl",
         _fill_export,
         _run_export,
+    ),
+    _Command(
+        "erase",
+        "erase a contact and all that is stored of them, and print the certificate",
+        "Exit codes: 0 it is done; 1 nobody is stored, or --yes is missing; 2 an error.",
+        "ctxbridge erase sms:+15550100142 --db support.db --tenant acme --yes",
+        _fill_erase,
+        _run_erase,
     ),
     _Command(
         "outbox",

@@ -1,8 +1,9 @@
-"""``ctxbridge link`` and ``export``: whose an address is, and all that is stored of them."""
+"""``ctxbridge link``, ``export`` and ``erase``: whose an address is, and all that is theirs."""
 
 import anyio
 
 from ctxbridge import Bridge
+from ctxbridge.bridge.erasing import Certificate
 from ctxbridge.cli.output import emit, plain, say, warn
 from ctxbridge.cli.show import UNKNOWN, existing
 from ctxbridge.errors import UnknownContact
@@ -31,6 +32,24 @@ def export(address: str, db: str, tenant: str) -> int:
         warn(f"nobody is stored under this address for tenant {tenant!r}")
         return UNKNOWN
     return 0
+
+
+def erase(address: str, db: str, tenant: str, *, sure: bool) -> int:
+    """Erase the contact and print the certificate; 1 if nobody is stored, or it is not sure."""
+    if not sure:
+        warn("this cannot be undone: say --yes to erase")
+        return UNKNOWN
+    try:
+        emit(anyio.run(_erase, address, existing(db, read_only=False), tenant))
+    except UnknownContact as error:
+        warn(str(error))
+        return UNKNOWN
+    return 0
+
+
+async def _erase(address: str, store: str, tenant: str) -> Certificate:
+    async with Bridge(store, tenant=tenant) as bridge:
+        return await bridge.erase(address)
 
 
 async def _export(address: str, store: str, tenant: str) -> None:

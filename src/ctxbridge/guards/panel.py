@@ -43,6 +43,10 @@ class Panel:
         self.reply = Lanes((*before_reply, *self.at("reply")))
         self.send = self.at("send")
 
+    def forget(self) -> None:
+        """Forget what was judged before: verdicts are kept by digests of texts."""
+        self._known = Verdicts()
+
     def at(self, stage: Stage) -> Lanes:
         """The guards at this stage, in their order."""
         return Lanes([guard for guard in self.guards if stage in guard.stages])

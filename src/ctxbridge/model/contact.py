@@ -54,11 +54,16 @@ class Consent(Struct, frozen=True, array_like=True, gc=False):
 
 
 class Contact(Struct, frozen=True, array_like=True, gc=False):
-    """A person outside, with an id of their own: home is placement, not identity."""
+    """A person outside, with an id of their own: home is placement, not identity.
+
+    `erased_at` says that somebody was erased here, and when (Unix milliseconds): see
+    `Store.erase`.
+    """
 
     id: bytes
     links: tuple[Link, ...] = ()
     consents: tuple[Consent, ...] = ()
+    erased_at: int = 0
 
     @property
     def addresses(self) -> tuple[Address, ...]:

@@ -179,6 +179,31 @@ class Identified(Struct, frozen=True, gc=False):
     contact: Contact | None = None
 
 
+class Erase(Struct, frozen=True, gc=False):
+    """Erase the contact of an address and their conversation. `fresh` is the new contact's id."""
+
+    tenant: str
+    address: Address
+    fresh: bytes
+    now: int
+
+
+class Erased(Struct, frozen=True, gc=False):
+    """The answer to an `Erase`.
+
+    ``erased``: `contact` was the one, `entries` how many entries of its log are gone, `deliveries`
+    how many messages on their way or remembered. ``unknown``: nobody is stored under the address,
+    or they were erased before. `remains` names, in words for people, the copies that the store
+    knows to be left elsewhere.
+    """
+
+    status: Literal["erased", "unknown"]
+    contact: bytes = b""
+    entries: int = 0
+    deliveries: int = 0
+    remains: tuple[str, ...] = ()
+
+
 class RecordRead(Struct, frozen=True, gc=False):
     """Read a record; one whose lifetime has ended at `now` is not there."""
 

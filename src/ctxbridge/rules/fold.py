@@ -147,6 +147,8 @@ def _supersedes(head: Head, claim: Claim) -> bool:
 def _open_again(
     head: Head, contact: Contact, seen: Seen, answer: Answer | None, claim: Claim
 ) -> Opening:
+    if not seen.seq:  # whose it was is erased: it is a duplicate of nothing
+        return Opening("duplicate", head, contact, seen.turn, 0)
     if not claim.resumes and seen.digest != claim.digest:
         return Opening("mismatch", head, contact, seen.turn, seen.seq)
     if answer is not None:

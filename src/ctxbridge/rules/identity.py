@@ -4,6 +4,7 @@ from msgspec.structs import replace
 
 from ctxbridge.model import Address, Assurance, Claim, Contact, Event, Link, LinkClaim
 from ctxbridge.model.access import DAY_MILLISECONDS
+from ctxbridge.rules import erasure
 
 
 def first_seen(id: bytes, address: Address, assurance: Assurance, now: int) -> Contact:
@@ -20,7 +21,7 @@ def confirm(contact: Contact, claim: Claim) -> Contact:
     """
     link = contact.link_to(claim.address)
     if link is None:
-        return contact
+        return erasure.found_again(contact, claim) if contact.erased_at else contact
     told = _heard_of(link, claim) if claim.assurance >= Assurance.CHANNEL else link
     if told.source == "channel" and told.assurance < claim.assurance:
         told = replace(told, assurance=claim.assurance)

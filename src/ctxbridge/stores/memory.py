@@ -13,11 +13,11 @@ from ctxbridge.model import (
     Change,
     Claim,
     Committed,
-    Contact,
     Context,
     Delivery,
     Endpoint,
-    Entry,
+    Erase,
+    Erased,
     Found,
     Head,
     Identified,
@@ -38,101 +38,22 @@ from ctxbridge.model import (
     Window,
 )
 from ctxbridge.model.head import NO_ID
-from ctxbridge.rules import backlog, fold, identity, order, outbox
+from ctxbridge.rules import backlog, erasure, fold, identity, outbox
 from ctxbridge.rules.access import view
 from ctxbridge.rules.fold import Settling, settle_turn
+from ctxbridge.stores.home import Home
 from ctxbridge.stores.scoped import Scoped
-
-_FORGET_EVERY = 64
-
-
-class _Home:
-    """One contact's conversation. Entries are frozen, so they are shared and never copied."""
-
-    __slots__ = (
-        "answers", "contact", "due", "ended", "entries", "head", "kept", "outbox", "provider_ids",
-        "state", "tenant", "views",
-    )  # fmt: skip
-
-    def __init__(self, tenant: str, head: Head, contact: Contact) -> None:
-        self.tenant = tenant
-        self.head = head
-        self.contact = contact
-        self.state: bytes | None = None
-        self.entries: list[Entry] = []
-        self.answers: dict[bytes, fold.Answer] = {}
-        self.views: dict[Query, Context] = {}
-        self.due = 0
-        self.ended: anyio.Event | None = None
-        self.outbox: dict[bytes, Delivery] = {}
-        self.provider_ids: dict[tuple[Endpoint | None, str], bytes] = {}
-        self.kept: dict[tuple[Endpoint | None, str], tuple[Settle, int]] = {}
-
-    def forget(self, now: int) -> None:
-        """Let go of what has had its time; everything stands in the order of its coming."""
-        answers, deliveries, kept = self.answers, self.outbox, self.kept
-        while answers and answers[oldest := next(iter(answers))].until <= now:
-            del answers[oldest]
-        while deliveries and deliveries[first := next(iter(deliveries))].until <= now:
-            del deliveries[first]
-        while kept and kept[earliest := next(iter(kept))][1] <= now:
-            del kept[earliest]
-
-    def settle(self, change: Change, settling: Settling) -> None:
-        """Write what a commit has to write."""
-        for delivery in outbox.prepared(change, settling.head, self.head.seq):
-            self.outbox[delivery.id] = delivery
-        self.head = settling.head
-        self.entries.extend(change.append)
-        for place, message in change.amend:
-            self.entries[place - 1] = message
-        if change.state is not None:
-            self.state = change.state
-        if settling.answer:
-            self.answers[change.turn] = settling.answer
-            for turn in change.joined:
-                self.answers[turn] = settling.merged_answer
-            if not self.head.seq % _FORGET_EVERY:
-                self.forget(change.now)
-        self.views.clear()
-
-    def look_after(self, now: int, retry: int = backlog.TAKE_UP_MILLISECONDS) -> None:
-        """Note when somebody should look after the turn, and tell who waits for its end."""
-        self.due = backlog.due(self.head, now, retry)
-        if self.ended is not None:
-            self.ended.set()
-            self.ended = None
-
-    def delivery(self, id: bytes, now: int) -> Delivery | None:
-        """The delivery of this id, while its time lasts."""
-        held = self.outbox.get(id)
-        return held if held and held.until > now else None
-
-    def kept_word(self, named: tuple[Endpoint | None, str], now: int) -> Settle | None:
-        """What was said of a provider's id before a delivery had it, while its time lasts."""
-        said, until = self.kept.get(named, (None, 0))
-        return said if until > now else None
-
-    def message(self, place: int) -> Message:
-        """The message that stands there."""
-        entry = self.entries[place - 1]
-        assert type(entry) is Message
-        return entry
-
-    def window(self, size: int) -> Window:
-        places = order.newest(self.head.seq, size)
-        return Window(tuple(self.entries[places.start - 1 :]), places)
 
 
 class MemoryStore(Scoped):
     """Keeps everything in this process and loses it with it. Runs on asyncio and trio."""
 
     def __init__(self) -> None:
-        self._addresses: dict[tuple[str, Address], _Home] = {}
-        self._contacts: dict[tuple[str, bytes], _Home] = {}
-        self._seen: dict[tuple[str, Endpoint, str], tuple[_Home, fold.Seen]] = {}
+        self._addresses: dict[tuple[str, Address], Home] = {}
+        self._contacts: dict[tuple[str, bytes], Home] = {}
+        self._seen: dict[tuple[str, Endpoint, str], tuple[Home, fold.Seen]] = {}
         self._records: dict[tuple[str, str, str], Record] = {}
-        self._active: dict[_Home, None] = {}
+        self._active: dict[Home, None] = {}
         self._closed = False
 
     def __repr__(self) -> str:
@@ -171,7 +92,7 @@ class MemoryStore(Scoped):
         return seen
 
     @staticmethod
-    async def _wait(home: _Home, query: Query) -> None:
+    async def _wait(home: Home, query: Query) -> None:
         """Wait until the turn has ended that holds the lease under this fence."""
         with anyio.move_on_after(query.patience_seconds):
             while home.head.lease_end and home.head.fence == query.held_by:
@@ -189,7 +110,7 @@ class MemoryStore(Scoped):
             home.head if home else None, home.contact if home else None, seen, known, claim
         )
         if home is None:
-            home = _Home(claim.tenant, Head(claim.conversation), opening.contact)
+            home = Home(claim.tenant, Head(claim.conversation), opening.contact)
             if opening.remember:
                 self._settle_in(home, claim.address)
         if opening.remember:
@@ -213,13 +134,13 @@ class MemoryStore(Scoped):
 
     def _remembered(
         self, key: tuple[str, Endpoint, str], claim: Claim
-    ) -> tuple[_Home | None, fold.Seen | None]:
+    ) -> tuple[Home | None, fold.Seen | None]:
         remembered = self._seen.get(key)
         if remembered and remembered[1].until > claim.now:
             return remembered
         return self._addresses.get((claim.tenant, claim.address)), None
 
-    def _settle_in(self, home: _Home, address: Address) -> None:
+    def _settle_in(self, home: Home, address: Address) -> None:
         self._addresses[home.tenant, address] = home
         self._contacts[home.tenant, home.contact.id] = home
 
@@ -230,7 +151,7 @@ class MemoryStore(Scoped):
                 del self._seen[key]
 
     @staticmethod
-    def _answer(home: _Home, answer: fold.Answer) -> tuple[Message, ...]:
+    def _answer(home: Home, answer: fold.Answer) -> tuple[Message, ...]:
         entries = [home.entries[place - 1] for place in answer.places]
         return tuple(e for e in entries if type(e) is Message)
 
@@ -249,7 +170,7 @@ class MemoryStore(Scoped):
             self._look_after(home, change.now, round(change.retry_seconds * 1000))
         return Committed(home.head.seq, home.head.revision)
 
-    def _look_after(self, home: _Home, now: int, retry: int = backlog.TAKE_UP_MILLISECONDS) -> None:
+    def _look_after(self, home: Home, now: int, retry: int = backlog.TAKE_UP_MILLISECONDS) -> None:
         home.look_after(now, retry)
         if home.due or home.outbox:
             self._active[home] = None
@@ -267,7 +188,7 @@ class MemoryStore(Scoped):
         return self._settle(home, step) if home else Taken("gone")
 
     @staticmethod
-    def _take(home: _Home, step: Take) -> Taken:
+    def _take(home: Home, step: Take) -> Taken:
         held = home.delivery(step.delivery, step.now)
         outcome = outbox.take(held, home.head, step) if held else "gone"
         if held is None or outcome == "gone":
@@ -286,7 +207,7 @@ class MemoryStore(Scoped):
         return Taken(status, outcome, message, context)
 
     @staticmethod
-    def _settle(home: _Home, step: Settle) -> Taken:
+    def _settle(home: Home, step: Settle) -> Taken:
         named = (step.endpoint, step.provider_id)
         id = step.delivery or home.provider_ids.get(named, b"")
         held, kept = home.delivery(id, step.now), home.kept_word(named, step.now)
@@ -332,7 +253,7 @@ class MemoryStore(Scoped):
         linked = identity.add_link(home.contact, claim.link) if home else identity.founded(claim)
         if home is None:
             assert isinstance(claim.contact, Address)
-            home = _Home(tenant, Head(claim.conversation), linked)
+            home = Home(tenant, Head(claim.conversation), linked)
             self._settle_in(home, claim.contact)
         elif linked is home.contact:
             return Identified("unchanged", linked)
@@ -342,7 +263,23 @@ class MemoryStore(Scoped):
         self._addresses[tenant, address] = home
         return Identified("linked", linked)
 
-    def _find(self, tenant: str, contact: bytes | Address) -> _Home | None:
+    async def erase(self, erase: Erase, /) -> Erased:
+        """Erase a contact; see `Store.erase`."""
+        self._require_open()
+        home = self._addresses.get((erase.tenant, erase.address))
+        if home is None or not home.contact.links:
+            return Erased("unknown")
+        old, entries, deliveries = home.contact.id, len(home.entries), len(home.outbox)
+        scrubbed = erasure.scrub(home.head, home.contact, erase)
+        del self._contacts[erase.tenant, old]
+        self._contacts[erase.tenant, erase.fresh] = home
+        for key, (where, seen) in self._seen.items():
+            if where is home:
+                self._seen[key] = (home, replace(seen, seq=0, digest=b""))
+        home.erase(scrubbed)
+        return Erased("erased", old, entries, deliveries)
+
+    def _find(self, tenant: str, contact: bytes | Address) -> Home | None:
         if isinstance(contact, bytes):
             return self._contacts.get((tenant, contact))
         return self._addresses.get((tenant, contact))
@@ -364,12 +301,12 @@ class MemoryStore(Scoped):
         return record  # type: ignore[no-any-return]
 
 
-def _listed(home: _Home) -> Found:
+def _listed(home: Home) -> Found:
     address = next(iter(home.contact.addresses), None)
     return Found(home.contact.id, 0, home.contact.id, address=address)
 
 
-def _found_in(home: _Home, scan: Scan) -> list[Found]:
+def _found_in(home: Home, scan: Scan) -> list[Found]:
     """What of a conversation the scan is after."""
     contact, found = home.contact.id, list[Found]()
     if scan.what == "due" and 0 < home.due <= scan.now and home.head.waiting:

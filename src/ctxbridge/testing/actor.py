@@ -18,6 +18,7 @@ from ctxbridge.model import (
     DeliveryStatus,
     Endpoint,
     Entry,
+    Erase,
     Link,
     LinkClaim,
     Message,
@@ -154,6 +155,10 @@ class Actor:
         """Link `address` to `contact`."""
         link = Link(address, assurance, "crm:4711", "tenant", self.now)
         return LinkClaim(self.tenant, contact, link, self.id(), self.id(), self.now)
+
+    def erase(self, address: Address = PHONE) -> Erase:
+        """Erase the contact of `address`."""
+        return Erase(self.tenant, address, self.id(), self.now)
 
     def read_record(self, name: str, scope: str = "test") -> RecordRead:
         """Read a record."""

@@ -70,8 +70,8 @@ class Reading:
 
     def is_of(self, address: Address) -> bool:
         """Whether it is of a contact that has, or had, this address."""
-        if address is self._of:
-            return True
+        if address is self._of or self.contact.erased_at:
+            return True  # whose addresses were erased is not known any more: they all lead there
         for link in self.contact.links:
             if link.address == address:
                 self._of = address

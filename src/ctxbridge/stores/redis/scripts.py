@@ -46,3 +46,4 @@ def _load(*names: str) -> Script:
 OPEN, COMMIT, CONTACT = _load("open"), _load("delivery", "commit"), _load("contact")
 TAKE, SETTLE, FIND = (_load("delivery", name) for name in ("take", "settle", "find"))
 FORWARD, RECORD, STORE = _load("forward"), _load("record"), _load("store")
+ERASE = _load("erase")

@@ -12,6 +12,8 @@ from ctxbridge.model import (
     Claim,
     Committed,
     Context,
+    Erase,
+    Erased,
     Found,
     Identified,
     LinkClaim,
@@ -31,6 +33,7 @@ from ctxbridge.stores.redis import faults, settings
 from ctxbridge.stores.redis.committing import Committing
 from ctxbridge.stores.redis.courier import Courier
 from ctxbridge.stores.redis.dialing import dial
+from ctxbridge.stores.redis.erasing import Erasing
 from ctxbridge.stores.redis.exchange import Exchange
 from ctxbridge.stores.redis.fitness import Facts, Fitness
 from ctxbridge.stores.redis.ground import Ground
@@ -132,6 +135,7 @@ class RedisStore(Scoped):
         self._outbox = Outbox(ground, self._linking, self._commits)
         self._scanning = Scanning(ground)
         self._listing = Listing(ground)
+        self._erasing = Erasing(ground, self._linking)
         self._waiting = Waiting(ground, self._linking)
         self._recording = Recording(ground)
         self._standing = Standing(ground)
@@ -239,6 +243,11 @@ class RedisStore(Scoped):
         if scan.what == "conversations":
             return await self._listing.scan(scan)
         return await self._scanning.scan(scan)
+
+    async def erase(self, erase: Erase, /) -> Erased:
+        """Erase a contact; see `Store.erase`. A look, and one script."""
+        self._require_ground()
+        return await self._erasing.erase(erase)
 
     async def records(self, operation: RecordRead | RecordWrite, /) -> Record | None:
         """Read or write a record; see `Store.records`."""

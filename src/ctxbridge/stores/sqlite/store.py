@@ -10,6 +10,7 @@ from typing import Literal, TypeVar
 
 import anyio
 import anyio.to_thread
+from msgspec.structs import replace
 
 from ctxbridge.errors import (
     ConfigurationError,
@@ -24,6 +25,8 @@ from ctxbridge.model import (
     Claim,
     Committed,
     Context,
+    Erase,
+    Erased,
     Found,
     Identified,
     LinkClaim,
@@ -44,7 +47,7 @@ from ctxbridge.model.head import NO_ID
 from ctxbridge.rules import fold, order
 from ctxbridge.rules.access import view
 from ctxbridge.stores.scoped import Scoped
-from ctxbridge.stores.sqlite import listing, outbox, rows, schema, statements
+from ctxbridge.stores.sqlite import erasing, listing, outbox, rows, schema, statements
 from ctxbridge.stores.sqlite.faults import typed
 from ctxbridge.stores.sqlite.writer import Work, Writer
 from ctxbridge.wire import decode_contact, decode_entries, decode_head, decode_record
@@ -303,6 +306,22 @@ class SqliteStore(Scoped):
     async def identify(self, claim: LinkClaim, /) -> Identified:
         """Link an address; see `Store.identify`."""
         return await self._write(lambda connection: statements.identify(connection, claim))
+
+    async def erase(self, erase: Erase, /) -> Erased:
+        """Erase a contact; see `Store.erase`. The file is written anew without it."""
+        erased = await self._write(lambda connection: erasing.erase(connection, erase))
+        if erased.status == "erased" and not await anyio.to_thread.run_sync(self._rebuild):
+            return replace(erased, remains=(*erased.remains, erasing.LEFT_IN_FILE))
+        return erased
+
+    def _rebuild(self) -> bool:
+        connection = schema.connect(self.path, "rw", self._synchronous)
+        try:
+            return erasing.rebuild(connection, Path(self.path).stat().st_size)
+        except sqlite3.Error:
+            return False
+        finally:
+            connection.close()
 
     async def records(self, operation: RecordRead | RecordWrite, /) -> Record | None:
         """Read or write a record; see `Store.records`."""

@@ -2,6 +2,7 @@
 
 import pytest
 
+from ctxbridge.testing.contract.erasing import ErasureContract
 from ctxbridge.testing.contract.listing import ListingContract
 from ctxbridge.testing.contract.outbox import OutboxContract
 from ctxbridge.testing.contract.overlap import OverlapContract
@@ -14,7 +15,7 @@ from ctxbridge.testing.contract.waiting import WaitingContract
 
 class StoreContract(
     TurnContract, OverlapContract, WaitingContract, OutboxContract, SettlingContract,
-    ReadingContract, ListingContract, RecordContract,
+    ReadingContract, ListingContract, ErasureContract, RecordContract,
 ):  # fmt: skip
     """Subclass it, with a fixture `store` that gives an opened, empty store.
 

@@ -7,6 +7,8 @@ from ctxbridge.model import (
     Claim,
     Committed,
     Context,
+    Erase,
+    Erased,
     Found,
     Identified,
     LinkClaim,
@@ -49,6 +51,9 @@ class Around(Scoped):
 
     async def scan(self, scan: Scan, /) -> Sequence[Found]:
         return await self._store.scan(scan)
+
+    async def erase(self, erase: Erase, /) -> Erased:
+        return await self._store.erase(erase)
 
     async def records(self, operation: RecordRead | RecordWrite, /) -> Record | None:
         return await self._store.records(operation)

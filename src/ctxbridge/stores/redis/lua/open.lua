@@ -61,6 +61,8 @@ if known[1] or resumes > 0 then
   end
   -- An id that was forgotten may have come anew: that is another message than the one that waits.
   if until_then > now and (resumes == 0 or resumes == place) then
+    -- Whose it was is erased: it is a duplicate of nothing.
+    if place == 0 then return answer('duplicate', 0, its_turn, 255, 0, 0) end
     if place < 1 or place > h.seq then return {nonce, 'torn'} end
     if its_digest ~= digest and resumes == 0 then return answer('mismatch', place, its_turn) end
     local done = answer_in(redis.call('HGET', KEYS[2], 't' .. its_turn), now)
