@@ -11,6 +11,11 @@
     ├── PayloadError              what a provider or a customer sent cannot be used
     │   ├── Malformed             it does not parse, or is over the adapter's limits
     │   └── SignatureInvalid      it is not from whom it says it is
+    ├── ProofError                somebody is not shown to be who they say they are
+    │   ├── Unvouched             the message that brought the proof may be anybody's
+    │   ├── TooManyChallenges     codes are asked for too often
+    │   └── TokenInvalid          the token is none of the tenant's for this
+    │       └── TokenExpired      it was, and is too old
     ├── TurnError                 the turn did not run, or its result was not stored
     │   ├── Busy                  another turn of this conversation holds the lease
     │   │   └── BacklogFull       too many messages wait for their turn
@@ -86,6 +91,40 @@ class Malformed(PayloadError):
 
 class SignatureInvalid(PayloadError):
     """The payload is not from whom it says it is; answer with 401 or 403."""
+
+
+class ProofError(CtxBridgeError):
+    """Somebody is not shown to be who they say they are; nothing was linked."""
+
+    fault = "peer"
+
+
+class Unvouched(ProofError):
+    """The message that brought the proof is not vouched for by its channel, so it proves nothing.
+
+    Its `assurance` is below `CHANNEL`: a forged From could have brought it. Nothing was compared.
+    """
+
+
+class TooManyChallenges(ProofError):
+    """Codes are asked for too often, by this address or for that one. No code was made.
+
+    A retry is safe, and will not help before `retry_after` seconds are over.
+    """
+
+    retry_safe = True
+
+    def __init__(self, retry_after: float) -> None:
+        super().__init__(f"too many codes were asked for; ask again in {retry_after:.0f} seconds")
+        self.retry_after = retry_after
+
+
+class TokenInvalid(ProofError):
+    """The token is damaged, forged, used before, or for something else. It is not said which."""
+
+
+class TokenExpired(TokenInvalid):
+    """The token is the tenant's own and its time is over: the customer needs another one."""
 
 
 class TurnError(CtxBridgeError):

@@ -128,6 +128,23 @@ class TestStepUp:
         assert (await strict.context("sms:+1999")).contact is None, "nobody was founded"
 
 
+class TestACode:
+    async def test_to_an_address_of_theirs_is_a_step_up(self, linked, another):
+        strict = await another(access=AccessPolicy(same_address=Assurance.VERIFIED))
+        challenge = await strict.challenge(SMS, to=CHAT)
+        proof = await strict.prove(CHAT, f"it is {challenge.code}", assurance=Assurance.CHANNEL)
+        assert proof.status == "proven"
+        words, withheld, _ = await seen(strict, "chat")
+        assert (words, withheld) == (["by sms", "by chat"], 0)
+
+    async def test_to_an_address_that_was_nobodys_proves_that_address_alone(self, linked, another):
+        strict = await another(access=AccessPolicy(same_address=Assurance.VERIFIED))
+        challenge = await strict.challenge(MAIL, to=CHAT)
+        proof = await strict.prove(CHAT, challenge.code, assurance=Assurance.CHANNEL)
+        assert proof.status == "linked"
+        assert (await seen(strict, "chat"))[1] > 0, "whoever sits there has shown a mailbox"
+
+
 class TestSharedAddresses:
     async def test_who_writes_from_one_sees_nothing_of_other_channels(self, bridge, clock):
         await exchange(bridge, write("by sms"), "ok")

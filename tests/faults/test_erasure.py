@@ -33,6 +33,7 @@ async def lived(bridge):
         async with bridge.turn(write(f"{CANARY} waits")):
             raise ZeroDivisionError
     await bridge.consent(SMS, granted=False, purpose="marketing", evidence=f"call {CANARY}")
+    await bridge.challenge(MAIL, to=SMS)
 
 
 def found_in(data):

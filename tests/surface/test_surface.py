@@ -100,7 +100,7 @@ class TestErrors:
         assert {c.__name__ for c in self.tree() if c.retry_safe} == {
             "BacklogFull", "Busy", "HistoryRolledBack", "NotDurable", "OutcomeUnknown", "Overdue",
             "ReplyMismatch", "StoreClosed",
-            "StoreFull", "StoreReadOnly", "Unavailable",
+            "StoreFull", "StoreReadOnly", "TooManyChallenges", "Unavailable",
         }  # fmt: skip
 
     def test_no_other_room_defines_errors(self):

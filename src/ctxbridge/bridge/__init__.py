@@ -1,7 +1,21 @@
 """The one object that users hold, and the life of a turn."""
 
 from ctxbridge.bridge.bridge import Bridge
+from ctxbridge.bridge.logins import TenantLogin
 from ctxbridge.bridge.overlap import Overlap
+from ctxbridge.bridge.proving import Challenge, Proof, code_in
+from ctxbridge.bridge.tokens import LinkTokens, Tokens, Vouched
 from ctxbridge.bridge.turn import Turn
 
-__all__ = ["Bridge", "Overlap", "Turn"]
+__all__ = [
+    "Bridge",
+    "Challenge",
+    "LinkTokens",
+    "Overlap",
+    "Proof",
+    "TenantLogin",
+    "Tokens",
+    "Turn",
+    "Vouched",
+    "code_in",
+]

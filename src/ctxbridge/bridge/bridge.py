@@ -9,6 +9,7 @@ from ctxbridge.bridge.identity import Identity
 from ctxbridge.bridge.leases import Leases
 from ctxbridge.bridge.line import Lines
 from ctxbridge.bridge.operating import Operating
+from ctxbridge.bridge.proofs import Proofs
 from ctxbridge.bridge.recovery import Agent, recover
 from ctxbridge.bridge.replying import GATE_OF_AGENT
 from ctxbridge.bridge.sending import Letter, Written, write
@@ -39,7 +40,7 @@ RedisClient = Any
 """A client of `redis.asyncio`: `Redis` or `RedisCluster`. Nothing of redis is imported for it."""
 
 
-class Bridge(Identity, Operating, Generic[StateT]):
+class Bridge(Identity, Proofs, Operating, Generic[StateT]):
     """What a team holds: opens turns, looks up contexts, links addresses, sends replies.
 
     `store` is a store or its address (``"sqlite:///support.db"``, ``"redis://host:port"``, see
@@ -66,6 +67,9 @@ class Bridge(Identity, Operating, Generic[StateT]):
     - `wait_seconds=30` is how long a message waits for its turn.
     - `remember_seconds=604800` is how long message ids are remembered: never less than seven days,
       and never less than the provider of a message may repeat it.
+    - `code_secret` keys what is stored of one-time codes (`challenge`): 32 random bytes, or several
+      secrets while one is being replaced; the same in every process. Without, whoever can read the
+      store while a code is good can find it out by trying all.
     - `clock` and `ids` are for tests.
 
     Use it as ``async with bridge:``; a store that it was given stays open behind it.

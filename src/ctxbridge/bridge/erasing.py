@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
+from ctxbridge.bridge.proving import forget
 from ctxbridge.errors import UnknownContact
 from ctxbridge.model import Address, Erase
 
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
 ELSEWHERE = (
     "keyed hashes of addresses and message ids: whoever knows one can tell that it was here",
     "refusals to be written to, without the words or the address that they rest on",
+    "codes under way that somebody else was asked for, for 20 minutes",
     "what the providers of the channels keep of what they carried",
     "traces, logs and records of your own, and what was exported before",
 )
@@ -37,6 +39,9 @@ class Certificate(Struct, frozen=True):
 async def erase(bridge: "Bridge[Any]", address: Address) -> Certificate:
     """Erase whoever is stored under `address`; see `Bridge.erase`."""
     now = bridge.clock.now()
+    contact = (await bridge.context(address, window=1, fresh=True)).contact
+    for theirs in contact.addresses if contact else ():
+        await forget(bridge, theirs)
     erased = await bridge.store.erase(Erase(bridge.tenant, address, bridge.ids.new(), now))
     if erased.status == "unknown":
         raise UnknownContact("nobody is stored under this address, or they were erased before")

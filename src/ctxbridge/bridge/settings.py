@@ -7,6 +7,7 @@ from msgspec import Struct
 
 from ctxbridge.bridge.clock import SystemClock, Uuid7
 from ctxbridge.bridge.overlap import Overlap, Overlaps, overlaps_of
+from ctxbridge.bridge.signing import Secrets
 from ctxbridge.errors import ConfigurationError
 from ctxbridge.guards import automatic, opt_out, pii
 from ctxbridge.model import AccessPolicy
@@ -33,6 +34,7 @@ class Options(TypedDict, total=False):
     longest_turn_seconds: float
     wait_seconds: float
     remember_seconds: float
+    code_secret: str | Sequence[str]
     clock: Clock | None
     ids: Ids | None
 
@@ -45,6 +47,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     access: AccessPolicy
     clock: Clock
     ids: Ids
+    code_secret: Secrets
     window: int = 20
     backlog: int = 128
     lease_seconds: float = 60.0
@@ -82,8 +85,9 @@ def settings_of(options: Options) -> Settings:
         access=options.get("access") or AccessPolicy(),
         clock=options.get("clock") or SystemClock(),
         ids=options.get("ids") or Uuid7(),
+        code_secret=Secrets(options.get("code_secret", ()), "code_secret"),
         **numbers,  # type: ignore[arg-type]
     )
 
 
-_NO_NUMBERS = frozenset({"guards", "senders", "overlap", "access", "clock", "ids"})
+_NO_NUMBERS = frozenset({"guards", "senders", "overlap", "access", "clock", "ids", "code_secret"})
