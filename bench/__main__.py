@@ -25,6 +25,7 @@ SCENARIOS = {
     "sqlite": ("bench.sqlite", "run"),
     "turn": ("bench.turn", "run"),
     "waking": ("bench.waking", "run"),
+    "sealing": ("bench.sealing", "run"),
     "tracing": ("bench.tracing", "run"),
     "guards": ("bench.guards", "run"),
     "correctness": ("bench.correctness", "run"),
@@ -45,6 +46,7 @@ _EPILOG = """\
 scenarios:
   memory, sqlite, turn   the stores without a server, and a whole turn of the bridge (G14, G15)
   waking                 from one process's commit to the start of the turn that waits in another
+  sealing                what encryption at rest costs, over the same store without
   tracing                the span of a turn, where nobody has set up OpenTelemetry (G16)
   guards                 what stands between a text and its guards, ours and others' (G18)
   correctness            what 20 turns of one conversation at once leave behind, ours and others'

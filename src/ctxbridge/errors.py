@@ -34,6 +34,7 @@
         ├── HistoryRolledBack     what was acknowledged before is gone from the store
         ├── ReplyMismatch         the store answered something else than was asked
         ├── UnknownFormat         the file or record is no ctxbridge data, or of a newer release
+        ├── KeyMissing            it is sealed with a key that the source of keys does not have
         └── CorruptRecord         stored bytes are damaged; what is intact stays readable
 
 Each class says whose ``fault`` it is (``caller``, ``peer`` or ``store``) and whether doing the same
@@ -236,3 +237,17 @@ class UnknownFormat(StoreError):
 
 class CorruptRecord(StoreError):
     """Stored bytes are damaged. They are reported, never returned as good."""
+
+
+class KeyMissing(StoreError):
+    """The source of keys does not have the key that it takes; `key_id` names it.
+
+    An empty `key_id` stands for the newest of a tenant: nothing can be stored without one.
+    """
+
+    fault = "caller"
+
+    def __init__(self, key_id: str) -> None:
+        what = f"has no key {key_id!r}" if key_id else "has no newest key for this tenant"
+        super().__init__(f"the source of keys {what}")
+        self.key_id = key_id

@@ -31,7 +31,7 @@ from ctxbridge.model import (
     Receipt,
 )
 from ctxbridge.ports import Store
-from ctxbridge.stores import open_store
+from ctxbridge.stores import open_store, seal_around
 from ctxbridge.wire.checked import checked
 from ctxbridge.wire.typed import StateCodec
 
@@ -55,6 +55,9 @@ class Bridge(Identity, Proofs, Operating, Generic[StateT]):
     - `senders` take replies to their providers, one for each channel (`ctxbridge.delivery.senders`,
       or your own `Sender`). Replies on other channels are yours to send (`Turn.answer`). The bridge
       closes them.
+    - `seal` gives the tenant's keys, and what customers say is encrypted before it is stored: a
+      function, plain or async, of the tenant and a key's id (`None` for the newest) to
+      ``(id, 32 bytes)``. Needs the extra `crypto`.
     - `overlap="merge"` says what happens to a message that comes while another turn is running:
       ``merge``, ``queue``, ``supersede``, ``reject``, or an `Overlap`, for all channels or in a
       mapping for each.
@@ -107,13 +110,16 @@ class Bridge(Identity, Proofs, Operating, Generic[StateT]):
         self.clock, self.ids = self.settings.clock, self.settings.ids
         self.codec: StateCodec[StateT] = StateCodec(state)
         self.store: Store = store if isinstance(store, Store) else open_store(store)
+        self._owns_store = self.store is not store
+        seal = options.get("seal")
+        if seal is not None:
+            self.store = seal_around(self.store, seal)
         self.lines = Lines()
         self.panel = Panel(self.settings.guards, tenant, GATE_OF_AGENT)
         self.leases = Leases(self.store, tenant, self.settings)
         gate = SendGate(self.panel, self.clock)
         senders = options.get("senders", ())
         self.outbox = Outbox(self.store, tenant, senders, self.clock, self.ids, gate)
-        self._owns_store = self.store is not store
 
     def __repr__(self) -> str:
         return f"<Bridge tenant={self.tenant!r} {self.store!r}>"

@@ -1,7 +1,7 @@
 """What a bridge can be told, with its limits."""
 
 from collections.abc import Mapping, Sequence
-from typing import TypedDict
+from typing import TYPE_CHECKING, TypedDict
 
 from msgspec import Struct
 
@@ -12,6 +12,9 @@ from ctxbridge.errors import ConfigurationError
 from ctxbridge.guards import automatic, opt_out, pii
 from ctxbridge.model import AccessPolicy
 from ctxbridge.ports import Clock, Guard, Ids, Sender
+
+if TYPE_CHECKING:
+    from ctxbridge.stores.sealed import KeySource
 
 DAY_SECONDS = 86_400.0
 WEEK_SECONDS = 7 * DAY_SECONDS
@@ -26,6 +29,7 @@ class Options(TypedDict, total=False):
 
     guards: Sequence[Guard] | None
     senders: Sequence[Sender]
+    seal: "KeySource | None"
     overlap: Overlaps
     access: AccessPolicy
     window: int
@@ -90,4 +94,6 @@ def settings_of(options: Options) -> Settings:
     )
 
 
-_NO_NUMBERS = frozenset({"guards", "senders", "overlap", "access", "clock", "ids", "code_secret"})
+_NO_NUMBERS = frozenset(
+    {"guards", "senders", "seal", "overlap", "access", "clock", "ids", "code_secret"}
+)

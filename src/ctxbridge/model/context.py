@@ -25,7 +25,7 @@ class Window(Sequence[Entry]):
     A window is immutable; decoded entries are kept.
     """
 
-    __slots__ = ("_decode", "_entries", "_seqs")
+    __slots__ = ("__weakref__", "_decode", "_entries", "_seqs")
 
     def __init__(
         self,
