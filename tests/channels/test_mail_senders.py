@@ -112,6 +112,31 @@ def test_the_sender_is_read_without_being_fooled(
 
 
 OURS = Email(authserv_id="mx.ours")
+VOUCHED = (b"x.y", b"bank.com", b"evil.com")
+
+
+@pytest.mark.parametrize("vouched", VOUCHED)
+@pytest.mark.parametrize(("head", "address", "flags"), SENDERS, ids=range(len(SENDERS)))
+def test_a_domain_that_passes_vouches_for_its_own_addresses_alone(
+    head: bytes, address: str, flags: tuple[str, ...], vouched: bytes
+) -> None:
+    """S1 of the threats: whoever passes DMARC for a domain of theirs becomes nobody else by it."""
+    results = b"Authentication-Results: mx.ours; dmarc=pass header.from=" + vouched + b"\r\n"
+    got = parsed(results + head, OURS)
+    for message in got.events:
+        assert isinstance(message, Inbound)
+        certain = message.assurance > Assurance.CLAIMED
+        assert message.assurance <= Assurance.CHANNEL
+        assert message.sender.value == address
+        if certain:
+            assert message.sender.value.endswith("@" + vouched.decode())
+            assert "from.ambiguous" not in message.flags
+        elif address.endswith("@" + vouched.decode()):
+            assert "from.ambiguous" in flags
+
+
+def test_there_are_two_hundred_cases_of_it() -> None:
+    assert len(SENDERS) * len(VOUCHED) >= 200
 
 
 @pytest.mark.parametrize(
