@@ -166,6 +166,54 @@ FOUND_BY_THE_MACHINE = [
     WithoutBounds, WithoutAssurance, WithoutResuming,
 ]  # fmt: skip
 
+
+class WithoutErasedIds(MemoryStore):
+    """Broken on purpose: an erased contact's ids are forgotten, so what comes late comes anew."""
+
+    async def erase(self, erase, /):
+        erased = await super().erase(erase)
+        self._seen = {key: kept for key, kept in self._seen.items() if kept[1].seq}
+        return erased
+
+
+class WithoutErasedWords(MemoryStore):
+    """Broken on purpose: the contact is erased, and the log is not."""
+
+    async def erase(self, erase, /):
+        home = self._addresses.get((erase.tenant, erase.address))
+        kept = list(home.entries) if home else []
+        erased = await super().erase(erase)
+        if home:
+            home.entries = kept
+        return erased
+
+
+class WithoutRefusals(MemoryStore):
+    """Broken on purpose: who said STOP is forgotten to have said it."""
+
+    async def erase(self, erase, /):
+        erased = await super().erase(erase)
+        if home := self._addresses.get((erase.tenant, erase.address)):
+            home.contact = replace(home.contact, consents=())
+        return erased
+
+
+class WithoutErasedTurns(MemoryStore):
+    """Broken on purpose: a turn that runs is not told that its contact is gone."""
+
+    async def erase(self, erase, /):
+        home = self._addresses.get((erase.tenant, erase.address))
+        head = home.head if home else None
+        erased = await super().erase(erase)
+        if home:
+            home.head = replace(
+                home.head, fence=head.fence, turn=head.turn, lease_end=head.lease_end,
+                gate_epoch=head.gate_epoch,
+            )  # fmt: skip
+            self._contacts[erase.tenant, erased.contact] = home
+        return erased
+
+
 FOUND_BY_THE_CONTRACT = [
     (WithoutFence, "a_lease_that_ran_out_goes_to_the_next_and_the_stale_worker_is_fenced"),
     (WithoutFence, "a_later_message_of_equals_supersedes_the_running_turn"),
@@ -185,5 +233,9 @@ FOUND_BY_THE_CONTRACT = [
     (WithoutBounds, "no_more_than_the_backlog_waits"),
     (WithoutBounds, "a_message_that_is_rejected_is_not_stored"),
     (WithoutAssurance, "only_equals_supersede"),
+    (WithoutErasedIds, "a_late_webhook_stores_nothing"),
+    (WithoutErasedWords, "nothing_of_an_erased_contact_is_read_again"),
+    (WithoutRefusals, "who_said_stop_is_still_not_written_to"),
+    (WithoutErasedTurns, "a_turn_that_runs_meanwhile_can_store_nothing"),
     (WithoutResuming, "nothing_is_stored_anew_that_was_only_to_be_taken_up"),
 ]

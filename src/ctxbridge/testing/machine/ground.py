@@ -34,6 +34,8 @@ class Ground(RuleBasedStateMachine):
     def begin(self) -> None:
         self.actor = Actor()
         self.talks: dict[Address, Talk] = {}
+        self.erased: dict[Address, Talk] = {}
+        """Where addresses lead of contacts that were erased, until one of them writes again."""
         self.known: dict[str, Known] = {}
         self.finished: dict[bytes, Finished] = {}
         self.held: list[Held] = []

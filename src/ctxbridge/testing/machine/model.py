@@ -34,6 +34,19 @@ class Talk:
         self.due = 0
         self.leaving: dict[bytes, Leaving] = {}
         self.kept: dict[str, tuple[str, int]] = {}
+        self.was: set[Address] = set()
+        """The addresses that it had before its contact was erased."""
+
+    def erase(self, contact: bytes) -> None:
+        """Nothing is left but places and refusals; whoever comes again is `contact`."""
+        self.was |= set(self.addresses)
+        self.addresses, self.contact = {}, contact
+        self.log = ["<erased>"] * len(self.log)
+        self.revision, self.epoch, self.fence = self.revision + 1, self.epoch + 1, self.fence + 1
+        self.state, self.holder, self.superseded, self.lease_end, self.due = None, None, False, 0, 0
+        self.stopped = {channel: True for channel, stopped in self.stopped.items() if stopped}
+        for held in (self.messages, self.waiting, self.leaving, self.kept):
+            held.clear()
 
     def look_after(self, now: int, seconds: float = SOON_SECONDS) -> None:
         """Note when somebody should look after the turn."""

@@ -122,7 +122,7 @@ class OutboxRules(Ground):
 
     # --- providers -------------------------------------------------------------------------------
 
-    @precondition(lambda self: self.each_leaving or self.gone)
+    @precondition(lambda self: self.each_leaving or (self.gone and self.each_talk))
     @rule(data=st.data(), word=st.sampled_from(["sent", "failed", "delivered", "read", "unknown"]),
           by_address=st.booleans())  # fmt: skip
     def call_back(self, data: Any, word: Any, by_address: bool) -> None:

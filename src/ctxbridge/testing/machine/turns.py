@@ -49,6 +49,8 @@ class TurnRules(Ground):
         noted: bool,
     ) -> None:
         """A message arrives, perhaps again, perhaps while another turn runs."""
+        if self.is_apart(address):
+            return
         claim = self.actor.claim(
             body, message_id=self._own_id(id, address), address=address, stop=stop,
             assurance=assurance, lease_seconds=0.0 if noted else LEASE_SECONDS,
@@ -64,12 +66,16 @@ class TurnRules(Ground):
 
     def _own_id(self, id: str, address: Address) -> str:
         """Ids are of one conversation: what others do with the same id is not promised."""
-        foreign = self.is_known(id) and address not in self.known[id].talk.addresses
+        talk = self.known[id].talk if self.is_known(id) else None
+        foreign = talk is not None and address not in {*talk.addresses, *talk.was}
         return f"{id} of {address}" if foreign else id
 
     def _expect_again(self, opened: Opened, claim: Claim) -> None:
         known = self.known[claim.message.message_id]
         talk, finished = known.talk, self.finished.get(known.turn)
+        if not known.place:  # its contact was erased
+            assert (opened.status, opened.seq, opened.answer) == ("duplicate", 0, ())
+            return
         assert (opened.turn, opened.seq) == (known.turn, known.place)
         if known.body != claim.message.text and not claim.resumes:
             assert opened.status == "mismatch"
@@ -92,7 +98,7 @@ class TurnRules(Ground):
             talk.look_after(self.now)
 
     def _expect_first(self, opened: Opened, claim: Claim, stop: bool | None) -> None:
-        talk = self.talks.get(claim.address) or Talk(claim.address)
+        talk = self.talks.get(claim.address) or self._revived(claim.address)
         running, noted = talk.lease_end > self.now, not claim.lease_seconds
         if running and stop is None and not noted:
             if claim.overlap == "reject":
@@ -114,6 +120,12 @@ class TurnRules(Ground):
         else:
             assert (opened.status, opened.resumed) == ("new", False)
             self._take_lease(talk, opened, claim.assurance)
+
+    def _revived(self, address: Address) -> Talk:
+        """The talk of an address that never wrote, or whose contact was erased since."""
+        talk = self.erased.pop(address, None) or Talk(address)
+        talk.addresses = {address: Assurance.ANONYMOUS}
+        return talk
 
     def _store(self, talk: Talk, opened: Opened, claim: Claim, stop: bool | None) -> int:
         assert opened.context.contact is not None
@@ -284,6 +296,8 @@ class TurnRules(Ground):
           late=st.sampled_from([0, 0, 1]), leaving=st.booleans())  # fmt: skip
     def note(self, address: Address, text: str, data: Any, late: int, leaving: bool) -> None:
         """Something is appended outside of a turn, perhaps to leave, perhaps judged too early."""
+        if address in self.erased:
+            return
         talk = self.talks.get(address)
         contact = self.ask(self.store.read, self.actor.query(address)).contact
         assert (contact is None) == (talk is None)
@@ -308,6 +322,8 @@ class TurnRules(Ground):
     @rule(whose=st.sampled_from(ADDRESSES), address=st.sampled_from(ADDRESSES))
     def link(self, whose: Address, address: Address) -> None:
         """The tenant says that two addresses are one person's."""
+        if whose in self.erased or address in self.erased:
+            return
         outcome = self.ask(self.store.identify, self.actor.link(whose, address))
         talk, other = self.talks.get(whose), self.talks.get(address)
         if other is not None and other is not talk:
@@ -325,3 +341,39 @@ class TurnRules(Ground):
         talk.revision += 1
         talk.addresses[address] = firm
         self.talks[address] = talk
+
+    # --- what an operator may do ------------------------------------------------------------------
+
+    def is_apart(self, address: Address) -> bool:
+        """Whether it was of somebody erased of whom another address has written again.
+
+        Such addresses are kept apart from each other, which this model does not follow.
+        """
+        talk = self.erased.get(address)
+        return talk is not None and bool(talk.addresses)
+
+    @rule(address=st.sampled_from(ADDRESSES), seldom=st.integers(0, 3))
+    def erase(self, address: Address, seldom: int) -> None:
+        """A contact is erased, with all that is under way."""
+        if seldom or self.is_apart(address):
+            return
+        talk = self.talks.get(address)
+        erased = self.ask(self.store.erase, self.actor.erase(address))
+        if talk is None:
+            assert erased.status == "unknown"
+            return
+        assert (erased.status, erased.contact) == ("erased", talk.contact)
+        assert erased.entries == len(talk.log)
+        contact = self.ask(self.store.read, self.actor.query(address)).contact
+        assert (contact.links, contact.id != talk.contact) == ((), True)
+        self.gone += talk.leaving.values()
+        talk.erase(contact.id)
+        for other in [other for other, its in self.talks.items() if its is talk]:
+            self.erased[other] = self.talks.pop(other)
+        for id, known in self.known.items():
+            if known.talk is talk:
+                self.known[id] = known._replace(place=0)
+        for held in [held for held in self.held if held.talk is talk]:
+            self.held.remove(held)
+            late = self.ask(self.store.commit, self.actor.change(held.opened, "late"))
+            assert isinstance(late, Refused)
