@@ -36,13 +36,17 @@ class Certificate(Struct, frozen=True):
     remains: tuple[str, ...]
 
 
-async def erase(bridge: "Bridge[Any]", address: Address) -> Certificate:
-    """Erase whoever is stored under `address`; see `Bridge.erase`."""
+async def erase(
+    bridge: "Bridge[Any]", address: Address, seq: int | None = None, *, settles: bool = True
+) -> Certificate:
+    """Erase whoever is stored under `address`; see `Bridge.erase`, and `Erase` for the rest."""
     now = bridge.clock.now()
     contact = (await bridge.context(address, window=1, fresh=True)).contact
     for theirs in contact.addresses if contact else ():
         await forget(bridge, theirs)
-    erased = await bridge.store.erase(Erase(bridge.tenant, address, bridge.ids.new(), now))
+    erased = await bridge.store.erase(
+        Erase(bridge.tenant, address, bridge.ids.new(), now, seq, settles)
+    )
     if erased.status == "unknown":
         raise UnknownContact("nobody is stored under this address, or they were erased before")
     bridge.panel.forget()

@@ -7,6 +7,7 @@ from ctxbridge.bridge.erasing import Certificate, erase
 from ctxbridge.bridge.explaining import Explained, explain
 from ctxbridge.bridge.exporting import export
 from ctxbridge.bridge.rejudging import Rejudged, rejudge
+from ctxbridge.bridge.retention import expire
 from ctxbridge.model import Address, Delivery, Found, Scan
 from ctxbridge.ports import Guard
 
@@ -65,6 +66,14 @@ class Operating:
         """
         where = Address.parse(address) if isinstance(address, str) else address
         return await erase(self, where)
+
+    async def expire(self: Any, /, *, silent_days: float) -> tuple[Certificate, ...]:
+        """Erase each conversation, whole, in which nothing was written for `silent_days`.
+
+        As `erase` does it; what waits for an answer stays, and who writes meanwhile is spared. The
+        store is read from end to end, so run it at night. Raises `UsageError`, `StoreError`.
+        """
+        return await expire(self, silent_days)
 
     async def deliveries(
         self: Any, what: Literal["pending", "dead"] = "dead", /, *, limit: int = 100

@@ -180,12 +180,18 @@ class Identified(Struct, frozen=True, gc=False):
 
 
 class Erase(Struct, frozen=True, gc=False):
-    """Erase the contact of an address and their conversation. `fresh` is the new contact's id."""
+    """Erase the contact of an address and their conversation. `fresh` is the new contact's id.
+
+    With `seq` only if the log still ends there: nobody has written since it was read. `settles` is
+    false for all but the last of many: what a store does once for all of them waits for that.
+    """
 
     tenant: str
     address: Address
     fresh: bytes
     now: int
+    seq: int | None = None
+    settles: bool = True
 
 
 class Erased(Struct, frozen=True, gc=False):
@@ -193,8 +199,8 @@ class Erased(Struct, frozen=True, gc=False):
 
     ``erased``: `contact` was the one, `entries` how many entries of its log are gone, `deliveries`
     how many messages on their way or remembered. ``unknown``: nobody is stored under the address,
-    or they were erased before. `remains` names, in words for people, the copies that the store
-    knows to be left elsewhere.
+    they were erased before, or the log is longer than `seq`. `remains` names, in words for people,
+    the copies that the store knows to be left elsewhere.
     """
 
     status: Literal["erased", "unknown"]

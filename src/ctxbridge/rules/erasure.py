@@ -25,6 +25,11 @@ class Scrubbed(Struct, frozen=True, gc=False):
     contact: Contact
 
 
+def is_due(head: Head, contact: Contact, erase: Erase) -> bool:
+    """Whether there is anybody to erase, and nobody has written since it was decided."""
+    return bool(contact.links) and erase.seq in {None, head.seq}
+
+
 def scrub(head: Head, contact: Contact, erase: Erase) -> Scrubbed:
     """The head and the contact afterwards, under a new id.
 

@@ -267,7 +267,7 @@ class MemoryStore(Scoped):
         """Erase a contact; see `Store.erase`."""
         self._require_open()
         home = self._addresses.get((erase.tenant, erase.address))
-        if home is None or not home.contact.links:
+        if home is None or not erasure.is_due(home.head, home.contact, erase):
             return Erased("unknown")
         old, entries, deliveries = home.contact.id, len(home.entries), len(home.outbox)
         scrubbed = erasure.scrub(home.head, home.contact, erase)

@@ -156,9 +156,9 @@ class Actor:
         link = Link(address, assurance, "crm:4711", "tenant", self.now)
         return LinkClaim(self.tenant, contact, link, self.id(), self.id(), self.now)
 
-    def erase(self, address: Address = PHONE) -> Erase:
+    def erase(self, address: Address = PHONE, seq: int | None = None) -> Erase:
         """Erase the contact of `address`."""
-        return Erase(self.tenant, address, self.id(), self.now)
+        return Erase(self.tenant, address, self.id(), self.now, seq)
 
     def read_record(self, name: str, scope: str = "test") -> RecordRead:
         """Read a record."""

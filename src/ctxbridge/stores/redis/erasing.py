@@ -39,7 +39,7 @@ class Erasing:
         own = self._keys.of_address(erase.tenant, erase.address)
         for _ in range(_TRIES):
             home, found = await self._looking.follow(own, 1)
-            if not isinstance(found, Reading) or not found.contact.links:
+            if found is None or not erasure.is_due(found.head, found.contact, erase):
                 return Erased("unknown")
             erased = await self._at(home, found, erase)
             if erased is not None:
@@ -64,6 +64,7 @@ class Erasing:
             keys_of(home.key, home.ids, home.outbox, agenda.due, agenda.dead, before, then), 7,
             nonce, found.packed_contact, encode_contact(scrubbed.contact),
             struct.pack(">Q", scrubbed.head.consent), encode_entry(erasure.PLACEHOLDER), home.hash,
+            b"" if erase.seq is None else b"%d" % erase.seq,
         )  # fmt: skip
         reply = await self._ground.write(home, request)
         if self._ground.require_sound(reply) != b"ok":

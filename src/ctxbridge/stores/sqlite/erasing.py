@@ -28,7 +28,7 @@ COPIES = "copies of the file that were made before, backups among them"
 def erase(connection: sqlite3.Connection, erase: Erase) -> Erased:
     """`Store.erase`, in the writer's transaction."""
     held = find(connection, rows.HOME_OF_ADDRESS, address_key(erase.tenant, erase.address))
-    if held is None or not held.contact.links:
+    if held is None or not erasure.is_due(held.head, held.contact, erase):
         return Erased("unknown")
     scrubbed = erasure.scrub(held.head, held.contact, erase)
     home = held.home

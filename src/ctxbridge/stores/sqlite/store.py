@@ -89,6 +89,8 @@ class SqliteStore(Scoped):
         self._notes: tuple[str, ...] = ()
         self._swept: dict[str, bytes] = {}
         self._latest = 0
+        self._overwritten = False
+        """Whether what was erased may still lie in free places of the file."""
 
     def __repr__(self) -> str:
         state = "open" if self._reader else "closed"
@@ -310,7 +312,11 @@ class SqliteStore(Scoped):
     async def erase(self, erase: Erase, /) -> Erased:
         """Erase a contact; see `Store.erase`. The file is written anew without it."""
         erased = await self._write(lambda connection: erasing.erase(connection, erase))
-        if erased.status == "erased" and not await anyio.to_thread.run_sync(self._rebuild):
+        self._overwritten = self._overwritten or erased.status == "erased"
+        if not (erase.settles and self._overwritten):
+            return erased
+        self._overwritten = not await anyio.to_thread.run_sync(self._rebuild)
+        if self._overwritten:
             return replace(erased, remains=(*erased.remains, erasing.LEFT_IN_FILE))
         return erased
 

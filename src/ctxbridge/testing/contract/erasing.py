@@ -52,6 +52,15 @@ class ErasureContract:
         assert (await store.erase(actor.erase())).status == "erased"
         assert (await store.erase(actor.erase())).status == "unknown"
 
+    async def test_who_has_written_meanwhile_is_spared(self, store: Store) -> None:
+        actor = Actor()
+        await talked(store, actor)
+        seq = (await store.read(actor.query())).seq
+        await store.open(actor.claim("wait!", message_id="SM5"))
+        assert (await store.erase(actor.erase(seq=seq))).status == "unknown"
+        assert CANARY in repr(list((await store.read(actor.query())).window))
+        assert (await store.erase(actor.erase(seq=seq + 1))).status == "erased"
+
     async def test_a_late_webhook_stores_nothing(self, store: Store) -> None:
         actor = Actor()
         await talked(store, actor)

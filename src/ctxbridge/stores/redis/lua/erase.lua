@@ -1,6 +1,7 @@
 -- Erase a contact and their conversation, as rules/erasure.py has it. KEYS: list, ids, outbox, what
 -- is due, what is dead, where the contact was found, where it is found then. ARGV: nonce, contact
--- expected, contact then, consent bits, placeholder, hash of the list. Answers nonce, status, how
+-- expected, contact then, consent bits, placeholder, hash of the list, where the log must end (''
+-- for wherever it does). Answers nonce, status, how
 -- many entries there were, how many deliveries.
 local nonce, hash = ARGV[1], ARGV[6]
 local tail, what = tail_of(KEYS[1])
@@ -8,6 +9,7 @@ if what ~= 'home' then return {nonce, what, tail or ''} end
 if tail[2] ~= ARGV[2] then return {nonce, 'again'} end
 local h = unpack_head(tail[1])
 if not whole(KEYS[1], h) then return {nonce, 'torn'} end
+if ARGV[7] ~= '' and h.seq ~= tonumber(ARGV[7]) then return {nonce, 'again'} end
 local ids, kept = redis.pcall('HGETALL', KEYS[2]), redis.pcall('HGETALL', KEYS[3])
 if ids.err or kept.err or not unclaimed(KEYS[7]) then return {nonce, 'torn'} end
 local refused = may_list(nonce, KEYS[5], hash) or list_at(nonce, KEYS[4], hash, 0)
