@@ -60,6 +60,17 @@ def add_link(contact: Contact, link: Link) -> Contact:
     return replace(contact, links=(*others, link))
 
 
+def linked(contact: Contact, claim: LinkClaim) -> Contact:
+    """`contact` with what the claim says.
+
+    Of a contact that was erased the address that names it is not known any more; it is now.
+    """
+    named = claim.contact
+    if contact.erased_at and isinstance(named, Address) and contact.link_to(named) is None:
+        contact = add_link(contact, replace(claim.link, address=named))
+    return add_link(contact, claim.link)
+
+
 def link_event(link: Link, now: int) -> Event:
     """The entry that tells the log of a link; the address itself stands in the contact alone."""
     data = (

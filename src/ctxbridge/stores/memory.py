@@ -250,7 +250,7 @@ class MemoryStore(Scoped):
         other = self._addresses.get((tenant, address))
         if other is not None and other is not home:
             return Identified("taken", other.contact)
-        linked = identity.add_link(home.contact, claim.link) if home else identity.founded(claim)
+        linked = identity.linked(home.contact, claim) if home else identity.founded(claim)
         if home is None:
             assert isinstance(claim.contact, Address)
             home = Home(tenant, Head(claim.conversation), linked)

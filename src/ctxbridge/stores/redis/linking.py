@@ -135,7 +135,7 @@ class Linking(Looking):
             before = b""
             founds: tuple[bytes, ...] = (pointer, claim.conversation)
         else:
-            contact = identity.add_link(found.contact, claim.link)
+            contact = identity.linked(found.contact, claim)
             before, founds = found.packed_contact, ()
             if contact is found.contact:
                 held = contact.link_to(claim.link.address)

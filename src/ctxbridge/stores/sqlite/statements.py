@@ -181,7 +181,7 @@ def identify(connection: sqlite3.Connection, claim: LinkClaim) -> Identified:
         linked, head = identity.founded(claim), Head(claim.conversation)
         home = add_home(connection, tenant, claim.contact, head, linked)
     else:
-        linked, head, home = identity.add_link(held.contact, claim.link), held.head, held.home
+        linked, head, home = identity.linked(held.contact, claim), held.head, held.home
         if linked is held.contact:
             return Identified("unchanged", linked)
     head = fold.link_head(head)

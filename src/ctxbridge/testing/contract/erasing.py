@@ -117,6 +117,16 @@ class ErasureContract:
         again = await store.open(actor.claim("and now?", message_id="SM10"))
         assert texts(again.context) == ["new words", "an answer", "and now?"]
 
+    async def test_who_is_linked_anew_is_one_person_again(self, store: Store) -> None:
+        actor = Actor()
+        await talked(store, actor)
+        await store.erase(actor.erase())
+        assert (await store.identify(actor.link(PHONE, MAIL))).status == "linked"
+        first = await store.open(actor.claim("by phone", message_id="SM9"))
+        await store.commit(actor.change(first))
+        other = await store.open(actor.claim("by mail", message_id="M9", address=MAIL))
+        assert texts(other.context) == ["by phone", "by mail"]
+
     async def test_others_are_not_touched(self, store: Store) -> None:
         actor, stranger = Actor(), Actor(tenant="globex")
         await talked(store, actor)
