@@ -16,6 +16,8 @@ from ctxbridge.stores.redis.values import committed, delivery_values, keys_of, p
 from ctxbridge.wire import decode_forward, encode_entry
 
 _CONTACT_BYTES = 16
+_NOT_THERE = frozenset({b"none", b"other"})
+"""Nobody is there, or another contact: in the place of one that was erased, or lost."""
 _FENCED = frozenset({b"fenced", b"superseded"})
 
 
@@ -49,10 +51,11 @@ class Committing:
         status = reply[1]
         if status == b"rolledback":
             raise self._ground.rolled_back(place, reply[5])
-        if status == b"none":
+        if status in _NOT_THERE:
             self._keys.contacts.pop((change.tenant, change.contact), None)
-            if place.seq:
-                raise self._ground.rolled_back(place)
+            there = reply[2] if status == b"other" else 0
+            if there < place.seq:
+                raise self._ground.rolled_back(place, there)
             return Refused("unknown")
         if status == b"ok":
             # It is stored; where it was put behind less than we knew of, that is told first, and
