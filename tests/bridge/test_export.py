@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from ctxbridge import errors, guards
+from ctxbridge import Assurance, errors, guards
 from ctxbridge.cli import main
 
 from .conftest import SENDERS, exchange, write
@@ -44,6 +44,17 @@ async def test_all_that_is_stored_is_told(another):
     assert first["decision"]["code"] == "pii.card"
     assert [d["code"] for d in told if d["kind"] == "delivery"][:1] == ["30003"]
     assert await exported(bridge, MAIL) == told, "by whichever address"
+
+
+async def test_also_what_no_reader_is_shown(bridge):
+    """By a weak link the tenant's own look-up withholds; what is stored is told all the same."""
+    await exchange(bridge, write("by sms"), "ok")
+    await bridge.link(SMS, MAIL, evidence="typed", assurance=Assurance.CLAIMED)
+    await exchange(bridge, write("by mail", "email"), "ok")
+    assert (await bridge.context(MAIL)).withheld > 0
+    for address in (SMS, MAIL):
+        told = str(await exported(bridge, address))
+        assert ("by sms" in told, "by mail" in told) == (True, True)
 
 
 async def test_it_is_of_one_person_alone(bridge):

@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
+from ctxbridge.bridge.explaining import whole_context
 from ctxbridge.errors import ConfigurationError, UsageError
 from ctxbridge.model import Address, Assurance, Claim, Consent, Contact, Endpoint, Message, Purpose
 from ctxbridge.rules.consent import CHANNELS, PURPOSES, TENANT, ledger
@@ -51,4 +52,4 @@ async def record_consent(
 
 async def consents_of(bridge: "Bridge[Any]", address: Address | str) -> tuple[Consent, ...]:
     """Every word that was ever said, the oldest first."""
-    return ledger((await bridge.context(address, window=0)).window)
+    return ledger((await whole_context(bridge, address)).window)

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
+from ctxbridge.bridge.explaining import whole_context
 from ctxbridge.bridge.proving import forget
 from ctxbridge.errors import UnknownContact
 from ctxbridge.model import Address, Erase
@@ -41,7 +42,7 @@ async def erase(
 ) -> Certificate:
     """Erase whoever is stored under `address`; see `Bridge.erase`, and `Erase` for the rest."""
     now = bridge.clock.now()
-    contact = (await bridge.context(address, window=1, fresh=True)).contact
+    contact = (await whole_context(bridge, address)).contact
     for theirs in contact.addresses if contact else ():
         await forget(bridge, theirs)
     erased = await bridge.store.erase(

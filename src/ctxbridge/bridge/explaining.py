@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct
 
 from ctxbridge.errors import UsageError
-from ctxbridge.model import Address, Context, Decision, Delivery, Event, Message, Scan
+from ctxbridge.model import Address, Context, Decision, Delivery, Event, Message, Query, Scan
+from ctxbridge.model.access import OPERATOR_POLICY
 
 if TYPE_CHECKING:
     from ctxbridge.bridge.bridge import Bridge
@@ -37,12 +38,19 @@ class Explained(Struct, frozen=True):
         return (*of_messages, *others)
 
 
+async def whole_context(bridge: "Bridge[Any]", address: Address | str) -> Context:
+    """All that is stored of a conversation, also what no reader is shown."""
+    where = Address.parse(address) if isinstance(address, str) else address
+    query = Query(bridge.tenant, where, window=0, fresh=True, policy=OPERATOR_POLICY)
+    return await bridge.store.read(query)
+
+
 async def conversations(bridge: "Bridge[Any]") -> AsyncIterator[Context]:
     """Every conversation of the tenant, whole; the store is read from end to end."""
     scan = Scan(bridge.tenant, bridge.clock.now(), "conversations", EVERYTHING)
     for found in await bridge.store.scan(scan):
         if found.address is not None:
-            yield await bridge.context(found.address, window=0)
+            yield await whole_context(bridge, found.address)
 
 
 async def explain(
@@ -53,7 +61,7 @@ async def explain(
     if not LEAST_DIGITS <= len(digits) <= 32 or set(digits) - set("0123456789abcdef"):
         raise UsageError(f"a turn is named by {LEAST_DIGITS} to 32 of its hexadecimal digits")
     if address is not None:
-        contexts = [await bridge.context(address, window=0)]
+        contexts = [await whole_context(bridge, address)]
     else:
         contexts = [context async for context in conversations(bridge) if _has(context, digits)]
     found = [one for context in contexts for one in turns_of(context) if _named(one.turn, digits)]

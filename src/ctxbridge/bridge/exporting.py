@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from ctxbridge.bridge.explaining import whole_context
 from ctxbridge.errors import UnknownContact
 from ctxbridge.model import Address, Context, Event, Message
 from ctxbridge.wire import decode_state
@@ -18,7 +19,7 @@ MOST_DELIVERIES = 1_000_000
 
 async def export(bridge: "Bridge[Any]", address: Address | str) -> AsyncIterator[dict[str, Any]]:
     """One object after the other; see `Bridge.export`."""
-    context = await bridge.context(address, window=0, fresh=True)
+    context = await whole_context(bridge, address)
     if context.contact is None:
         raise UnknownContact("nobody is stored under this address")
     yield {"kind": "contact", **_plain(context.contact)}

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct
 from msgspec.structs import replace
 
-from ctxbridge.bridge.explaining import conversations
+from ctxbridge.bridge.explaining import conversations, whole_context
 from ctxbridge.guards.guard import TextCheck
 from ctxbridge.guards.panel import Panel
 from ctxbridge.guards.states import GuardStates
@@ -65,7 +65,7 @@ async def rejudge(
     """Each message of the time again, conversation by conversation; see `Bridge.rejudge`."""
     panel = Panel(guards, bridge.tenant)
     if address is not None:
-        contexts = _one(await bridge.context(address, window=0))
+        contexts = _one(await whole_context(bridge, address))
     else:
         contexts = conversations(bridge)
     async for context in contexts:

@@ -7,9 +7,10 @@ import anyio
 from msgspec.structs import replace
 
 from ctxbridge import Bridge
+from ctxbridge.bridge.explaining import whole_context
 from ctxbridge.cli.output import colourful, emit, moment, plain, say, table, warn, width
 from ctxbridge.cli.show import UNKNOWN, existing
-from ctxbridge.model import Address, Consent, Context
+from ctxbridge.model import Consent, Context
 from ctxbridge.rules.consent import ledger
 
 HEADLINE = ("time (UTC)", "channel", "purpose", "word", "by", "evidence", "now")
@@ -36,7 +37,7 @@ def consents(address: str, db: str, tenant: str, *, as_json: bool, show_text: bo
 
 async def _read(address: str, store: str, tenant: str) -> Context:
     async with Bridge(store, tenant=tenant) as bridge:
-        return await bridge.context(Address.parse(address), window=0)
+        return await whole_context(bridge, address)
 
 
 def record(word: Consent, context: Context, *, show_text: bool) -> dict[str, Any]:

@@ -6,11 +6,11 @@ from typing import Any
 import anyio
 
 from ctxbridge import Bridge
-from ctxbridge.bridge.explaining import Explained, turns_of
+from ctxbridge.bridge.explaining import Explained, turns_of, whole_context
 from ctxbridge.cli.output import colourful, emit, moment, paint, plain, say, table, warn, width
 from ctxbridge.cli.show import UNKNOWN, existing
 from ctxbridge.cli.timeline import AUTHORS, CHANNELS
-from ctxbridge.model import Address, Decision, Event, Message
+from ctxbridge.model import Decision, Event, Message
 
 HEADLINE = ("stage", "guard", "verdict", "code", "status", "µs")
 
@@ -33,7 +33,7 @@ async def _find(turn: str, store: str, tenant: str) -> tuple[Explained, ...]:
     async with Bridge(store, tenant=tenant) as bridge:
         if ":" not in turn:
             return await bridge.explain(turn)
-        context = await bridge.context(Address.parse(turn), window=0)
+        context = await whole_context(bridge, turn)
         return tuple(one for one in turns_of(context) if one.messages)
 
 

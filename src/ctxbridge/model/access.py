@@ -41,6 +41,10 @@ class AccessPolicy(Struct, frozen=True, gc=False, cache_hash=True):
 
 
 DEFAULT_POLICY = AccessPolicy()
+OPERATOR_POLICY = AccessPolicy(
+    same_address=Assurance.ANONYMOUS, across=Assurance.ANONYMOUS, labelled=Assurance.ANONYMOUS
+)
+"""For who must see all that is stored, by whichever address of a contact, however weak its link."""
 
 
 class Reader(Struct, frozen=True, gc=False):
