@@ -11,6 +11,7 @@ from typing import Any, Protocol, runtime_checkable
 from ctxbridge.model import (
     Action,
     Assurance,
+    Capabilities,
     Change,
     Claim,
     Committed,
@@ -19,7 +20,9 @@ from ctxbridge.model import (
     Erase,
     Erased,
     Found,
+    HttpAnswer,
     HttpReply,
+    HttpRequest,
     Identified,
     LinkClaim,
     Message,
@@ -100,12 +103,13 @@ class Channel(Protocol):
     """One provider's adapter: bytes in, values out. No network, no clock, and nothing raises.
 
     `name` is the provider's, `channel` the word in addresses. `horizon_seconds` is how long the
-    provider may repeat a request.
+    provider may repeat a request. `capabilities` is what the channel can show.
     """
 
     name: str
     channel: str
     horizon_seconds: float
+    capabilities: Capabilities
 
     def verify(self, request: RawRequest, /) -> Verification:
         """Whether the request is from whom it says it is. Never raises, for any bytes."""
@@ -117,6 +121,35 @@ class Channel(Protocol):
 
     def reply(self, outcome: Parsed, answer: Sequence[Message] = (), /) -> HttpReply:
         """What to answer the provider once `outcome` is stored; `answer` may go in band."""
+        ...
+
+
+@runtime_checkable
+class Greeted(Protocol):
+    """What a channel has besides, whose provider asks whether we are there before it sends."""
+
+    def handshake(self, request: RawRequest, /) -> HttpReply | None:
+        """What to answer such a request; `None` for any other. Never raises."""
+        ...
+
+
+class Builder(Protocol):
+    """One provider's way out, without any I/O: a message becomes a request, its answer a word.
+
+    `delivery.senders.HttpSender` makes a `Sender` of it.
+    """
+
+    name: str
+    channel: str
+    repeatable: bool
+    capabilities: Capabilities
+
+    def build_send(self, outgoing: Outgoing, /) -> HttpRequest | Sent:
+        """The request, or (``failed``) why there can be none. Never raises."""
+        ...
+
+    def read_receipt(self, answer: HttpAnswer, /) -> Sent:
+        """What the provider's answer says: `Sent` tells what is ``retry``, what ``unknown``."""
         ...
 
 

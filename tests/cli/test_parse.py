@@ -16,7 +16,7 @@ from ctxbridge.cli import parse as room
 SCENE = Path(room.__file__).parent / "scene"
 MESSAGE_KEYS = {
     "kind", "channel", "sender", "text", "message_id", "endpoint", "assurance", "thread", "subject",
-    "references", "flags", "occurred_at", "attachments", "quoted",
+    "references", "flags", "occurred_at", "attachments", "quoted", "revises", "chosen",
 }  # fmt: skip
 STATUS_KEYS = {
     "kind", "channel", "sender", "text", "message_id", "endpoint", "recipient", "status",

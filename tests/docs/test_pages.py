@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").glob("*.md"),
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").rglob("*.md"),
          ROOT / "examples/fastapi_bot/README.md"]  # fmt: skip
 
 
@@ -26,7 +26,7 @@ def test_the_demo_in_the_readme_is_what_the_demo_prints():
 def test_every_adapter_guard_and_store_has_its_place_in_the_pages():
     from ctxbridge.channels import ADAPTERS
 
-    channels = (ROOT / "docs/channels.md").read_text()
+    channels = (ROOT / "docs/channels/README.md").read_text()
     assert all(f"`{name}`" in channels for name in ADAPTERS)
     guards = (ROOT / "docs/guards.md").read_text()
     assert all(f"`{name}()`" in guards for name in ("opt_out", "automatic", "pii"))

@@ -14,6 +14,8 @@ from ctxbridge.model import (
     Address,
     Assurance,
     Attachment,
+    Choice,
+    Choices,
     Consent,
     Contact,
     Decision,
@@ -74,6 +76,10 @@ LINKING = LinkClaim(
 )
 
 VALUES = {
+    "message_with_choices": (
+        replace(LEAST, parts=(Text("Which?"), Choices((Choice("a", "Red"), Choice("b", "Blue"))), Choice("b", "Blue"))),
+        wire.encode_entry, wire.decode_entry,
+    ),
     "message": (MESSAGE, wire.encode_entry, wire.decode_entry),
     "message_least": (LEAST, wire.encode_entry, wire.decode_entry),
     "message_of_19_fields": (

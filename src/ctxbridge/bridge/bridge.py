@@ -8,6 +8,7 @@ from ctxbridge.bridge.gating import SendGate
 from ctxbridge.bridge.identity import Identity
 from ctxbridge.bridge.leases import Leases
 from ctxbridge.bridge.line import Lines
+from ctxbridge.bridge.noticing import notice
 from ctxbridge.bridge.operating import Operating
 from ctxbridge.bridge.proofs import Proofs
 from ctxbridge.bridge.recovery import Agent, recover
@@ -26,6 +27,7 @@ from ctxbridge.model import (
     Delivery,
     Endpoint,
     Inbound,
+    Notice,
     Purpose,
     Query,
     Receipt,
@@ -213,14 +215,21 @@ class Bridge(Identity, Proofs, Operating, Generic[StateT]):
         """Send the deliveries whose time has come, once; how many were looked at."""
         return await self.outbox.dispatch()
 
-    async def receive(self, receipt: Receipt, /) -> Delivery | None:
+    async def receive(self, event: Receipt | Notice, /) -> Delivery | None:
         """Note what a provider says of a message that we sent; the delivery as it is then.
 
         Receipts may come twice, late, in any order, and before the send has returned: a better word
         is never taken back. `None` where the message is (not yet) known to be ours. The receipt
         must name its recipient, as those of all our adapters do.
+
+        A `Notice` (a reaction, a number that changed) is written into the log of its sender, once,
+        where one is stored; one that would join two people is a ``proposal`` and joins nobody. What
+        passes (typing, read) is not stored.
         """
-        return await self.outbox.record(checked(receipt))
+        if isinstance(event, Notice):
+            await notice(self, event)
+            return None
+        return await self.outbox.record(checked(event))
 
     async def context(
         self,

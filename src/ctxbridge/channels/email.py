@@ -15,6 +15,7 @@ from ctxbridge.errors import ConfigurationError, Malformed
 from ctxbridge.model import (
     Address,
     Assurance,
+    Capabilities,
     Endpoint,
     HttpReply,
     Inbound,
@@ -44,6 +45,7 @@ class Email:
     name: str = "email"
     channel: str = "email"
     horizon_seconds: float = 4 * 24 * 3600.0
+    capabilities: Capabilities = Capabilities(form="html", media=True, subject=True, threads=True)
 
     def __init__(
         self,

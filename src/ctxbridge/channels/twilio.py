@@ -30,6 +30,7 @@ from ctxbridge.model import (
     Address,
     Assurance,
     Attachment,
+    Capabilities,
     Endpoint,
     HttpReply,
     Inbound,
@@ -101,6 +102,9 @@ class Twilio:
     name: str = "twilio"
     channel: str = "sms"
     horizon_seconds: float = 24 * 3600.0
+    capabilities: Capabilities = Capabilities(
+        longest=1_600, media=True, receipts=("sent", "delivered", "read", "failed")
+    )
 
     def __init__(self, auth_token: str | Sequence[str] = (), *, url: str | None = None) -> None:
         self._secrets = secrets_of(auth_token, "auth_token")

@@ -30,6 +30,7 @@ from ctxbridge.errors import ConfigurationError, UsageError
 from ctxbridge.model import (
     Address,
     Assurance,
+    Capabilities,
     Endpoint,
     HttpReply,
     Inbound,
@@ -99,6 +100,7 @@ class WebChat:
     name: str = "webchat"
     channel: str = "chat"
     horizon_seconds: float = 7 * 24 * 3600.0
+    capabilities: Capabilities = Capabilities(longest=16_000)
 
     def __init__(
         self,

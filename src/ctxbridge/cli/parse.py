@@ -7,7 +7,16 @@ from typing import Any
 
 from ctxbridge.channels import adapter
 from ctxbridge.cli.output import emit
-from ctxbridge.model import Attachment, Inbound, Quote, RawRequest, Receipt, Verification
+from ctxbridge.model import (
+    Attachment,
+    Choice,
+    Inbound,
+    Notice,
+    Quote,
+    RawRequest,
+    Receipt,
+    Verification,
+)
 from ctxbridge.ports import Channel
 from ctxbridge.rules.text import clean
 
@@ -38,9 +47,19 @@ def _outcome(made: Channel, name: str, headers: tuple[tuple[str, str], ...]) -> 
     parsed = made.parse(request, UNSIGNED)
     errors = [f"{type(error).__name__}: {error}" for error in parsed.errors]
     return {
-        "events": [_message(e) if isinstance(e, Inbound) else _status(e) for e in parsed.events],
+        "events": [_event(event) for event in parsed.events],
         "error": "; ".join(errors) or None,
     }
+
+
+def _event(event: Inbound | Receipt | Notice) -> dict[str, Any]:
+    match event:
+        case Inbound():
+            return _message(event)
+        case Receipt():
+            return _status(event)
+        case Notice():
+            return _notice(event)
 
 
 def _message(event: Inbound) -> dict[str, Any]:
@@ -62,6 +81,8 @@ def _message(event: Inbound) -> dict[str, Any]:
             {"media_type": f.media_type, "name": f.name, "size": f.size} for f in files
         ],
         "quoted": "\n".join(part.text for part in event.parts if isinstance(part, Quote)),
+        "revises": event.revises,
+        "chosen": [part.id for part in event.parts if isinstance(part, Choice)],
     }
 
 
@@ -78,6 +99,21 @@ def _status(event: Receipt) -> dict[str, Any]:
         "status": event.status,
         "provider_status": event.provider_status,
         "error_code": event.error_code,
+        "occurred_at": event.occurred_at,
+    }
+
+
+def _notice(event: Notice) -> dict[str, Any]:
+    return {
+        "kind": event.kind,
+        "channel": event.channel,
+        "sender": event.sender.value if event.sender else None,
+        "text": "",
+        "message_id": event.about,
+        "endpoint": event.endpoint.value,
+        "value": event.value,
+        "other": str(event.other) if event.other else None,
+        "event_id": event.event_id,
         "occurred_at": event.occurred_at,
     }
 

@@ -7,6 +7,7 @@ immutable and may be shared between tasks.
 
 from ctxbridge.model.access import AccessPolicy, Reader
 from ctxbridge.model.address import Address, Assurance, Endpoint
+from ctxbridge.model.capabilities import Capabilities
 from ctxbridge.model.contact import Consent, Contact, Link, Purpose
 from ctxbridge.model.context import Context, Window
 from ctxbridge.model.decision import Action, Decision, Finding, GuardResult, Stage, Verdict
@@ -14,6 +15,8 @@ from ctxbridge.model.delivery import (
     Delivery,
     DeliveryStatus,
     Found,
+    HttpAnswer,
+    HttpRequest,
     Outgoing,
     Scan,
     Sent,
@@ -40,6 +43,7 @@ from ctxbridge.model.head import Floor, Head, Status
 from ctxbridge.model.inbound import (
     HttpReply,
     Inbound,
+    Notice,
     Parsed,
     RawRequest,
     Receipt,
@@ -48,6 +52,8 @@ from ctxbridge.model.inbound import (
 from ctxbridge.model.message import (
     Attachment,
     Author,
+    Choice,
+    Choices,
     Disposition,
     Entry,
     Event,
@@ -68,7 +74,10 @@ __all__ = [
     "Assurance",
     "Attachment",
     "Author",
+    "Capabilities",
     "Change",
+    "Choice",
+    "Choices",
     "Claim",
     "Committed",
     "Consent",
@@ -88,12 +97,15 @@ __all__ = [
     "Found",
     "GuardResult",
     "Head",
+    "HttpAnswer",
     "HttpReply",
+    "HttpRequest",
     "Identified",
     "Inbound",
     "Link",
     "LinkClaim",
     "Message",
+    "Notice",
     "Opaque",
     "Opened",
     "Outgoing",

@@ -80,6 +80,28 @@ class Sent(Struct, frozen=True, gc=False):
     retry_after: float = 0.0
 
 
+class HttpRequest(Struct, frozen=True, gc=False):
+    """What is to be asked of a provider: made without any I/O, sent by whoever has a connection."""
+
+    url: str
+    body: bytes
+    headers: tuple[tuple[str, str], ...] = ()
+    method: str = "POST"
+
+
+class HttpAnswer(Struct, frozen=True, gc=False):
+    """What a provider answered. `body` is `None` where it broke off or was too large to be one."""
+
+    status: int
+    headers: tuple[tuple[str, str], ...] = ()
+    body: bytes | None = b""
+
+    def header(self, name: str) -> str:
+        """The first value of the header; empty where there is none."""
+        wanted = name.lower()
+        return next((value for key, value in self.headers if key.lower() == wanted), "")
+
+
 class Take(Struct, frozen=True, gc=False):
     """Claim a delivery for sending: the point of no return.
 

@@ -97,10 +97,40 @@ class Receipt(Struct, frozen=True, gc=False):
     """Our own id of the delivery, where the provider gives it back (`Delivery.key`)."""
 
 
+NoticeKind = Literal[
+    "reaction", "reaction_removed", "typing", "read", "moved", "same", "joined", "left", "closed",
+    "unsupported",
+]  # fmt: skip
+"""``reaction``, ``reaction_removed``: `value` is what was shown, `about` the message. ``read``: the
+contact has read up to `about`. ``moved``: the provider says that `sender` is `other` from now on (a
+number changed, an id rotated). ``same``: it says that both are one person. ``joined``, ``left``: a
+member of the thread. ``closed``: the provider has ended the thread. ``unsupported``: something that
+no adapter reads yet; `value` is the provider's name for it."""
+
+
+class Notice(Struct, frozen=True, gc=False):
+    """What a provider tells that is neither a message nor a receipt: nobody answers it.
+
+    ``moved`` and ``same`` are what the provider says, so they propose and never join by themselves.
+    """
+
+    channel: str
+    endpoint: Endpoint
+    kind: NoticeKind
+    sender: Address | None = None
+    event_id: str = ""
+    about: str = ""
+    value: str = ""
+    other: Address | None = None
+    occurred_at: int = 0
+    thread: str = ""
+    provider: str = ""
+
+
 class Parsed(Struct, frozen=True):
     """What an adapter made of a request: one bad item does not lose the rest."""
 
-    events: tuple[Inbound | Receipt, ...] = ()
+    events: tuple[Inbound | Receipt | Notice, ...] = ()
     errors: tuple[PayloadError, ...] = ()
 
 

@@ -58,7 +58,24 @@ class Opaque(Struct, frozen=True, array_like=True, gc=False, tag=5):
     data: bytes
 
 
-Part = Text | Quote | Attachment | ToolCall | ToolResult | Opaque
+class Choice(Struct, frozen=True, array_like=True, gc=False, tag=6):
+    """One of the answers that were offered: as it came back, or (in `Choices`) as it is shown.
+
+    `id` is ours and comes back unread; `label` is what people see. What was chosen stands beside
+    its label as `Text`, so that whoever reads words alone misses nothing.
+    """
+
+    id: str
+    label: str
+
+
+class Choices(Struct, frozen=True, array_like=True, gc=False, tag=7):
+    """The answers that a message of ours offers: buttons, or numbers where there are none."""
+
+    offered: tuple[Choice, ...]
+
+
+Part = Text | Quote | Attachment | ToolCall | ToolResult | Opaque | Choice | Choices
 
 
 class Message(Struct, frozen=True, array_like=True, gc=False, tag=0):
