@@ -368,7 +368,9 @@ class TestAddress:
             ("X-Forwarded-Proto", "https"), ("Forwarded", "host=hooks.example.org;proto=https"),
             ("X-Twilio-Signature", signature(ORIGIN + "/twilio", fields)),
         ]  # fmt: skip
-        assert (await call(app, scope_of("POST", "/twilio", headers), [encoded(fields)])).status == 403
+        assert (
+            await call(app, scope_of("POST", "/twilio", headers), [encoded(fields)])
+        ).status == 403
 
     async def test_the_adapters_own_address_wins(self, hooks, bridge):
         app = hooks(Agent(), [Twilio(TOKEN, url=ORIGIN)], origin="")

@@ -41,7 +41,9 @@ class TestBody:
         assert (await call(app, post(path="/email"), [b"a" * 900])).status == 200
         assert (await call(app, post(path="/email"), [b"a" * 1001])).status == 413
 
-    @pytest.mark.parametrize("pieces", [SLOW, [b"From=1", *SLOW], [b"a", lambda: anyio.sleep(0.04)] * 9])
+    @pytest.mark.parametrize(
+        "pieces", [SLOW, [b"From=1", *SLOW], [b"a", lambda: anyio.sleep(0.04)] * 9]
+    )
     async def test_one_that_does_not_come_in_time_is_not_waited_for(self, hooks, pieces):
         app = hooks(Agent(), limits=Limits(body_seconds=0.1))
         with anyio.fail_after(2):
@@ -72,7 +74,10 @@ class TestBody:
     async def test_a_large_one_is_read_beside_the_loop(self, hooks, bridge):
         """10 MB of a mail that is hard to read: nothing else waits for more than 50 ms."""
         app, longest = hooks(Agent(), [Email()]), 0.0
-        raw = b"From: a@b.example\r\nMessage-ID: <1@b>\r\n\r\n" + b"> a line\r\nOn x wrote:\r\n" * 450_000
+        raw = (
+            b"From: a@b.example\r\nMessage-ID: <1@b>\r\n\r\n"
+            + b"> a line\r\nOn x wrote:\r\n" * 450_000
+        )
         async with anyio.create_task_group() as group:
 
             async def watch():
