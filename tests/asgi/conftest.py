@@ -150,6 +150,10 @@ async def said(bridge, address="sms:" + ANN):
 
 async def settled(bridge):
     """Wait until no turn of an accepted message runs."""
+    await until(lambda: not len(bridge.acceptances))
+
+
+async def until(holds):
     with anyio.fail_after(10):
-        while len(bridge.acceptances):
+        while not holds():  # noqa: ASYNC110 - what is waited for tells nobody
             await anyio.sleep(0.01)

@@ -9,7 +9,7 @@ from ctxbridge import Bridge, errors
 from ctxbridge.asgi import Limits, webhooks
 from ctxbridge.channels import Email, Twilio
 
-from .conftest import ORIGIN, TOKEN, Agent, call, encoded, form, said, scope_of, settled, sms
+from .conftest import ORIGIN, TOKEN, Agent, call, encoded, form, said, scope_of, settled, sms, until
 
 SLOW = [lambda: anyio.sleep(5.0), b"late"]
 
@@ -212,9 +212,7 @@ class TestLife:
         async with anyio.create_task_group() as group:
             group.start_soon(app, {"type": "lifespan"}, tell.receive, send)
             await told.send({"type": "lifespan.startup"})
-            with anyio.fail_after(5):
-                while not bridge.runs:
-                    await anyio.sleep(0.01)
+            await until(lambda: bridge.runs)
             assert (await sms(app, "SM1", "Hello")).status == 200
             await settled(bridge)
             await told.send({"type": "lifespan.shutdown"})
@@ -249,20 +247,18 @@ class TestLife:
         assert bridge.acceptances.is_open
 
     async def test_it_drains_then_gives_back_and_is_not_found_again(self):
-        store = (first := Bridge("memory://", tenant="acme", drain_seconds=0.1)).store
+        store = (first := Bridge("memory://", tenant="acme", drain_seconds=0.3)).store
         agent, healths = Agent(waits=True), []
         app = webhooks(first, [Twilio(TOKEN)], agent, origin=ORIGIN)
-        async with anyio.create_task_group() as group:
-            async with app.lifespan():
-                assert (await sms(app, "SM1", "Hello")).status == 200
 
-                async def ask():
-                    while not first.acceptances.is_closing:
-                        await anyio.sleep(0.005)
-                    healths.append(await health(app))
-                    healths.append((await sms(app, "SM2", "Hello")).status)
+        async def ask():
+            await until(lambda: first.acceptances.is_closing)
+            healths.append(await health(app))
+            healths.append((await sms(app, "SM2", "Hello")).status)
 
-                group.start_soon(ask)
+        async with anyio.create_task_group() as group, app.lifespan():
+            assert (await sms(app, "SM1", "Hello")).status == 200
+            group.start_soon(ask)
         assert (healths[0][1]["status"], healths[1]) == ("draining", 503)
         await anyio.sleep(1.05)  # not the 60 s of its lease
         async with Bridge(store, tenant="acme") as second:

@@ -31,6 +31,8 @@ SETTINGS = {
     "MAIL_HOOK_KEY": "the mail server's key",
 }
 SHOP = "+15550100199"
+_KNOWN = {"PATH", "HOME", "LANG", "VIRTUAL_ENV", "PYTHONPATH"}
+ENVIRONMENT = {name: value for name, value in os.environ.items() if name in _KNOWN}
 
 
 class Service:
@@ -85,8 +87,7 @@ def running(folder: Path, **settings: str) -> Iterator[Service]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    known = {"PATH", "HOME", "LANG", "VIRTUAL_ENV", "PYTHONPATH"}
-    env = {k: v for k, v in os.environ.items() if k in known} | settings | {"PORT": str(port)}
+    env = ENVIRONMENT | settings | {"PORT": str(port)}
     with (folder / "log.txt").open("wb") as log:
         process = subprocess.Popen(
             [sys.executable, str(APP)], cwd=folder, env=env, stdout=log, stderr=log
@@ -339,7 +340,7 @@ class TestMailDoor:
         done = subprocess.run(
             [sys.executable, str(APP)],
             cwd=tmp_path,
-            env={"PATH": os.environ["PATH"], "MAIL_AUTHSERV_ID": "mx.example.com"},
+            env=ENVIRONMENT | {"MAIL_AUTHSERV_ID": "mx.example.com"},
             capture_output=True,
             text=True,
             timeout=20,
