@@ -7,7 +7,7 @@ import anyio
 import uvicorn
 
 from ctxbridge import Bridge
-from ctxbridge.asgi import webhooks
+from ctxbridge.asgi import Limits, webhooks
 from ctxbridge.channels import Twilio, WebChat
 
 PORT, DB, KIND = sys.argv[1:4]
@@ -23,7 +23,7 @@ async def agent(turn):
 
 bridge = Bridge(f"sqlite:///{DB}", tenant="acme", drain_seconds=DRAINS, lease_seconds=LEASES)
 channels = [Twilio("token-of-the-tests"), WebChat("chat-secret-of-the-tests-with-32-bytes")]
-hooks = webhooks(bridge, channels, agent)
+hooks = webhooks(bridge, channels, agent, limits=Limits(body_seconds=1.0))
 
 
 class Hasty:

@@ -2,6 +2,8 @@
 
 import socket
 import time
+from random import Random
+from threading import Timer
 
 import anyio
 import httpx
@@ -49,6 +51,37 @@ class TestKilled:
         assert answered(tmp_path, *SENDERS)
         counts = asked(tmp_path)
         assert {counts[f"SM{n}"] for n in range(len(SENDERS))} <= {1, 2}
+
+    def test_whenever_it_is_killed(self, tmp_path):
+        """Three kills under way; what got no acknowledgement is repeated, as providers do."""
+        chance, acked = Random(7), set()
+        todo = [f"+1555012{n:04}" for n in range(90)]
+        for _ in range(3):
+            bot = Bot(tmp_path, thinks=0.05, leases=1.0).wait()
+            killer = Timer(chance.uniform(0.05, 0.4), bot.kill)
+            killer.start()
+            acked |= self.told(bot, [one for one in todo if one not in acked])
+            killer.join()
+        assert acked, "it was killed before it got to work"
+        with running(tmp_path, thinks=0.05, leases=1.0) as last:
+            acked |= self.told(last, [one for one in todo if one not in acked])
+            assert acked == set(todo)
+            assert until(lambda: answered(tmp_path, *todo), seconds=20)
+            time.sleep(1.2)
+        assert answered(tmp_path, *todo)
+
+    @staticmethod
+    def told(bot, senders):
+        """Whose messages were acknowledged before the bot was killed."""
+        acked = set()
+        for sender in senders:
+            try:
+                answer = bot.sms(f"SM{sender}", "Hello", sender)
+            except (httpx.TransportError, RuntimeError):
+                return acked  # killed; and then the client is closed
+            assert answer.status_code == 200
+            acked.add(sender)
+        return acked
 
     def test_an_app_that_acknowledges_first_loses_it(self, tmp_path):
         """The negative control of the test above."""
@@ -152,3 +185,13 @@ class TestAbused:
                 yield b"a" * 100_000
 
         assert bot.http.post(f"{bot.url}/twilio", content=endless()).status_code == 413
+
+    def test_a_body_that_comes_too_slowly_is_not_waited_for(self, bot):
+        with socket.create_connection(("127.0.0.1", bot.port), 5) as line:
+            line.sendall(b"POST /twilio HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\na")
+            before = time.monotonic()
+            answer = b""
+            while piece := line.recv(4096):  # until it is closed
+                answer += piece
+            assert answer.startswith(b"HTTP/1.1 408 ")
+            assert time.monotonic() - before < 4
