@@ -32,6 +32,7 @@ from ctxbridge.bridge import Bridge
 from ctxbridge.bridge.recovery import Agent
 from ctxbridge.bridge.telling import raised
 from ctxbridge.errors import ConfigurationError, CtxBridgeError, UsageError
+from ctxbridge.model import RawRequest
 
 logger = logging.getLogger("ctxbridge")
 
@@ -216,7 +217,21 @@ def webhooks(
     routes = routes_of(channels, in_band or {}, limits)
     if in_band and agent is None:
         raise ConfigurationError("in_band waits for an agent, and there is none here")
+    for route in routes.values():
+        _say_what_is_open(bridge, route, answers=agent is not None)
     return Webhooks(bridge, routes, agent, quarantine, origin.rstrip("/"), limits)
+
+
+def _say_what_is_open(bridge: Bridge[Any], route: Route, *, answers: bool) -> None:
+    """Tell the log what a route does without, which may be meant and may be forgotten."""
+    channel = route.channel
+    if channel.verify(RawRequest(b"")).status == "unsigned":
+        logger.warning("%s: nothing verifies its requests: anybody can write there", route.path)
+    if answers and not route.answer_seconds and bridge.outbox.sender_on(channel.channel) is None:
+        logger.warning(
+            "%s: the bridge has no sender for %s: answers are stored, and do not leave",
+            route.path, channel.channel,
+        )  # fmt: skip
 
 
 def _some_at_once(agent: Agent, most: int) -> Agent:
