@@ -30,8 +30,8 @@ from ctxbridge.asgi.receiving import Quarantine, Receiving
 from ctxbridge.asgi.routes import HEALTH, Channels, Route, local_path, routes_of
 from ctxbridge.bridge import Bridge
 from ctxbridge.bridge.recovery import Agent
-from ctxbridge.bridge.telling import raised
-from ctxbridge.errors import ConfigurationError, CtxBridgeError, UsageError
+from ctxbridge.bridge.telling import raised, told
+from ctxbridge.errors import ConfigurationError, UsageError
 from ctxbridge.model import RawRequest
 
 logger = logging.getLogger("ctxbridge")
@@ -113,7 +113,7 @@ class Webhooks:
                 phase = "shutdown"
                 await receive()
         except Exception as error:  # noqa: BLE001 - the server is told, and ends
-            await send({"type": f"lifespan.{phase}.failed", "message": _told(error)})
+            await send({"type": f"lifespan.{phase}.failed", "message": told(error)})
         else:
             await send({"type": "lifespan.shutdown.complete"})
 
@@ -129,10 +129,9 @@ class Webhooks:
     async def _routed(self, scope: Scope, receive: Receive) -> Answer | None:
         path, method = local_path(scope), scope["method"]
         if path == HEALTH:
-            asked = method in {"GET", "HEAD"}
-            return (
-                await self._health.answer(self._draining) if asked else not_allowed(["GET", "HEAD"])
-            )
+            if method not in {"GET", "HEAD"}:
+                return not_allowed(["GET", "HEAD"])
+            return await self._health.answer(self._draining)
         route = self._routes.get(path)
         if route is None:
             return NOT_FOUND
@@ -245,10 +244,3 @@ def _some_at_once(agent: Agent, most: int) -> Agent:
             return await agent(turn) if turn.open else None
 
     return think
-
-
-def _told(error: Exception) -> str:
-    """Our own errors hold nothing of a customer's; of others only where they were raised."""
-    return (
-        f"{type(error).__name__}: {error}" if isinstance(error, CtxBridgeError) else raised(error)
-    )
