@@ -331,6 +331,14 @@ class TestRouted:
         assert (await call(hooks(Agent()), scope, [encoded(fields)])).status == 200
         await settled(bridge)
 
+    async def test_mounted_by_a_dispatcher_that_takes_its_path_away(self, hooks, bridge):
+        """As Hypercorn's does: what was called is told by `raw_path` alone."""
+        fields = form("SM1", "Hello")
+        headers = [("X-Twilio-Signature", signature(ORIGIN + "/hooks/twilio", fields))]
+        scope = scope_of("POST", "/twilio", headers, raw_path=b"/hooks/twilio")
+        assert (await call(hooks(Agent()), scope, [encoded(fields)])).status == 200
+        await settled(bridge)
+
     async def test_a_websocket_is_turned_away(self, hooks):
         sent = []
 
