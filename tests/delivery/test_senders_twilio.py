@@ -11,7 +11,7 @@ import anyio
 import pytest
 
 from ctxbridge.delivery.senders import TwilioSender
-from ctxbridge.delivery.senders.twilio import retry_after
+from ctxbridge.delivery.senders.http import retry_after
 from ctxbridge.errors import ConfigurationError
 from ctxbridge.model import Address, Delivery, Endpoint, Message, Outgoing, Sent, Text
 from ctxbridge.ports import Sender
