@@ -1,0 +1,107 @@
+"""How adapters read what providers send as JSON: leniently where nothing is lost by it."""
+
+import re
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+import msgspec
+
+T = TypeVar("T")
+
+MAX_REPAIRED_BYTES = 256 * 1024
+"""What is larger is not repaired: it would take too long on the event loop."""
+
+MAX_MILLISECONDS = 10**14
+"""A time beyond three thousand years is no time of ours."""
+
+UNKNOWN_TYPE = "application/octet-stream"
+
+# What msgspec raises for bytes that are no JSON, no UTF-8, or nested too deep.
+_UNDECODABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+
+# A pair of surrogates, or any other escape, is kept by the first group; a lone surrogate is not.
+_ESCAPES = re.compile(
+    rb"(\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|\\(?!u[dD][89a-fA-F]).)"
+    rb"|\\u[dD][89a-fA-F][0-9a-fA-F]{2}",
+    re.DOTALL,
+)
+_DIGITS = re.compile(r"[0-9]{1,14}")
+_ID = re.compile(r"[!-~]{1,512}")
+_MEDIA_TYPE = re.compile(r"[a-z0-9!#$&^_.+-]{1,80}/[a-z0-9!#$&^_.+-]{1,80}")
+_WEB_ADDRESS = re.compile(r"https?://[!-~]{1,2000}")
+
+
+def decoded(decoder: "msgspec.json.Decoder[T]", data: bytes | msgspec.Raw) -> T | None:
+    """What `data` says, or `None` if it is not of the decoder's kind.
+
+    Lone surrogates and bytes that are no UTF-8 become U+FFFD, and a member that is ``null`` counts
+    as left out: a message is not lost for these.
+    """
+    try:
+        return decoder.decode(data)
+    except _UNDECODABLE:
+        pass
+    body = bytes(data)
+    if len(body) > MAX_REPAIRED_BYTES:
+        return None
+    try:
+        return decoder.decode(_repaired(body))
+    except _UNDECODABLE:
+        return None
+
+
+def is_id(value: str) -> bool:
+    """Whether `value` can be a provider's id: printable ASCII, no blanks, at most 512."""
+    return _ID.fullmatch(value) is not None
+
+
+def is_web_address(value: str) -> bool:
+    """Whether `value` can lead to a file on the web."""
+    return _WEB_ADDRESS.fullmatch(value) is not None
+
+
+def media_type(value: str) -> str:
+    """The type without parameters, or the one that says nothing (RFC 2046, 4.5.1)."""
+    kind = value.partition(";")[0].strip().lower()
+    return kind if _MEDIA_TYPE.fullmatch(kind) else UNKNOWN_TYPE
+
+
+def milliseconds_of_iso(text: str) -> int:
+    """Unix milliseconds of a time as RFC 3339 writes it; UTC where it has no zone, 0 if it is none.
+
+    More than six digits of a second are allowed, and those beyond are dropped.
+    """
+    if not text.isascii() or not 10 <= len(text) <= 40:
+        return 0
+    try:
+        moment = datetime.fromisoformat(text)
+        aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+        return _bounded(int(aware.timestamp() * 1000))
+    except (ValueError, OverflowError):
+        return 0
+
+
+def milliseconds_of_seconds(value: str | int) -> int:
+    """Unix milliseconds of Unix seconds, written as a number or as its digits; 0 if it is none."""
+    text = str(value)
+    return _bounded(int(text) * 1000) if _DIGITS.fullmatch(text) else 0
+
+
+def _bounded(milliseconds: int) -> int:
+    return milliseconds if 0 < milliseconds < MAX_MILLISECONDS else 0
+
+
+def _repaired(body: bytes) -> bytes:
+    text = body.decode("utf-8", "replace").encode()
+    text = _ESCAPES.sub(_kept, text)
+    return msgspec.json.encode(_without_nulls(msgspec.json.decode(text)))
+
+
+def _kept(found: re.Match[bytes]) -> bytes:
+    return found[1] or rb"\ufffd"
+
+
+def _without_nulls(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {k: _without_nulls(v) for k, v in value.items() if v is not None}
+    return [_without_nulls(item) for item in value] if isinstance(value, list) else value
