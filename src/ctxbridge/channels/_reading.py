@@ -26,7 +26,7 @@ _ESCAPES = re.compile(
     re.DOTALL,
 )
 _DIGITS = re.compile(r"[0-9]{1,14}")
-_ID = re.compile(r"[!-~]{1,512}")
+_ID = re.compile(r"[!-~](?:[ -~]{0,510}[!-~])?")
 _MEDIA_TYPE = re.compile(r"[a-z0-9!#$&^_.+-]{1,80}/[a-z0-9!#$&^_.+-]{1,80}")
 _WEB_ADDRESS = re.compile(r"https?://[!-~]{1,2000}")
 
@@ -51,7 +51,7 @@ def decoded(decoder: "msgspec.json.Decoder[T]", data: bytes | msgspec.Raw) -> T 
 
 
 def is_id(value: str) -> bool:
-    """Whether `value` can be a provider's id: printable ASCII, no blanks, at most 512."""
+    """Whether `value` can be a provider's id: printable ASCII, no blank around, at most 512."""
     return _ID.fullmatch(value) is not None
 
 

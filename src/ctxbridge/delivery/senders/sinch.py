@@ -13,6 +13,7 @@ from msgspec import Struct
 from ctxbridge.delivery.senders.http import NOT_TAKEN, absolute
 from ctxbridge.delivery.senders.wording import (
     JSON,
+    can_answer,
     decoded,
     is_writable,
     offered,
@@ -85,7 +86,7 @@ class SinchBuilder:
         if refused := refusal(self, words_of(outgoing.message)):
             return refused
         app, theirs = outgoing.endpoint.value, outgoing.address.value
-        if not (is_writable(app) and is_writable(theirs)):
+        if not (is_writable(app) and is_writable(theirs) and can_answer(self.channel, theirs)):
             return Sent("failed", code="sinch.address")
         if self.channel in ON_PHONES:
             theirs = theirs.removeprefix("+")

@@ -11,7 +11,14 @@ import msgspec
 from msgspec import Struct
 
 from ctxbridge.delivery.senders.http import NOT_TAKEN, absolute
-from ctxbridge.delivery.senders.wording import JSON, decoded, is_writable, refusal, words_of
+from ctxbridge.delivery.senders.wording import (
+    JSON,
+    can_answer,
+    decoded,
+    is_writable,
+    refusal,
+    words_of,
+)
 from ctxbridge.errors import ConfigurationError
 from ctxbridge.model import Capabilities, HttpAnswer, HttpRequest, Outgoing, Sent
 from ctxbridge.rules.providers import SINCH_SMS
@@ -64,7 +71,7 @@ class SinchSmsBuilder:
         if refused := refusal(self, text):
             return refused
         ours, theirs = outgoing.endpoint.value, outgoing.address.value
-        if not (is_writable(ours) and is_writable(theirs)):
+        if not (is_writable(ours) and is_writable(theirs) and can_answer("sms", theirs)):
             return Sent("failed", code="sinch_sms.address")
         asked = {
             "from": ours,

@@ -13,7 +13,14 @@ from urllib.parse import quote, urlencode, urlsplit
 from msgspec import Struct
 
 from ctxbridge.delivery.senders.http import NOT_TAKEN, HttpSender, absolute, need_httpx
-from ctxbridge.delivery.senders.wording import basic, decoded, is_writable, refusal, words_of
+from ctxbridge.delivery.senders.wording import (
+    basic,
+    can_answer,
+    decoded,
+    is_writable,
+    refusal,
+    words_of,
+)
 from ctxbridge.errors import ConfigurationError
 from ctxbridge.model import Capabilities, HttpAnswer, HttpRequest, Outgoing, Sent
 from ctxbridge.rules.providers import TWILIO
@@ -69,7 +76,8 @@ class TwilioBuilder:
         if refused := refusal(self, text):
             return refused
         # A colon would put it on another channel than ours.
-        if not (is_writable(ours, but=":") and is_writable(theirs, but=":")):
+        writable = is_writable(ours, but=":") and is_writable(theirs, but=":")
+        if not writable or not can_answer(self.channel, theirs):
             return Sent("failed", code="twilio.address")
         form = {"To": self._prefix + theirs, "Body": text}
         if _SERVICE.fullmatch(ours):

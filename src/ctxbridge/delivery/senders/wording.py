@@ -8,6 +8,7 @@ import msgspec
 from ctxbridge.model import Choice, Choices, Message, Sent
 from ctxbridge.model.address import MAX_ADDRESS_CHARACTERS
 from ctxbridge.ports import Builder
+from ctxbridge.rules.providers import phone
 from ctxbridge.rules.text import clean
 
 T = TypeVar("T")
@@ -42,6 +43,11 @@ def is_writable(value: str, *, but: str = "") -> bool:
     if not value.strip() or len(value) > MAX_ADDRESS_CHARACTERS or not value.isprintable():
         return False
     return not any(character in value for character in but)
+
+
+def can_answer(channel: str, value: str) -> bool:
+    """Whether a message can go to `value`: by SMS, names ("AcmeInc") only write."""
+    return channel != "sms" or bool(phone(value)) or (value.isascii() and value.isdigit())
 
 
 def refusal(builder: Builder, text: str) -> Sent | None:
