@@ -50,6 +50,11 @@ def decoded(decoder: "msgspec.json.Decoder[T]", data: bytes | msgspec.Raw) -> T 
         return None
 
 
+def is_there(member: msgspec.Raw) -> bool:
+    """Whether a member of JSON is neither left out nor ``null``."""
+    return bytes(member) not in {b"", b"null"}
+
+
 def is_id(value: str) -> bool:
     """Whether `value` can be a provider's id: printable ASCII, no blank around, at most 512."""
     return _ID.fullmatch(value) is not None

@@ -54,7 +54,7 @@ def _beside(request: RawRequest, name: str) -> str:
 
 def _unreadable(request: RawRequest) -> str:
     """Why what stands beside the signature cannot be checked at all; empty if it can."""
-    if _beside(request, "algorithm").lower() != "hmacsha256":
+    if _beside(request, "algorithm").lower() not in {"", "hmacsha256"}:
         return "the signature's algorithm is not known"
     if not _NONCE.fullmatch(_beside(request, "nonce")):
         return "the nonce is missing, repeated or none"

@@ -12,7 +12,7 @@ from msgspec import Raw, Struct
 
 from ctxbridge.channels import _sinch, _sinch_content
 from ctxbridge.channels._edge import UNREADABLE, UNVERIFIABLE, is_forged, malformed, refused, total
-from ctxbridge.channels._reading import decoded, is_id, milliseconds_of_iso
+from ctxbridge.channels._reading import decoded, is_id, is_there, milliseconds_of_iso
 from ctxbridge.channels._secrets import secrets_of
 from ctxbridge.model import (
     Address,
@@ -238,7 +238,7 @@ def _message(post: _Post, _: str, data: Raw) -> Parsed:
     sender = post.address(found.channel_identity) if found else None
     if found is None or sender is None or not is_id(found.id):
         return malformed("the message has no id, or nobody sent it")
-    if not found.contact_message:
+    if not is_there(found.contact_message):
         return post.unsupported("message.to_contact")
     content = _sinch_content.read(found.contact_message)
     # What the app wrote into the conversation itself is nobody's word to answer.
@@ -268,7 +268,7 @@ def _event(post: _Post, _: str, data: Raw) -> Parsed:
         return malformed("the event is of nobody")
     id = found.id if is_id(found.id) else ""
     told = found.contact_message_event or found.contact_event or _ContactEvent()
-    if told.composing_event:
+    if is_there(told.composing_event):
         return Parsed(events=(post.notice("typing", sender, event_id=id),))
     kind = _REACTIONS.get(told.reaction_event.action) if told.reaction_event else None
     if told.reaction_event is None or kind is None:

@@ -15,7 +15,7 @@ from msgspec import Raw
 from ctxbridge.channels import _whatsapp_content as content
 from ctxbridge.channels import _whatsapp_shapes as shapes
 from ctxbridge.channels._edge import UNREADABLE, UNVERIFIABLE, is_forged, malformed, refused, total
-from ctxbridge.channels._reading import decoded, is_id, milliseconds_of_seconds
+from ctxbridge.channels._reading import decoded, is_id, is_there, milliseconds_of_seconds
 from ctxbridge.channels._secrets import secrets_of
 from ctxbridge.errors import ConfigurationError, Malformed
 from ctxbridge.model import (
@@ -164,7 +164,7 @@ def _of_change(account: str, raw: Raw, sure: bool) -> Iterator[Event | Malformed
         (value.message_echoes, line.echo),
         (value.statuses, line.status),
         (value.user_preferences, line.preference),
-        ([value.user_id_update] if value.user_id_update else [], line.rotation),
+        ([value.user_id_update] if is_there(value.user_id_update) else [], line.rotation),
     ):
         for item in items:
             count += 1
