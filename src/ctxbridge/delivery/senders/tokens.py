@@ -1,5 +1,6 @@
 """Tokens that run out: OAuth 2.0, the client credentials grant (RFC 6749, 4.4)."""
 
+import re
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 
 EARLY_SECONDS = 60.0
 """So long before its end a token is replaced, so that none runs out on the way."""
+
+_WORD = re.compile(r"[!-~]+")
 
 
 class _Token(Struct):
@@ -86,7 +89,7 @@ class ClientCredentials:
                 token = decoded(answer.content, _Token) if answer.status_code == 200 else None
             except (httpx.HTTPError, OSError):
                 pass
-        if token is None or not (token.access_token.isascii() and token.access_token.isprintable()):
+        if token is None or not _WORD.fullmatch(token.access_token):
             raise Unavailable("no token was given for this access key")
         self._token = token.access_token
         self._good_until = self._monotonic() + max(token.expires_in - EARLY_SECONDS, 0.0)
