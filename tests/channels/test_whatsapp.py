@@ -3,6 +3,7 @@
 import hashlib
 import hmac
 import json
+import time
 
 import pytest
 from tests.channels.fixtures import fixture, message_of, only, reason, with_body
@@ -397,6 +398,40 @@ class TestBatches:
         assert reason(parsed).startswith("Malformed")
         assert PHONE not in reason(parsed)
         assert WhatsApp().reply(parsed).status == 200
+
+    def test_39_a_thousand_messages_in_as_many_entries_are_read_and_a_flood_is_cut(self) -> None:
+        def body(count: int) -> dict:
+            return update(*[{"messages": [message(id=f"wamid.{n}")]} for n in range(count)])
+
+        parsed = parse(body(1_000))
+        assert (len(parsed.events), parsed.errors) == (1_000, ())
+        flood = parse(body(1_300))
+        assert (len(flood.events), len(flood.errors)) == (1_200, 1)
+
+    @pytest.mark.parametrize(
+        ("before", "item", "after"),
+        [
+            (b'{"entry":[', b"{}", b"]}"),
+            (b'{"entry":[', b"5", b"]}"),
+            (b'{"entry":[{"changes":[', b"{}", b"]}]}"),
+            (b'{"entry":[{"changes":[{"value":{"messages":[', b'{"id":null}', b"]}}]}]}"),
+            (b'{"entry":[{"changes":[{"value":{"statuses":[', b"{}", b"]}}]}]}"),
+            (b'{"entry":[{"x":[', rb'"\ud800"', b"]}]}"),
+            (b'{"entry":[{"x":"', rb"\ud800" * 100, b'"}]}'),
+        ],
+    )
+    @pytest.mark.parametrize("size", [40_000, 250_000, 3_000_000])
+    def test_3_a_hostile_body_takes_no_longer_than_fifty_milliseconds(
+        self, before: bytes, item: bytes, after: bytes, size: int
+    ) -> None:
+        body = before + b",".join([item] * (size // (len(item) + 1))) + after
+
+        def seconds() -> float:
+            start = time.perf_counter()
+            parse(body)
+            return time.perf_counter() - start
+
+        assert min(seconds() for _ in range(3)) < 0.05
 
     @pytest.mark.parametrize("field", ["message_template_status_update", "account_update", "calls"])
     def test_fields_that_no_one_reads_yet_are_named(self, field: str) -> None:

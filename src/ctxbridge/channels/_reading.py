@@ -9,7 +9,7 @@ import msgspec
 T = TypeVar("T")
 
 MAX_REPAIRED_BYTES = 256 * 1024
-"""What is larger is not repaired: it would take too long on the event loop."""
+"""Of one request, no more is repaired: it would take too long on the event loop."""
 
 MAX_MILLISECONDS = 10**14
 """A time beyond three thousand years is no time of ours."""
@@ -31,22 +31,38 @@ _MEDIA_TYPE = re.compile(r"[a-z0-9!#$&^_.+-]{1,80}/[a-z0-9!#$&^_.+-]{1,80}")
 _WEB_ADDRESS = re.compile(r"https?://[!-~]{1,2000}")
 
 
-def decoded(decoder: "msgspec.json.Decoder[T]", data: bytes | msgspec.Raw) -> T | None:
-    """What `data` says, or `None` if it is not of the decoder's kind.
+def is_bounded(body: bytes, most_bytes: int, most_commas: int) -> bool:
+    """Whether a body can be read in a few milliseconds: commas tell how many things it can hold."""
+    return len(body) <= most_bytes and body.count(b",") <= most_commas
 
-    Lone surrogates and bytes that are no UTF-8 become U+FFFD, and a member that is ``null`` counts
-    as left out: a message is not lost for these.
-    """
-    try:
-        return decoder.decode(data)
-    except _UNDECODABLE:
-        pass
-    body = bytes(data)
-    if len(body) > MAX_REPAIRED_BYTES:
-        return None
-    try:
-        return decoder.decode(_repaired(body))
-    except _UNDECODABLE:
+
+class Reader:
+    """Reads the JSON of one request, piece by piece."""
+
+    def __init__(self) -> None:
+        self._left = MAX_REPAIRED_BYTES
+
+    def read(self, decoder: "msgspec.json.Decoder[T]", data: bytes | msgspec.Raw) -> T | None:
+        """What `data` says, or `None` if it is not of the decoder's kind.
+
+        Lone surrogates and bytes that are no UTF-8 become U+FFFD, and a member that is ``null``
+        counts as left out: a message is not lost for these.
+        """
+        try:
+            return decoder.decode(data)
+        except _UNDECODABLE:
+            body = bytes(data)
+        for may_help, repair in _REPAIRS:
+            if not may_help(body):
+                continue
+            self._left -= len(body)
+            if self._left < 0:
+                return None
+            try:
+                body = repair(body)
+                return decoder.decode(body)
+            except _UNDECODABLE:
+                pass
         return None
 
 
@@ -96,17 +112,31 @@ def _bounded(milliseconds: int) -> int:
     return milliseconds if 0 < milliseconds < MAX_MILLISECONDS else 0
 
 
-def _repaired(body: bytes) -> bytes:
-    text = body.decode("utf-8", "replace").encode()
-    text = _ESCAPES.sub(_kept, text)
-    return msgspec.json.encode(_without_nulls(msgspec.json.decode(text)))
+def _may_be_unsound(body: bytes) -> bool:
+    return b"\\u" in body or not body.isascii()
+
+
+def _with_sound_text(body: bytes) -> bytes:
+    return _ESCAPES.sub(_kept, body.decode("utf-8", "replace").encode())
 
 
 def _kept(found: re.Match[bytes]) -> bytes:
     return found[1] or rb"\ufffd"
 
 
-def _without_nulls(value: Any) -> Any:
+def _may_have_nulls(body: bytes) -> bool:
+    return b"null" in body
+
+
+def _without_nulls(body: bytes) -> bytes:
+    return msgspec.json.encode(_left(msgspec.json.decode(body)))
+
+
+def _left(value: Any) -> Any:
+    """`value` without the members that are null."""
     if isinstance(value, dict):
-        return {k: _without_nulls(v) for k, v in value.items() if v is not None}
-    return [_without_nulls(item) for item in value] if isinstance(value, list) else value
+        return {k: _left(v) for k, v in value.items() if v is not None}
+    return [_left(item) for item in value] if isinstance(value, list) else value
+
+
+_REPAIRS = ((_may_be_unsound, _with_sound_text), (_may_have_nulls, _without_nulls))

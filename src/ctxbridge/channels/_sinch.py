@@ -12,6 +12,7 @@ import re
 from ctxbridge.model import RawRequest, Verification
 
 MAX_BODY_BYTES = 1024 * 1024
+MAX_COMMAS = 20_000
 SCHEME = "sinch.hmac"
 HEADERS = "x-sinch-webhook-signature"
 

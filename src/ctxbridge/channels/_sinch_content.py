@@ -5,7 +5,7 @@ import re
 import msgspec
 from msgspec import Raw, Struct
 
-from ctxbridge.channels._reading import UNKNOWN_TYPE, decoded, is_id, is_web_address
+from ctxbridge.channels._reading import UNKNOWN_TYPE, Reader, is_id, is_web_address
 from ctxbridge.errors import Malformed
 from ctxbridge.model import Attachment, Choice, Opaque, Part, Text
 from ctxbridge.rules.text import clean
@@ -55,9 +55,9 @@ _CONTENT = msgspec.json.Decoder(_Content)
 _MEMBERS = msgspec.json.Decoder(dict[str, Raw])
 
 
-def read(data: Raw) -> Content:
+def read(reader: Reader, data: Raw) -> Content:
     """What the contact wrote. What is not read here is kept byte for byte, and flagged."""
-    found = decoded(_CONTENT, data) or _Content()
+    found = reader.read(_CONTENT, data) or _Content()
     referred = [found.choice_response_message, found.reply_to]
     ids = [one.message_id for one in referred if one is not None and is_id(one.message_id)]
     references = tuple(dict.fromkeys(ids))
@@ -69,7 +69,7 @@ def read(data: Raw) -> Content:
         return Content((Text(id), Choice(id, id)), references)
     if media := found.media_message or found.media_card_message:
         return _media(media, references)
-    return _kept(data, references)
+    return _kept(reader, data, references)
 
 
 def delivery_of(metadata: str) -> str:
@@ -89,8 +89,8 @@ def _media(media: _Media, references: tuple[str, ...]) -> Content:
     return Content((*words, Attachment(UNKNOWN_TYPE, name, where=media.url)), references)
 
 
-def _kept(data: Raw, references: tuple[str, ...]) -> Content:
-    members = decoded(_MEMBERS, data) or {}
+def _kept(reader: Reader, data: Raw, references: tuple[str, ...]) -> Content:
+    members = reader.read(_MEMBERS, data) or {}
     name = next((n for n in members if n not in _BESIDE and _NAME.fullmatch(n)), "content")
     flags = () if name == "location_message" else ("unsupported",)
     return Content((Opaque(f"sinch.{name}", bytes(data)),), references, flags)

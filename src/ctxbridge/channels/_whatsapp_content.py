@@ -5,7 +5,7 @@ import re
 import msgspec
 from msgspec import Raw, Struct
 
-from ctxbridge.channels._reading import decoded, is_id, media_type
+from ctxbridge.channels._reading import Reader, is_id, media_type
 from ctxbridge.errors import Malformed
 from ctxbridge.model import Attachment, Choice, Opaque, Part, Text
 from ctxbridge.rules.text import clean
@@ -68,9 +68,9 @@ _MEMBERS = msgspec.json.Decoder(dict[str, Raw])
 _MEDIA = msgspec.json.Decoder(_Media)
 
 
-def read(kind: str, data: Raw) -> Content:
+def read(reader: Reader, kind: str, data: Raw) -> Content:
     """What was written in a message of this type. What is not read is kept, and flagged."""
-    found = decoded(_CONTENT, data) or _Content()
+    found = reader.read(_CONTENT, data) or _Content()
     if kind == "text" and found.text:
         return Content(_words(found.text.body))
     if kind == "button" and found.button:
@@ -79,18 +79,18 @@ def read(kind: str, data: Raw) -> Content:
         chosen = found.interactive.button_reply or found.interactive.list_reply
         if chosen:
             return Content(_chosen(chosen.id, chosen.title))
-    members = decoded(_MEMBERS, data) or {}
+    members = reader.read(_MEMBERS, data) or {}
     if kind in MEDIA and kind in members:
-        return _media(decoded(_MEDIA, members[kind]) or _Media())
+        return _media(reader.read(_MEDIA, members[kind]) or _Media())
     name = kind if _TYPE.fullmatch(kind) else "message"
     flags = () if kind in KEPT else ("unsupported",)
     return Content((Opaque(f"whatsapp.{name}", bytes(members.get(kind, data))),), flags)
 
 
-def of_nested(data: Raw) -> Content:
+def of_nested(reader: Reader, data: Raw) -> Content:
     """What an edited message says now."""
-    found = decoded(_CONTENT, data)
-    return read(found.type, data) if found else Content((), errors=(_NOTHING,))
+    found = reader.read(_CONTENT, data)
+    return read(reader, found.type, data) if found else Content((), errors=(_NOTHING,))
 
 
 _NOTHING = Malformed("an edited message holds nothing that can be read")

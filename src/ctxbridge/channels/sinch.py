@@ -6,13 +6,14 @@ Sources: developers.sinch.com/docs/conversation/callbacks (what is sent, signatu
 
 from collections.abc import Callable, Iterable, Sequence
 from hashlib import blake2b
+from itertools import islice
 
 import msgspec
 from msgspec import Raw, Struct
 
 from ctxbridge.channels import _sinch, _sinch_content
 from ctxbridge.channels._edge import UNREADABLE, UNVERIFIABLE, is_forged, malformed, refused, total
-from ctxbridge.channels._reading import decoded, is_id, is_there, milliseconds_of_iso
+from ctxbridge.channels._reading import Reader, is_bounded, is_id, is_there, milliseconds_of_iso
 from ctxbridge.channels._secrets import secrets_of
 from ctxbridge.model import (
     Address,
@@ -125,14 +126,7 @@ class _Duplicates(Struct):
     duplicated_identities: list[_Duplicate] = []
 
 
-class _Envelope(Struct):
-    app_id: str = ""
-    project_id: str = ""
-    accepted_time: str = ""
-    event_time: str = ""
-
-
-_ENVELOPE = msgspec.json.Decoder(_Envelope)
+_WORD = msgspec.json.Decoder(str)
 _MEMBERS = msgspec.json.Decoder(dict[str, Raw])
 _MESSAGE = msgspec.json.Decoder(_Message)
 _EVENT = msgspec.json.Decoder(_Event)
@@ -170,17 +164,17 @@ class Sinch:
         """One event; a merge of contacts is several. What is not read yet is ``unsupported``."""
         if refusal := refused(verification):
             return refusal
-        if len(request.body) > _sinch.MAX_BODY_BYTES:
+        if not is_bounded(request.body, _sinch.MAX_BODY_BYTES, _sinch.MAX_COMMAS):
             return malformed("the body is over its limits")
-        envelope = decoded(_ENVELOPE, request.body)
-        members = decoded(_MEMBERS, request.body)
-        if envelope is None or members is None:
+        reader = Reader()
+        members = reader.read(_MEMBERS, request.body)
+        if members is None:
             return malformed("the body is no event in JSON")
-        post = _Post(envelope, verification.status == "verified")
-        for name, reader in _READERS:
+        post = _Post(reader, members, verification.status == "verified")
+        for name, read in _KINDS:
             if name in members:
-                return reader(post, name, members[name])
-        return post.unsupported(next((n for n in members if n not in _ENVELOPE_NAMES), ""))
+                return read(post, name, members[name])
+        return post.unsupported(next((n for n in members if n not in _ENVELOPE), ""))
 
     def reply(self, outcome: Parsed, _answer: Sequence[Message] = (), /) -> HttpReply:
         """200 without a body, also for what is malformed; 401 for a wrong signature."""
@@ -190,11 +184,14 @@ class Sinch:
 class _Post:
     """One request: what is the same for all that is made of it."""
 
-    def __init__(self, envelope: _Envelope, sure: bool) -> None:
-        self.app = _short(envelope.app_id)
-        self.occurred_at = next(
-            filter(None, map(milliseconds_of_iso, (envelope.event_time, envelope.accepted_time))), 0
-        )
+    def __init__(self, reader: Reader, members: dict[str, Raw], sure: bool) -> None:
+        def word(name: str) -> str:
+            return (reader.read(_WORD, members[name]) if name in members else None) or ""
+
+        self.reader = reader
+        self.app = _short(word("app_id"))
+        times = map(milliseconds_of_iso, (word("event_time"), word("accepted_time")))
+        self.occurred_at = next(filter(None, times), 0)
         self.assurance = Assurance.CHANNEL if sure else Assurance.CLAIMED
 
     def endpoint(self, channel: str) -> Endpoint:
@@ -234,13 +231,13 @@ class _Post:
 
 
 def _message(post: _Post, _: str, data: Raw) -> Parsed:
-    found = decoded(_MESSAGE, data)
+    found = post.reader.read(_MESSAGE, data)
     sender = post.address(found.channel_identity) if found else None
     if found is None or sender is None or not is_id(found.id):
         return malformed("the message has no id, or nobody sent it")
     if not is_there(found.contact_message):
         return post.unsupported("message.to_contact")
-    content = _sinch_content.read(found.contact_message)
+    content = _sinch_content.read(post.reader, found.contact_message)
     # What the app wrote into the conversation itself is nobody's word to answer.
     own = found.injected or found.direction != "TO_APP"
     ours = providers.phone(found.sender_id) or _short(found.sender_id) or post.app
@@ -262,7 +259,7 @@ def _message(post: _Post, _: str, data: Raw) -> Parsed:
 
 
 def _event(post: _Post, _: str, data: Raw) -> Parsed:
-    found = decoded(_EVENT, data)
+    found = post.reader.read(_EVENT, data)
     sender = post.address(found.channel_identity) if found else None
     if found is None or sender is None:
         return malformed("the event is of nobody")
@@ -279,7 +276,7 @@ def _event(post: _Post, _: str, data: Raw) -> Parsed:
 
 def _report(post: _Post, name: str, data: Raw) -> Parsed:
     """A delivery report; a message that was submitted is one too, which says that it is queued."""
-    found = decoded(_REPORT, data)
+    found = post.reader.read(_REPORT, data)
     recipient = post.address(found.channel_identity) if found else None
     if found is None or recipient is None or not is_id(found.message_id):
         return malformed("the report is of no message, or to nobody")
@@ -302,7 +299,7 @@ def _report(post: _Post, name: str, data: Raw) -> Parsed:
 
 def _opt(post: _Post, name: str, data: Raw) -> Parsed:
     """A wish that Sinch has taken down; it comes as a message without words, so consent follows."""
-    found = decoded(_OPT, data)
+    found = post.reader.read(_OPT, data)
     if found is not None and found.status.upper().endswith("_FAILED"):
         return post.unsupported(f"{name}.failed")
     sender = post.address(found) if found else None
@@ -329,7 +326,7 @@ def _opt(post: _Post, name: str, data: Raw) -> Parsed:
 
 def _merge(post: _Post, _: str, data: Raw) -> Parsed:
     """Sinch says that two contacts of its own are one person: a proposal for each address."""
-    found = decoded(_MERGE, data)
+    found = post.reader.read(_MERGE, data)
     if found is None:
         return malformed("the merge names no contacts")
     gone = _addresses(post, found.deleted_contact.channel_identities)
@@ -342,30 +339,25 @@ def _merge(post: _Post, _: str, data: Raw) -> Parsed:
 
 def _duplicates(post: _Post, name: str, data: Raw) -> Parsed:
     """An address that several of Sinch's contacts have; for us it is one, and nothing is joined."""
-    found = decoded(_DUPLICATES, data)
+    found = post.reader.read(_DUPLICATES, data)
     if found is None:
         return malformed("the duplicates are none")
-    named = [(post.address(one), one.contact_ids) for one in found.duplicated_identities]
-    notices = tuple(
-        [
-            post.notice("same", address, value=_short(" ".join(ids[:MAX_PROPOSALS])))
-            for address, ids in named[:MAX_PROPOSALS]
-            if address
-        ]
-    )
+    few = found.duplicated_identities[:MAX_PROPOSALS]
+    named = [(post.address(one), " ".join(one.contact_ids[:MAX_PROPOSALS])) for one in few]
+    notices = tuple([post.notice("same", one, value=_short(ids)) for one, ids in named if one])
     return Parsed(events=notices) if notices else post.unsupported(name)
 
 
 def _addresses(post: _Post, identities: Iterable[_Identity]) -> list[Address]:
-    found = dict.fromkeys([a for one in identities if (a := post.address(one))])
-    return list(found)[:MAX_PROPOSALS]
+    few = islice(identities, MAX_PROPOSALS)
+    return list(dict.fromkeys([address for one in few if (address := post.address(one))]))
 
 
 def _short(text: str) -> str:
     return clean(text)[:256]
 
 
-_READERS: tuple[tuple[str, Callable[[_Post, str, Raw], Parsed]], ...] = (
+_KINDS: tuple[tuple[str, Callable[[_Post, str, Raw], Parsed]], ...] = (
     ("message", _message),
     ("message_redaction", _message),
     ("event", _event),
@@ -376,6 +368,9 @@ _READERS: tuple[tuple[str, Callable[[_Post, str, Raw], Parsed]], ...] = (
     ("contact_merge_notification", _merge),
     ("duplicated_contact_identities_notification", _duplicates),
 )
-_ENVELOPE_NAMES = frozenset(
-    {*_Envelope.__struct_fields__, "message_metadata", "correlation_id", "trigger"}
-)
+_ENVELOPE = frozenset(
+    {
+        "app_id", "project_id", "accepted_time", "event_time", "message_metadata", "correlation_id",
+        "trigger",
+    }
+)  # fmt: skip

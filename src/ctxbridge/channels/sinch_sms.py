@@ -13,7 +13,8 @@ from msgspec import Raw, Struct
 from ctxbridge.channels import _sinch
 from ctxbridge.channels._edge import UNREADABLE, UNVERIFIABLE, is_forged, malformed, refused, total
 from ctxbridge.channels._reading import (
-    decoded,
+    Reader,
+    is_bounded,
     is_id,
     is_web_address,
     media_type,
@@ -156,24 +157,25 @@ class SinchSms:
         """One message, or the receipts of one report. A bad attachment is an error beside it."""
         if refusal := refused(verification):
             return refusal
-        if len(request.body) > _sinch.MAX_BODY_BYTES:
+        if not is_bounded(request.body, _sinch.MAX_BODY_BYTES, _sinch.MAX_COMMAS):
             return malformed("the body is over its limits")
-        envelope = decoded(_ENVELOPE, request.body)
+        reader = Reader()
+        envelope = reader.read(_ENVELOPE, request.body)
         kind = envelope.type if envelope else ""
         if kind in _MESSAGES:
-            return _message(kind, request.body, sure=verification.status == "verified")
+            return _message(reader, kind, request.body, sure=verification.status == "verified")
         if kind in _OF_ONE:
-            return self._report(request.body)
+            return self._report(reader, request.body)
         if kind in _OF_BATCH:
-            return self._batch(request.body)
+            return self._batch(reader, request.body)
         return malformed("the body is no callback in JSON, or of a type that is not known")
 
     def reply(self, outcome: Parsed, _answer: Sequence[Message] = (), /) -> HttpReply:
         """200 without a body, also for what is malformed; 401 for a wrong signature."""
         return HttpReply(401 if is_forged(outcome) else 200)
 
-    def _report(self, body: bytes) -> Parsed:
-        found = decoded(_ONE, body)
+    def _report(self, reader: Reader, body: bytes) -> Parsed:
+        found = reader.read(_ONE, body)
         if found is None:
             return malformed("the report is of no batch, or to nobody")
         status = _Status(found.status, found.code, [found.recipient])
@@ -183,16 +185,17 @@ class SinchSms:
         )
         return Parsed(receipts) if receipts else malformed("the report names nobody")
 
-    def _batch(self, body: bytes) -> Parsed:
+    def _batch(self, reader: Reader, body: bytes) -> Parsed:
         """A report on a batch names its recipients only where ``full`` ones were asked for."""
-        found = decoded(_BATCH, body)
+        found = reader.read(_BATCH, body)
         if found is None:
             return malformed("the report is of no batch")
-        receipts: list[Receipt] = []
-        for status in found.statuses:
-            receipts += self._receipts(found.batch_id, status, "", 0, found.client_reference)
-        if receipts:
-            return Parsed(tuple(receipts[:MAX_RECIPIENTS]))
+        told: list[Receipt] = []
+        for status in found.statuses[:MAX_RECIPIENTS]:
+            if len(told) < MAX_RECIPIENTS:
+                told += self._receipts(found.batch_id, status, "", 0, found.client_reference)
+        if told:
+            return Parsed(tuple(told[:MAX_RECIPIENTS]))
         endpoint = Endpoint("sms", self._number)
         notice = Notice("sms", endpoint, "unsupported", value="delivery_report", provider=self.name)
         return Parsed(events=(notice,))
@@ -233,13 +236,13 @@ def _address(value: str) -> Address | None:
     return Address("sms", providers.phone(value) or value)
 
 
-def _message(kind: str, body: bytes, *, sure: bool) -> Parsed:
-    found = decoded(_MESSAGE, body)
+def _message(reader: Reader, kind: str, body: bytes, *, sure: bool) -> Parsed:
+    found = reader.read(_MESSAGE, body)
     ends = (_address(found.sender), _address(found.to)) if found else (None, None)
     sender, ours = ends
     if found is None or sender is None or ours is None or not is_id(found.id):
         return malformed("the message has no id, no sender or no receiver")
-    subject, parts, errors = _content(kind, found)
+    subject, parts, errors = _content(reader, kind, found)
     message = Inbound(
         channel="sms",
         endpoint=Endpoint("sms", ours.value),
@@ -257,9 +260,11 @@ def _message(kind: str, body: bytes, *, sure: bool) -> Parsed:
     return Parsed(events=(message,), errors=errors)
 
 
-def _content(kind: str, found: _Message) -> tuple[str, tuple[Part, ...], tuple[Malformed, ...]]:
+def _content(
+    reader: Reader, kind: str, found: _Message
+) -> tuple[str, tuple[Part, ...], tuple[Malformed, ...]]:
     """Subject, parts and errors. What is binary (base64) is kept, with its header in hex (UDH)."""
-    words = decoded(_TEXT, found.body)
+    words = reader.read(_TEXT, found.body)
     if kind == "mo_binary":
         kept = {"udh": found.udh, "body": words or ""}
         return "", (Opaque("sinch_sms.binary", msgspec.json.encode(kept)),), ()
@@ -267,7 +272,7 @@ def _content(kind: str, found: _Message) -> tuple[str, tuple[Part, ...], tuple[M
         if words is None:
             return "", (), (Malformed("the body of a text is no text"),)
         return "", (Text(clean(words)),) if words else (), ()
-    mms = decoded(_MMS, found.body)
+    mms = reader.read(_MMS, found.body)
     if mms is None:
         return "", (), (Malformed("the body of an MMS has no parts"),)
     files = [_file(medium) for medium in mms.media[:MAX_MEDIA]]

@@ -7,7 +7,7 @@ Sources: developers.facebook.com/docs/graph-api/webhooks/getting-started (greeti
 import hashlib
 import hmac
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from urllib.parse import parse_qsl, urlsplit
 
 from msgspec import Raw
@@ -15,7 +15,7 @@ from msgspec import Raw
 from ctxbridge.channels import _whatsapp_content as content
 from ctxbridge.channels import _whatsapp_shapes as shapes
 from ctxbridge.channels._edge import UNREADABLE, UNVERIFIABLE, is_forged, malformed, refused, total
-from ctxbridge.channels._reading import decoded, is_id, is_there, milliseconds_of_seconds
+from ctxbridge.channels._reading import Reader, is_bounded, is_id, is_there, milliseconds_of_seconds
 from ctxbridge.channels._secrets import secrets_of
 from ctxbridge.errors import ConfigurationError, Malformed
 from ctxbridge.model import (
@@ -39,6 +39,13 @@ from ctxbridge.rules.text import clean
 
 MAX_BODY_BYTES = 3 * 1024 * 1024
 """Meta sends at most 3 MB at once."""
+
+MAX_COMMAS = 100_000
+MAX_EVENTS = 1_200
+"""Meta tells of at most 1,000 things at once; what is beyond these makes only work."""
+
+MAX_CHANGES = 2 * MAX_EVENTS
+"""Of one request, so many entries and changes are read, which hold the events."""
 
 MAX_GREETING_CHARACTERS = 2_048
 
@@ -122,13 +129,15 @@ class WhatsApp:
         """All events of all changes of all entries. What cannot be read is an error beside them."""
         if refusal := refused(verification):
             return refusal
-        if len(request.body) > MAX_BODY_BYTES:
+        if not is_bounded(request.body, MAX_BODY_BYTES, MAX_COMMAS):
             return malformed("the body is over its limits")
-        body = decoded(shapes.BODY, request.body)
+        post = _Post(verification.status == "verified")
+        body = post.reader.read(shapes.BODY, request.body)
         if body is None:
             return malformed("the body is no update in JSON")
-        sure = verification.status == "verified"
-        found = [item for raw in body.entry for item in _of_entry(raw, sure)]
+        found = [item for raw in post.changes.of(body.entry) for item in _of_entry(post, raw)]
+        if post.changes.exceeded or post.events.exceeded:
+            found.append(Malformed("the update holds too much; the rest is left out"))
         events = tuple([item for item in found if not isinstance(item, Malformed)])
         errors = tuple([item for item in found if isinstance(item, Malformed)])
         return Parsed(events, errors) if found else malformed("the update holds nothing")
@@ -142,47 +151,75 @@ def _failed(reason: str) -> Verification:
     return Verification("failed", scheme=_SCHEME, reason=reason)
 
 
-def _of_entry(raw: Raw, sure: bool) -> Iterator[Event | Malformed]:
-    entry = decoded(shapes.ENTRY, raw)
+class _Allowance:
+    """How many of something are read, in all."""
+
+    def __init__(self, most: int) -> None:
+        self._left = most
+
+    @property
+    def exceeded(self) -> bool:
+        return self._left < 0
+
+    def of(self, items: Iterable[Raw]) -> Iterator[Raw]:
+        """The items, until there were too many."""
+        for item in items:
+            self._left -= 1
+            if self._left < 0:
+                return
+            yield item
+
+
+class _Post:
+    """One request: whether it is sure, and how much of it is read."""
+
+    def __init__(self, sure: bool) -> None:
+        self.assurance = Assurance.CHANNEL if sure else Assurance.CLAIMED
+        self.reader = Reader()
+        self.changes, self.events = _Allowance(MAX_CHANGES), _Allowance(MAX_EVENTS)
+
+
+def _of_entry(post: _Post, raw: Raw) -> Iterator[Event | Malformed]:
+    entry = post.reader.read(shapes.ENTRY, raw)
     if entry is None:
         yield Malformed("an entry cannot be read")
         return
-    for change in entry.changes:
-        yield from _of_change(entry.id, change, sure)
+    for change in post.changes.of(entry.changes):
+        yield from _of_change(post, entry.id, change)
 
 
-def _of_change(account: str, raw: Raw, sure: bool) -> Iterator[Event | Malformed]:
-    change = decoded(shapes.CHANGE, raw)
-    value = decoded(shapes.VALUE, change.value) if change else None
+def _of_change(post: _Post, account: str, raw: Raw) -> Iterator[Event | Malformed]:
+    change = post.reader.read(shapes.CHANGE, raw)
+    value = post.reader.read(shapes.VALUE, change.value) if change else None
     if change is None or value is None:
         yield Malformed("a change cannot be read")
         return
-    line = _Line(account, value.metadata.phone_number_id, sure)
-    count = 0
-    for items, reader in (
+    line = _Line(post, account, value.metadata.phone_number_id)
+    rotated = [value.user_id_update] if is_there(value.user_id_update) else []
+    lists = (
         (value.messages, line.message),
         (value.message_echoes, line.echo),
         (value.statuses, line.status),
         (value.user_preferences, line.preference),
-        ([value.user_id_update] if is_there(value.user_id_update) else [], line.rotation),
-    ):
-        for item in items:
-            count += 1
+        (rotated, line.rotation),
+    )
+    for items, reader in lists:
+        for item in post.events.of(items):
             yield from reader(item)
-    if not count:
+    if not any(items for items, _ in lists):
         yield line.notice("unsupported", value=change.field)
 
 
 class _Line:
     """One of our phone numbers, and whether what is said to come by it is sure."""
 
-    def __init__(self, account: str, number_id: str, sure: bool) -> None:
+    def __init__(self, post: _Post, account: str, number_id: str) -> None:
         self._account = _short(account)
         self._endpoint = Endpoint("whatsapp", _short(number_id))
-        self._assurance = Assurance.CHANNEL if sure else Assurance.CLAIMED
+        self._assurance, self._reader = post.assurance, post.reader
 
     def message(self, raw: Raw) -> Iterator[Event | Malformed]:
-        found = decoded(shapes.MESSAGE, raw)
+        found = self._reader.read(shapes.MESSAGE, raw)
         if found is None or not is_id(found.id):
             yield Malformed("a message has no id")
             return
@@ -205,7 +242,7 @@ class _Line:
 
     def echo(self, raw: Raw) -> Iterator[Event | Malformed]:
         """What somebody of ours wrote in the WhatsApp Business app, to the contact."""
-        found = decoded(shapes.MESSAGE, raw)
+        found = self._reader.read(shapes.MESSAGE, raw)
         contact = (self._phone(found.to) or self._scoped(found.to_user_id)) if found else None
         if found is None or contact is None or not is_id(found.id):
             yield Malformed("an echo has no id, or goes to nobody")
@@ -213,7 +250,7 @@ class _Line:
         yield from self._inbound(found, raw, contact, "self")
 
     def status(self, raw: Raw) -> Iterator[Event | Malformed]:
-        found = decoded(shapes.STATUS, raw)
+        found = self._reader.read(shapes.STATUS, raw)
         recipient = self._recipient(found) if found else None
         if found is None or recipient is None or not is_id(found.id):
             yield Malformed("a status is of no message, or to nobody")
@@ -234,7 +271,7 @@ class _Line:
 
     def preference(self, raw: Raw) -> Iterator[Event | Malformed]:
         """Marketing that somebody stopped or resumed in WhatsApp's own settings."""
-        found = decoded(shapes.PREFERENCE, raw)
+        found = self._reader.read(shapes.PREFERENCE, raw)
         sender = (self._phone(found.wa_id) or self._scoped(found.user_id)) if found else None
         word = content.PREFERENCES.get(found.value) if found else None
         if found is None or sender is None or word is None:
@@ -258,8 +295,8 @@ class _Line:
 
     def rotation(self, raw: Raw) -> Iterator[Event | Malformed]:
         """Somebody's business-scoped id was replaced by another."""
-        found = decoded(shapes.UPDATES, raw)
-        for update in found if isinstance(found, list) else [found]:
+        found = self._reader.read(shapes.UPDATES, raw)
+        for update in found[:MAX_EVENTS] if isinstance(found, list) else [found]:
             old = self._scoped(update.user_id.previous) if update else None
             new = self._scoped(update.user_id.current) if update else None
             if update is None or old is None or new is None:
@@ -289,9 +326,9 @@ class _Line:
     ) -> Iterator[Event | Malformed]:
         context = found.context or shapes.Context()
         revised = found.edit or found.revoke
-        read = content.read(found.type, raw)
+        read = content.read(self._reader, found.type, raw)
         if found.edit:
-            read = content.of_nested(found.edit.message)
+            read = content.of_nested(self._reader, found.edit.message)
         if context.forwarded or context.frequently_forwarded:
             flags = (*flags, "forwarded")
         yield Inbound(
