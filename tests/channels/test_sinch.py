@@ -236,9 +236,14 @@ def test_a_wish_that_sinch_took_down_is_a_message_with_its_flag(
     assert message.sender == Address("viber", "+46701740605")
     assert message.message_id == f"{name}:R1"
 
-    unnamed = {key: value for key, value in told.items() if key != "request_id"}
-    again = [message_of(parse(event(**{name: unnamed}))).message_id for _ in range(2)]
-    assert again[0] == again[1] != message.message_id
+
+def test_31_a_wish_without_an_id_gets_one_that_is_stable_over_repetitions() -> None:
+    told = {"channel": "SMS", "identity": "46701740605", "status": "OPT_OUT_SUCCEEDED"}
+    other = told | {"identity": "46701740606"}
+    found = [message_of(parse(event(opt_out_notification=o))) for o in (told, told, other)]
+    ids = [message.message_id for message in found]
+    assert ids[0] == ids[1] != ids[2]
+    assert {message.id_source for message in found} == {"digest"}
 
 
 def test_a_wish_that_failed_changes_nothing_and_one_of_nobody_is_an_error() -> None:
