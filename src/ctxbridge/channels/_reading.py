@@ -129,14 +129,14 @@ def _may_have_nulls(body: bytes) -> bool:
 
 
 def _without_nulls(body: bytes) -> bytes:
-    return msgspec.json.encode(_left(msgspec.json.decode(body)))
+    return msgspec.json.encode(_pruned(msgspec.json.decode(body)))
 
 
-def _left(value: Any) -> Any:
+def _pruned(value: Any) -> Any:
     """`value` without the members that are null."""
     if isinstance(value, dict):
-        return {k: _left(v) for k, v in value.items() if v is not None}
-    return [_left(item) for item in value] if isinstance(value, list) else value
+        return {k: _pruned(v) for k, v in value.items() if v is not None}
+    return [_pruned(item) for item in value] if isinstance(value, list) else value
 
 
 _REPAIRS = ((_may_be_unsound, _with_sound_text), (_may_have_nulls, _without_nulls))

@@ -120,13 +120,13 @@ class SinchBuilder:
         message, choices = outgoing.message, offered(outgoing.message)
         shown = shown_as(self, message)
         text = clean(message.text)
-        if shown == "buttons" and text.strip():
+        if shown == "buttons":
             buttons = [
                 {"text_message": {"text": clean(c.label)}, "postback_data": clean(c.id)}
                 for c in choices
             ]
             return {"choice_message": {"text_message": {"text": text}, "choices": buttons}}
-        if shown == "list" and text.strip():
+        if shown == "list":
             return {"list_message": self._list(text, choices)}
         return {"text_message": {"text": words_of(message)}}
 

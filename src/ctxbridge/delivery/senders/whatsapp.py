@@ -27,9 +27,6 @@ from ctxbridge.model import Capabilities, Choice, HttpAnswer, HttpRequest, Outgo
 from ctxbridge.rules.providers import WHATSAPP
 from ctxbridge.rules.text import clean
 
-MAX_BODY_CHARACTERS = 1_024
-"""Of the text above buttons or a list; a longer one is sent with numbers instead."""
-
 # Too many of the app, the account, the number, or to this one person: not taken, and it passes.
 _TOO_MANY = frozenset({4, 80007, 130429, 131056})
 
@@ -122,8 +119,6 @@ class WhatsAppBuilder:
     def _content(self, outgoing: Outgoing) -> dict[str, object]:
         message, choices = outgoing.message, offered(outgoing.message)
         text, shown = clean(message.text), shown_as(self, message)
-        if not text.strip() or len(text) > MAX_BODY_CHARACTERS:
-            shown = "numbers"
         if shown == "buttons":
             return _interactive("button", text, {"buttons": [_button(c) for c in choices]})
         if shown == "list":

@@ -18,8 +18,10 @@ JSON = ("Content-Type", "application/json")
 # What msgspec raises for bytes that are no JSON, no UTF-8, or nested too deep.
 _UNDECODABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
-# Of a list (developers.facebook.com, interactive list messages): Sinch hands on the same.
+# Of lists, and of the text above them or above buttons (developers.facebook.com, interactive
+# messages): what Sinch hands on is bound by the same.
 ROW_CHARACTERS = 24
+ABOVE_CHARACTERS = 1_024
 MAX_CHOICE_ID_CHARACTERS = 200
 
 Shown = Literal["none", "buttons", "list", "numbers"]
@@ -69,12 +71,14 @@ def offered(message: Message) -> tuple[Choice, ...]:
 def shown_as(builder: Builder, message: Message) -> Shown:
     """How the answers that `message` offers are shown: as buttons where they fit, and so on.
 
-    Two that look alike, or that would come back under the same id, do not fit: nobody could tell
-    which was meant.
+    They stand under a text, and a long one takes no buttons. Two that look alike, or that would
+    come back under the same id, do not fit: nobody could tell which was meant.
     """
     choices, limits = offered(message), builder.capabilities
     if not choices:
         return "none"
+    if not message.text.strip() or len(message.text) > ABOVE_CHARACTERS:
+        return "numbers"
     ids, labels = {c.id for c in choices}, {c.label for c in choices}
     fits = len(ids) == len(labels) == len(choices) and all(map(_is_sound, choices))
     longest = max(len(label) for label in labels)
