@@ -251,6 +251,34 @@ class TestMessages:
         revoke = read(type="revoke", revoke={"original_message_id": "wamid.O"})
         assert (revoke.revises, revoke.parts, revoke.flags) == ("wamid.O", (), ())
 
+    @pytest.mark.parametrize(
+        "more",
+        [
+            {"type": "edit", "edit": {"message": {}}},
+            {"type": "revoke", "revoke": {"original_message_id": ""}},
+            {"type": "reaction", "reaction": 5},
+        ],
+    )
+    def test_what_is_about_no_message_is_malformed_and_no_message(self, more: dict) -> None:
+        assert reason(parse(update({"messages": [message(**more)]}))).startswith("Malformed")
+
+    def test_a_text_is_not_lost_for_what_stands_beside_it(self) -> None:
+        odd = {
+            "context": 5,
+            "reaction": [],
+            "system": "x",
+            "edit": 1,
+            "revoke": {"original_message_id": "o"},
+        }
+        found = read(**odd)
+        assert (found.text, found.revises) == ("Where is it?", "")
+
+    def test_an_edit_that_empties_or_cannot_be_read_is_no_deletion_unseen(self) -> None:
+        for nested in (5, {"type": "text", "text": {"body": ""}}, {"type": "image", "image": {}}):
+            edit = {"original_message_id": "wamid.O", "message": nested}
+            parsed = parse(update({"messages": [message(type="edit", edit=edit)]}))
+            assert reason(parsed).startswith("Malformed")
+
     def test_a_member_of_a_group_writes_in_its_thread(self) -> None:
         found = read(group_id="G1")
         assert (found.sender, found.thread) == (ANN, f"{LINE}/G1")
@@ -317,6 +345,10 @@ class TestIdentities:
         system = {"type": "customer_identity_changed", "body": "x"}
         notice = told(type="system", system=system, identity={"hash": "x"})
         assert (notice.kind, notice.value) == ("unsupported", "customer_identity_changed")
+
+    def test_a_wish_of_another_kind_is_not_taken_for_one_about_marketing(self) -> None:
+        given = {"wa_id": PHONE, "category": "of next year", "value": "stop"}
+        assert reason(parse(update({"user_preferences": [given]}))).startswith("Malformed")
 
     @pytest.mark.parametrize(("value", "flag"), [("stop", "stop"), ("resume", "start")])
     def test_marketing_that_was_stopped_in_the_settings_is_a_wish(

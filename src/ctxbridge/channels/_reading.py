@@ -1,6 +1,7 @@
 """How adapters read what providers send as JSON: leniently where nothing is lost by it."""
 
 import re
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
@@ -64,6 +65,25 @@ class Reader:
             except _UNDECODABLE:
                 pass
         return None
+
+
+class Allowance:
+    """How many of something are read, in all."""
+
+    def __init__(self, most: int) -> None:
+        self._left = most
+
+    @property
+    def exceeded(self) -> bool:
+        return self._left < 0
+
+    def of(self, items: Iterable[T]) -> Iterator[T]:
+        """The items, until there were too many."""
+        for item in items:
+            self._left -= 1
+            if self._left < 0:
+                return
+            yield item
 
 
 def is_there(member: msgspec.Raw) -> bool:

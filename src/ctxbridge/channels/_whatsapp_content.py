@@ -14,7 +14,10 @@ MEDIA = ("image", "video", "audio", "voice", "document", "sticker")
 KEPT = ("location", "contacts", "order")
 """Kinds that no words say, which are understood all the same."""
 
-PREFERENCES = {"stop": "opt_out.stop.marketing", "resume": "opt_out.start.marketing"}
+PREFERENCES = {
+    ("marketing_messages", "stop"): "opt_out.stop.marketing",
+    ("marketing_messages", "resume"): "opt_out.start.marketing",
+}
 
 # An id leads to an address that is good for five minutes (docs, media): that is asked for when the
 # file is fetched, with the access token.
@@ -63,6 +66,9 @@ class Content(Struct, frozen=True):
     errors: tuple[Malformed, ...] = ()
 
 
+NOTHING = Content(())
+"""What a deleted message says."""
+
 _CONTENT = msgspec.json.Decoder(_Content)
 _MEMBERS = msgspec.json.Decoder(dict[str, Raw])
 _MEDIA = msgspec.json.Decoder(_Media)
@@ -90,10 +96,7 @@ def read(reader: Reader, kind: str, data: Raw) -> Content:
 def of_nested(reader: Reader, data: Raw) -> Content:
     """What an edited message says now."""
     found = reader.read(_CONTENT, data)
-    return read(reader, found.type, data) if found else Content((), errors=(_NOTHING,))
-
-
-_NOTHING = Malformed("an edited message holds nothing that can be read")
+    return read(reader, found.type, data) if found else NOTHING
 
 
 def _words(text: str) -> tuple[Part, ...]:

@@ -1,6 +1,6 @@
 """The JSON of WhatsApp's webhooks, as far as it is read; the rest of it is passed over.
 
-Lists are of raw members, so that one that cannot be read does not lose the others.
+What is `Raw` is read by itself, so that one that cannot be does not lose the others.
 """
 
 import msgspec
@@ -66,11 +66,11 @@ class Message(Struct, rename={"sender": "from", "sender_id": "from_user_id"}):
     to_user_id: str = ""
     timestamp: str | int = ""
     group_id: str = ""
-    context: Context | None = None
-    reaction: Reaction | None = None
-    system: System | None = None
-    edit: Edit | None = None
-    revoke: Edit | None = None
+    context: Raw = Raw()
+    reaction: Raw = Raw()
+    system: Raw = Raw()
+    edit: Raw = Raw()
+    revoke: Raw = Raw()
 
 
 class Failure(Struct):
@@ -113,6 +113,10 @@ ENTRY = msgspec.json.Decoder(Entry)
 CHANGE = msgspec.json.Decoder(Change)
 VALUE = msgspec.json.Decoder(Value)
 MESSAGE = msgspec.json.Decoder(Message)
+CONTEXT = msgspec.json.Decoder(Context)
+REACTION = msgspec.json.Decoder(Reaction)
+SYSTEM = msgspec.json.Decoder(System)
+EDIT = msgspec.json.Decoder(Edit)
 STATUS = msgspec.json.Decoder(Status)
 UPDATES = msgspec.json.Decoder(list[Update] | Update)
 PREFERENCE = msgspec.json.Decoder(Preference)

@@ -7,7 +7,7 @@ Sources: developers.facebook.com/docs/graph-api/webhooks/getting-started (greeti
 import hashlib
 import hmac
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from urllib.parse import parse_qsl
 
 from msgspec import Raw
@@ -15,7 +15,14 @@ from msgspec import Raw
 from ctxbridge.channels import _whatsapp_content as content
 from ctxbridge.channels import _whatsapp_shapes as shapes
 from ctxbridge.channels._edge import UNREADABLE, UNVERIFIABLE, is_forged, malformed, refused, total
-from ctxbridge.channels._reading import Reader, is_bounded, is_id, is_there, milliseconds_of_seconds
+from ctxbridge.channels._reading import (
+    Allowance,
+    Reader,
+    is_bounded,
+    is_id,
+    is_there,
+    milliseconds_of_seconds,
+)
 from ctxbridge.channels._secrets import secrets_of
 from ctxbridge.errors import ConfigurationError, Malformed
 from ctxbridge.model import (
@@ -152,32 +159,13 @@ def _failed(reason: str) -> Verification:
     return Verification("failed", scheme=_SCHEME, reason=reason)
 
 
-class _Allowance:
-    """How many of something are read, in all."""
-
-    def __init__(self, most: int) -> None:
-        self._left = most
-
-    @property
-    def exceeded(self) -> bool:
-        return self._left < 0
-
-    def of(self, items: Iterable[Raw]) -> Iterator[Raw]:
-        """The items, until there were too many."""
-        for item in items:
-            self._left -= 1
-            if self._left < 0:
-                return
-            yield item
-
-
 class _Post:
     """One request: whether it is sure, and how much of it is read."""
 
     def __init__(self, sure: bool) -> None:
         self.assurance = Assurance.CHANNEL if sure else Assurance.CLAIMED
         self.reader = Reader()
-        self.changes, self.events = _Allowance(MAX_CHANGES), _Allowance(MAX_EVENTS)
+        self.changes, self.events = Allowance(MAX_CHANGES), Allowance(MAX_EVENTS)
 
 
 def _of_entry(post: _Post, raw: Raw) -> Iterator[Event | Malformed]:
@@ -274,7 +262,7 @@ class _Line:
         """Marketing that somebody stopped or resumed in WhatsApp's own settings."""
         found = self._reader.read(shapes.PREFERENCE, raw)
         sender = (self._phone(found.wa_id) or self._scoped(found.user_id)) if found else None
-        word = content.PREFERENCES.get(found.value) if found else None
+        word = content.PREFERENCES.get((found.category, found.value)) if found else None
         if found is None or sender is None or word is None:
             yield Malformed("a preference is of nobody, or none")
             return
@@ -325,11 +313,20 @@ class _Line:
     def _inbound(
         self, found: shapes.Message, raw: Raw, contact: Address, *flags: str
     ) -> Iterator[Event | Malformed]:
-        context = found.context or shapes.Context()
-        revised = found.edit or found.revoke
-        read = content.read(self._reader, found.type, raw)
-        if found.edit:
-            read = content.of_nested(self._reader, found.edit.message)
+        revised, read = "", content.read(self._reader, found.type, raw)
+        edited = {"edit": found.edit, "revoke": found.revoke}.get(found.type, Raw())
+        if is_there(edited):
+            edit = self._reader.read(shapes.EDIT, edited)
+            if edit is None or not is_id(edit.original_message_id):
+                yield Malformed("an edit or a deletion names no message")
+                return
+            revised, read = edit.original_message_id, content.NOTHING
+            if found.type == "edit":
+                read = content.of_nested(self._reader, edit.message)
+                if not read.parts:  # without parts it would be a deletion, which nobody asked for
+                    yield Malformed("an edited message holds nothing that can be read")
+                    return
+        context = self._reader.read(shapes.CONTEXT, found.context) or shapes.Context()
         if context.forwarded or context.frequently_forwarded:
             flags = (*flags, "forwarded")
         yield Inbound(
@@ -337,21 +334,23 @@ class _Line:
             endpoint=self._endpoint,
             sender=contact,
             message_id=found.id,
-            parts=() if found.revoke else read.parts,
+            parts=read.parts,
             assurance=self._assurance,
             occurred_at=milliseconds_of_seconds(found.timestamp),
             thread=f"{self._endpoint.value}/{_short(found.group_id) or contact.value}",
             references=(context.id,) if is_id(context.id) else (),
-            flags=flags if found.revoke else (*flags, *read.flags),
+            flags=(*flags, *read.flags),
             horizon_seconds=WhatsApp.horizon_seconds,
             provider=WhatsApp.name,
-            revises=revised.original_message_id if revised else "",
+            revises=revised,
         )
         yield from read.errors
 
-    def _reaction(self, found: shapes.Message, sender: Address) -> Event:
+    def _reaction(self, found: shapes.Message, sender: Address) -> Event | Malformed:
         """An emoji that is empty or absent takes the reaction back."""
-        told = found.reaction or shapes.Reaction()
+        told = self._reader.read(shapes.REACTION, found.reaction)
+        if told is None:
+            return Malformed("a reaction is to no message")
         kind: NoticeKind = "reaction" if told.emoji else "reaction_removed"
         at = milliseconds_of_seconds(found.timestamp)
         return self.notice(
@@ -360,7 +359,8 @@ class _Line:
 
     def _system(self, found: shapes.Message) -> Event | Malformed:
         """A number or an id that changed. Whether the person behind it did is not said."""
-        told, at = found.system or shapes.System(), milliseconds_of_seconds(found.timestamp)
+        told = self._reader.read(shapes.SYSTEM, found.system) or shapes.System()
+        at = milliseconds_of_seconds(found.timestamp)
         old = self._phone(found.sender) or self._scoped(told.previous_user_id or found.sender_id)
         new = self._phone(told.wa_id) or self._scoped(told.user_id)
         if told.type not in {"user_changed_number", "user_changed_user_id"}:
