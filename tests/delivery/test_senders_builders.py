@@ -2,6 +2,7 @@
 
 import json
 from typing import get_args
+from urllib.parse import parse_qsl
 
 import pytest
 from sinch.domains.conversation.models.v1.messages.internal.request.send_message_request import (
@@ -88,6 +89,17 @@ def test_51_a_name_cannot_be_answered_and_a_short_code_can(name):
     builder = BY_NAME[name]
     assert builder.build_send(outgoing(theirs="AcmeInc")) == Sent("failed", code=f"{name}.address")
     assert isinstance(builder.build_send(outgoing(theirs="72345")), HttpRequest)
+
+
+@pytest.mark.parametrize(
+    ("name", "field"), [("twilio", "Body"), ("sinch_sms", "body"), ("sinch", "text")]
+)
+def test_88_where_there_are_no_buttons_choices_are_numbered_lines(name, field):
+    request = BY_NAME[name].build_send(outgoing("Well?", choices("Yes", "No")))
+    if name == "twilio":
+        assert dict(parse_qsl(request.body.decode()))[field] == "Well?\n1. Yes\n2. No"
+    else:
+        assert f'"{field}":"Well?\\n1. Yes\\n2. No"'.encode() in request.body
 
 
 @pytest.mark.parametrize("name", sorted(BY_NAME))

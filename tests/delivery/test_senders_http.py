@@ -69,6 +69,7 @@ def test_it_fills_the_port_with_what_its_builder_is():
     builder: Builder = Pigeons("http://x.org")
     sender: Sender = HttpSender(builder, timeout_seconds=3.0, per_second=2.0)
     assert (sender.channel, sender.repeatable) == ("sms", True)
+    assert HttpSender(builder).capabilities is builder.capabilities
     assert (sender.timeout_seconds, sender.per_second) == (3.0, 2.0)
 
 

@@ -16,7 +16,7 @@ import anyio
 from msgspec.structs import replace
 
 from ctxbridge.errors import ConfigurationError
-from ctxbridge.model import HttpAnswer, HttpRequest, Outgoing, Sent
+from ctxbridge.model import Capabilities, HttpAnswer, HttpRequest, Outgoing, Sent
 from ctxbridge.ports import Builder
 
 if TYPE_CHECKING:
@@ -51,8 +51,8 @@ class Authorization(Protocol):
 class HttpSender:
     """A `Sender` that asks what `builder` says, once, in at most `timeout_seconds`.
 
-    A channel, a key for repetitions and limits are the builder's. `authorization` is for APIs whose
-    tokens run out. It needs httpx, and runs on asyncio and trio.
+    The channel, what it can show, and whether the provider takes our key are the builder's.
+    `authorization` is for APIs whose tokens run out. It needs httpx, and runs on asyncio and trio.
 
     Raises `ConfigurationError` where httpx is not installed.
     """
@@ -81,6 +81,11 @@ class HttpSender:
     def repeatable(self) -> bool:
         """Whether a repetition with the same key has no second effect."""
         return self._builder.repeatable
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What the channel can show and do."""
+        return self._builder.capabilities
 
     async def send(self, outgoing: Outgoing, /) -> Sent:
         """Ask the provider, once, to send the message.
