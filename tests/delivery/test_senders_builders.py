@@ -185,7 +185,13 @@ class TestSinch:
 
     @pytest.mark.parametrize(
         ("project", "options"),
-        [("", {}), ("P", {"channel": "fax"}), ("P", {"region": "mars"}), ("P", {"base_url": "x"})],
+        [
+            ("", {}),
+            ("P", {"channel": "fax"}),
+            ("P", {"region": "mars"}),
+            ("P", {"base_url": "x"}),
+            ("P", {"list_button": "x" * 21}),
+        ],
     )
     def test_what_cannot_be_is_told_at_once(self, project, options):
         with pytest.raises(ConfigurationError):
@@ -341,7 +347,13 @@ class TestWhatsApp:
         assert WhatsAppBuilder("t").capabilities.window_seconds == 86_400
 
     @pytest.mark.parametrize(
-        ("token", "options"), [("", {}), ("t", {"version": "../v1"}), ("t", {"base_url": "x"})]
+        ("token", "options"),
+        [
+            ("", {}),
+            ("t", {"version": "../v1"}),
+            ("t", {"base_url": "x"}),
+            ("t", {"list_button": ""}),
+        ],
     )
     def test_what_cannot_be_is_told_at_once(self, token, options):
         with pytest.raises(ConfigurationError):

@@ -16,6 +16,7 @@ from ctxbridge.delivery.senders.wording import (
     can_answer,
     decoded,
     is_writable,
+    list_opener,
     offered,
     refusal,
     shown_as,
@@ -51,7 +52,8 @@ class SinchBuilder:
 
     Receipts give our id of the message back, as it was sent along as metadata.
 
-    Raises `ConfigurationError` for an empty project, another channel, or another region.
+    Raises `ConfigurationError` for an empty project, another channel or region, or a `list_button`
+    of more than 20 characters.
     """
 
     name: str = "sinch"
@@ -76,7 +78,7 @@ class SinchBuilder:
         self.channel = channel
         self.capabilities: Capabilities = SINCH[channel]
         self._sender = sms_sender
-        self._list_button = list_button
+        self._list_button = list_opener(list_button)
         base = base_url or f"https://{region}.conversation.api.sinch.com"
         where = absolute(base, "base_url").rstrip("/")
         self._url = f"{where}/v1/projects/{quote(project_id, safe='')}/messages:send"

@@ -17,6 +17,7 @@ from ctxbridge.delivery.senders.wording import (
     JSON,
     decoded,
     is_writable,
+    list_opener,
     offered,
     refusal,
     shown_as,
@@ -60,7 +61,8 @@ class WhatsAppBuilder:
     are a list where they have 24; others stand as numbers in the text. Receipts give our id of the
     message back, as it was sent along.
 
-    Raises `ConfigurationError` for an empty token, or a version that is none.
+    Raises `ConfigurationError` for an empty token, a version that is none, or a `list_button` of
+    more than 20 characters.
     """
 
     name: str = "whatsapp"
@@ -82,7 +84,7 @@ class WhatsAppBuilder:
             raise ConfigurationError("version must be one of the Graph API, such as v23.0")
         self._base = f"{absolute(base_url, 'base_url').rstrip('/')}/{version}"
         self._headers = (("Authorization", f"Bearer {access_token}"), JSON)
-        self._list_button = list_button
+        self._list_button = list_opener(list_button)
 
     def build_send(self, outgoing: Outgoing, /) -> HttpRequest | Sent:
         """``failed``: ``whatsapp.empty``, ``whatsapp.too_long`` and ``whatsapp.address``."""

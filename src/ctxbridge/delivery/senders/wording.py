@@ -5,6 +5,7 @@ from typing import Literal, TypeVar
 
 import msgspec
 
+from ctxbridge.errors import ConfigurationError
 from ctxbridge.model import Choice, Choices, Message, Sent
 from ctxbridge.model.address import MAX_ADDRESS_CHARACTERS
 from ctxbridge.ports import Builder
@@ -22,6 +23,7 @@ _UNDECODABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 # messages): what Sinch hands on is bound by the same.
 ROW_CHARACTERS = 24
 ABOVE_CHARACTERS = 1_024
+OPENER_CHARACTERS = 20
 MAX_CHOICE_ID_CHARACTERS = 200
 
 Shown = Literal["none", "buttons", "list", "numbers"]
@@ -45,6 +47,13 @@ def is_writable(value: str, *, but: str = "") -> bool:
     if not value.strip() or len(value) > MAX_ADDRESS_CHARACTERS or not value.isprintable():
         return False
     return not any(character in value for character in but)
+
+
+def list_opener(words: str) -> str:
+    """`words`, if they can stand on the button that opens a list; else `ConfigurationError`."""
+    if not words.strip() or len(words) > OPENER_CHARACTERS or not words.isprintable():
+        raise ConfigurationError(f"list_button must have 1 to {OPENER_CHARACTERS} characters")
+    return words
 
 
 def can_answer(channel: str, value: str) -> bool:
