@@ -199,6 +199,15 @@ class TestMessages:
         assert read(**more).parts == parts
 
     @pytest.mark.parametrize(
+        "id", ["", "../me", "65?fields=x", "65/x", "me@x.org", "6 5", "x" * 129]
+    )
+    def test_no_id_of_a_file_leads_elsewhere(self, id: str) -> None:
+        more = {"type": "image", "image": {"id": id, "caption": "Look"}}
+        parsed = parse(update({"messages": [message(**more)]}))
+        assert parsed.events[0].parts == (Text("Look"),)
+        assert len(parsed.errors) == 1
+
+    @pytest.mark.parametrize(
         ("context", "references", "flags"),
         [
             ({"from": "1", "id": "wamid.Q"}, ("wamid.Q",), ()),

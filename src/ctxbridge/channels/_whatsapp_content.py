@@ -5,7 +5,7 @@ import re
 import msgspec
 from msgspec import Raw, Struct
 
-from ctxbridge.channels._reading import Reader, is_id, media_type
+from ctxbridge.channels._reading import Reader, media_type
 from ctxbridge.errors import Malformed
 from ctxbridge.model import Attachment, Choice, Opaque, Part, Text
 from ctxbridge.rules.text import clean
@@ -22,6 +22,8 @@ PREFERENCES = {
 # An id leads to an address that is good for five minutes (docs, media): that is asked for when the
 # file is fetched, with the access token.
 _GRAPH = "https://graph.facebook.com/"
+# It becomes part of an address that is asked with a token: no other path may come of it.
+_MEDIA_ID = re.compile(r"[0-9A-Za-z_-]{1,128}")
 _TYPE = re.compile(r"[a-z_]{1,32}")
 
 
@@ -110,7 +112,7 @@ def _chosen(id: str, label: str) -> tuple[Part, ...]:
 
 def _media(media: _Media) -> Content:
     words = _words(media.caption)
-    if not is_id(media.id):
+    if not _MEDIA_ID.fullmatch(media.id):
         return Content(words, errors=(Malformed("a file has no id"),))
     where = _GRAPH + media.id
     name = clean(media.filename)[:255]

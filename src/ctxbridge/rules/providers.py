@@ -16,7 +16,7 @@ TWILIO = Capabilities(longest=1_600, media=True, receipts=_ALL)
 
 WHATSAPP = Capabilities(
     form="whatsapp", longest=4_096, buttons=3, button_characters=20, choices=10, media=True,
-    edits=True, deletes=True, reactions=True, receipts=_ALL, window_seconds=DAY_SECONDS,
+    reactions=True, receipts=_ALL, window_seconds=DAY_SECONDS,
 )  # fmt: skip
 """developers.facebook.com/docs/whatsapp/cloud-api: text, interactive messages, service window."""
 
