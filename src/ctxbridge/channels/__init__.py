@@ -18,16 +18,22 @@ from ctxbridge.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from ctxbridge.channels.email import Email
+    from ctxbridge.channels.sinch import Sinch
+    from ctxbridge.channels.sinch_sms import SinchSms
     from ctxbridge.channels.twilio import Twilio
     from ctxbridge.channels.webchat import WebChat
+    from ctxbridge.channels.whatsapp import WhatsApp
     from ctxbridge.ports import Channel
 
-__all__ = ["ADAPTERS", "Email", "Twilio", "WebChat", "adapter"]
+__all__ = ["ADAPTERS", "Email", "Sinch", "SinchSms", "Twilio", "WebChat", "WhatsApp", "adapter"]
 
 ADAPTERS: dict[str, str] = {
     "email": "ctxbridge.channels.email:Email",
+    "sinch": "ctxbridge.channels.sinch:Sinch",
+    "sinch_sms": "ctxbridge.channels.sinch_sms:SinchSms",
     "twilio": "ctxbridge.channels.twilio:Twilio",
     "webchat": "ctxbridge.channels.webchat:WebChat",
+    "whatsapp": "ctxbridge.channels.whatsapp:WhatsApp",
 }
 
 
