@@ -1,0 +1,344 @@
+"""A seeded world of mails: clients, languages, postings, wrappings. What is new is known of each.
+
+A mail is put together from lines of which each is known to be the writer's own or not; the client
+tables are in `mailclients`. What is not the writer's own: attributions, quoted headers, what they
+introduce, a signature behind its delimiter, a device's footer, a list's or lawyer's footer behind
+a rule. A bare forward is the writer's own, all of it.
+"""
+
+import random
+import textwrap
+from typing import NamedTuple
+
+from tests.channels.mailclients import (
+    ATTRIBUTIONS,
+    FOOTERS,
+    FORWARDED,
+    HEADERS,
+    HELD_CLIENTS,
+    HELD_LANGUAGES,
+    LABELS,
+    MOMENTS,
+    NAMES,
+    ORIGINAL,
+)
+
+SAID = {
+    "en": "Thanks, that works for me.|Could you also send the invoice for order 4711?|I called on 3 May and nobody answered.|The parcel was damaged: the lid is broken.|My address has changed, it is now 12 Mill Road.|Please let me know by Friday.",
+    "de": "Danke, das passt so.|Können Sie mir noch die Rechnung schicken?|Am Montag bin ich nicht zu Hause.|Das Paket kam beschädigt an: der Deckel ist gebrochen.|Bitte geben Sie mir bis Freitag Bescheid.",
+    "fr": "Merci, cela me convient.|Pouvez-vous aussi m'envoyer la facture ?|Le colis est arrivé abîmé : le couvercle est cassé.|Merci de me répondre avant vendredi.",
+    "es": "Gracias, me va bien.|¿Pueden enviarme también la factura?|El paquete llegó dañado: la tapa está rota.|El lunes no estoy en casa.",
+    "it": "Grazie, va bene così.|Potete mandarmi anche la fattura?|Il pacco è arrivato rotto: manca il coperchio.|Da lunedì sono in ferie.",
+    "pt": "Obrigado, está bem assim.|Podem enviar também a fatura?|A encomenda chegou danificada: a tampa está partida.|De segunda a quarta não estou em casa.",
+    "nl": "Bedankt, dat is goed.|Kunt u ook de factuur sturen?|Op maandag ben ik niet thuis.|Het pakket is beschadigd: het deksel is stuk.",
+    "sv": "Tack, det blir bra.|Kan ni också skicka fakturan?|Den röda var trasig när den kom.|Hör gärna av er före fredag.",
+    "da": "Tak, det er fint.|Kan I også sende fakturaen?|Den røde var i stykker.|Fra mandag er jeg på ferie.",
+    "no": "Takk, det er fint.|Kan dere også sende fakturaen?|Den røde var ødelagt da den kom.",
+    "fi": "Kiitos, se sopii.|Voisitteko lähettää myös laskun?|Paketti oli rikki: kansi puuttuu.",
+    "pl": "Dziękuję, pasuje mi to.|Czy mogą Państwo przysłać też fakturę?|Paczka przyszła uszkodzona: pokrywa jest pęknięta.|Od poniedziałku jestem na urlopie.",
+    "cs": "Děkuji, to mi vyhovuje.|Můžete mi poslat i fakturu?|Balík přišel poškozený: víko je prasklé.|Od pondělí mám dovolenou.",
+    "hu": "Köszönöm, így jó lesz.|El tudnák küldeni a számlát is?|A csomag sérülten érkezett: a fedél eltört.",
+    "ro": "Mulțumesc, e bine așa.|Puteți trimite și factura?|Coletul a venit deteriorat: capacul e spart.",
+    "tr": "Teşekkürler, bana uyar.|Faturayı da gönderebilir misiniz?|Paket hasarlı geldi: kapağı kırık.",
+    "ru": "Спасибо, мне подходит.|Пришлите, пожалуйста, и счёт.|Посылка пришла повреждённой: крышка сломана.|От вас давно нет ответа.",
+    "uk": "Дякую, мені підходить.|Надішліть, будь ласка, і рахунок.|Посилка прийшла пошкодженою: кришка зламана.",
+    "bg": "Благодаря, така е добре.|Моля, изпратете и фактурата.|На понеделник не съм у дома.",
+    "el": "Ευχαριστώ, με βολεύει.|Μπορείτε να στείλετε και το τιμολόγιο;|Το δέμα ήρθε χαλασμένο: το καπάκι έσπασε.",
+    "zh": "谢谢，这样可以。|能把发票也发给我吗？|包裹到的时候已经坏了：盖子碎了。",
+    "zh-TW": "謝謝，這樣可以。|可以也寄發票給我嗎？|包裹到的時候已經壞了：蓋子破了。",
+    "ja": "ありがとうございます。それで結構です。|請求書も送っていただけますか。|荷物が壊れていました：蓋が割れています。",
+    "ko": "감사합니다. 그렇게 해 주세요.|청구서도 보내 주실 수 있나요?|소포가 파손되어 왔습니다: 뚜껑이 깨졌어요.",
+}  # fmt: skip
+OLD = (
+    "Hello,|we have sent your parcel today.|It should arrive within three working days, depending on where you "
+    "live and on how busy the carrier is in this season.|Do you want us to keep the old one?|"
+    "Kind regards,|The Shop team"
+)
+GREETINGS = {"en": "Best regards,", "de": "Mit freundlichen Grüßen", "fr": "Cordialement,", "es": "Un saludo,",
+             "it": "Cordiali saluti", "nl": "Met vriendelijke groet,", "pl": "Pozdrawiam,", "ru": "С уважением,"}  # fmt: skip
+PEOPLE = [("Shop", "help@shop.example"), ("Jean-Luc O'Brien", "jl.obrien@mail.support.example.com"),
+          ("Müller, Anna (Service)", "anna.mueller+4711@service.example.org"),
+          ("The Company With A Very Long Name Support", "support-desk-incoming@tickets.company.example")]  # fmt: skip
+SIGNATURE = ["Ann Example", "Head of Things, Example Ltd", "+44 20 7946 0000 | www.example.org"]
+LISTS = [
+    "_______________________________________________",
+    "users mailing list -- users@lists.example.org",
+    "https://lists.example.org/mailman/listinfo/users",
+]
+# Mails without any repeated word, each with a line that looks like one.
+PLAIN = [
+    "On Monday I wrote:|please cancel order 12.|Nothing happened.",
+    "On 3 March 2026 at 10:15 your driver came.|He said: come back later.",
+    "From: Berlin|To: Paris|Date: 3 March 2026|Two adults, please.",
+    "Name: Ann Example|E-mail: ann@example.org|Subject: broken lid|Please call me.",
+    "Your manual says:|Sent from my iPhone means that it was sent from an iPhone.|Is that so?",
+    "My options:|-- red|-- blue|-- green|Which is best?",
+    "Order   Price|------------------|A-17    12.00|B-3      7.00",
+    "I wrote to ann@example.org on 2026-03-03 at 10:15:|no answer so far.",
+    "The original message is gone.|Begin again?",
+    "Am 3.3. um 10:15 war niemand da.|Bitte rufen Sie an.",
+    "Le 3 mars, il a écrit : rien.|Que faire ?",
+    "Von: Hamburg|Nach: Bremen|Zwei Personen.",
+    "> 100 pieces would be needed, could you make us an offer?|Thanks",
+    "Fra mandag er jeg på ferie.|Til: alle",
+    "See https://example.org/on-2026-03-03-ann-wrote: for more.|Thanks",
+]  # fmt: skip
+
+
+class Mail(NamedTuple):
+    """A mail's text, the words in it that are new, and what it was made of."""
+
+    text: str
+    new: str
+    kind: str
+    client: str
+    language: str
+
+    @property
+    def held(self) -> bool:
+        """Whether its client or language was kept back while the rules were made."""
+        return self.client in HELD_CLIENTS or self.language in HELD_LANGUAGES
+
+
+class _Sheet:
+    """Lines so far, and whether each is the writer's own."""
+
+    def __init__(self) -> None:
+        self.lines: list[tuple[str, bool]] = []
+
+    def own(self, *lines: str) -> None:
+        self.lines += [(line, True) for line in lines]
+
+    def old(self, *lines: str) -> None:
+        self.lines += [(line, False) for line in lines]
+
+    def blank(self, count: int = 1) -> None:
+        self.lines += [("", False)] * count
+
+
+def mails(seed: int, count: int, kinds: str = "") -> list[Mail]:
+    """`count` mails, the same for a seed. `kinds` narrows what is made; empty for all."""
+    dice = random.Random(seed)  # noqa: S311
+    wanted = kinds.split() or list(KINDS)
+    return [KINDS[kind](dice, kind) for kind in dice.choices(wanted, k=count)]
+
+
+def _fields(dice: random.Random, language: str) -> dict[str, str]:
+    """What fills a template: a moment in the words of the language, and a person."""
+    which = dice.randrange(3)
+    year, month, day, hour, minute, second = MOMENTS[which]
+    words = [group.split()[which].replace("_", " ") for group in NAMES[language].split("|")]
+    name, address = dice.choice(PEOPLE)
+    return {
+        "wd": words[0], "Wd": words[1], "mon": words[2].rstrip("."), "Mon": words[3],
+        "d": str(day), "dd": f"{day:02}", "m": str(month), "mm": f"{month:02}", "y": str(year),
+        "yy": str(year)[2:], "H": f"{hour:02}", "h": str((hour - 1) % 12 + 1), "M": f"{minute:02}",
+        "S": f"{second:02}", "AP": "PM" if hour > 11 else "AM", "n": name, "a": address,
+        "me": "ann@example.org", "s": "Re: Your parcel",
+    }  # fmt: skip
+
+
+def _attribution(dice: random.Random) -> tuple[str, str, list[str]]:
+    client = dice.choice(list(ATTRIBUTIONS))
+    language = dice.choice(list(ATTRIBUTIONS[client]))
+    line = ATTRIBUTIONS[client][language].format_map(_fields(dice, language))
+    return client, language, _wrapped(dice, line)
+
+
+def _wrapped(dice: random.Random, line: str) -> list[str]:
+    """As one line, at 60 to 78 columns, or where Gmail and Apple break: around the address."""
+    way = dice.randrange(6)
+    if way < 2 or "\n" in line:
+        return line.split("\n")
+    if way < 4:
+        return textwrap.wrap(
+            line, dice.randint(60, 78), break_long_words=False, break_on_hyphens=False
+        )
+    if way == 4:
+        return line.replace(" <", " <\n", 1).split("\n")
+    return line.replace(" <", "\n<", 1).replace("> ", ">\n", 1).split("\n")
+
+
+def _header(dice: random.Random) -> tuple[str, str, list[str]]:
+    client = dice.choice(list(HEADERS))
+    marked = "{original}" in HEADERS[client]
+    language = dice.choice(list(ORIGINAL if marked else LABELS))
+    labels = LABELS.get(language, LABELS["en"]).split("|")
+    fields = _fields(dice, language) | dict(
+        zip(("from", "sent", "to", "subject"), labels, strict=True)
+    )
+    fields["original"] = ORIGINAL.get(language, "")
+    return client, language, HEADERS[client].format_map(fields).split("\n")
+
+
+def _said(dice: random.Random, language: str, most: int = 4) -> list[str]:
+    """Some sentences of the language, in paragraphs or not."""
+    stock = SAID.get(language, SAID["en"]).split("|")
+    lines = dice.sample(stock, dice.randint(1, min(most, len(stock))))
+    return lines if dice.random() < 0.5 else "\n\n".join(lines).split("\n")
+
+
+def _quote(dice: random.Random, depth: int = 0) -> list[str]:
+    """An older mail with a prefix before each line: three ways to write it, maybe nested."""
+    lines = OLD.split("|")
+    if dice.random() < 0.5:
+        lines = [part for line in lines for part in textwrap.wrap(line, 68)]
+    if depth < 2 and dice.random() < 0.4:
+        _, _, intro = _attribution(dice)
+        lines = [*lines, "", *intro, *_quote(dice, depth + 1)]
+    prefix = dice.choice(["> ", "> ", ">"])
+    return [(prefix + line).rstrip() for line in lines]
+
+
+def _bare(dice: random.Random) -> list[str]:
+    """An older mail without prefixes, maybe with a still older one below."""
+    lines = "\n\n".join(OLD.split("|")).split("\n")
+    if dice.random() < 0.4:
+        _, _, intro = _header(dice)
+        lines += ["", *intro, "", *OLD.split("|")]
+    return lines
+
+
+def _ending(dice: random.Random, sheet: _Sheet, language: str) -> None:
+    """What stands below the writer's words: a greeting, a signature, a footer, or nothing."""
+    way = dice.randrange(7)
+    if way == 0:
+        sheet.blank()
+        sheet.own(GREETINGS.get(language, "Thanks,"), "Ann")
+    elif way in (1, 2):
+        sheet.blank(way - 1)
+        sheet.old(dice.choice(["-- ", "-- ", "--"]), *SIGNATURE[: dice.randint(1, 3)])
+    elif way in (3, 4):
+        sheet.blank(dice.randint(1, 2))
+        sheet.old(dice.choice(FOOTERS.get(language, FOOTERS["en"]).split("|")))
+
+
+def _top(dice: random.Random, kind: str) -> Mail:
+    """Own words, then an older mail with prefixes."""
+    client, language, intro = _attribution(dice)
+    sheet = _Sheet()
+    sheet.own(*_said(dice, language))
+    _ending(dice, sheet, language)
+    sheet.blank(dice.randint(1, 2))
+    sheet.old(*intro)
+    sheet.blank(dice.randrange(2))
+    sheet.old(*_quote(dice))
+    return _mail(sheet, kind, client, language)
+
+
+def _top_bare(dice: random.Random, kind: str) -> Mail:
+    """Own words, then an older mail as it was, as HTML looks when its quoting is lost."""
+    client, language, intro = _attribution(dice)
+    sheet = _Sheet()
+    sheet.own(*_said(dice, language))
+    _ending(dice, sheet, language)
+    sheet.blank(dice.randint(1, 2))
+    sheet.old(*intro)
+    sheet.blank()
+    sheet.old(*_bare(dice))
+    return _mail(sheet, kind, client, language)
+
+
+def _apple_quoted(dice: random.Random, kind: str) -> Mail:
+    """Own words, then an attribution that has a prefix itself, as on an iPhone."""
+    client, language, intro = _attribution(dice)
+    sheet = _Sheet()
+    sheet.own(*_said(dice, language))
+    _ending(dice, sheet, language)
+    sheet.blank()
+    sheet.old(*["> " + line for line in intro], ">", *_quote(dice))
+    return _mail(sheet, kind, client, language)
+
+
+def _outlook(dice: random.Random, kind: str) -> Mail:
+    """Own words, then a header, then an older mail as it was."""
+    client, language, header = _header(dice)
+    sheet = _Sheet()
+    sheet.own(*_said(dice, language))
+    _ending(dice, sheet, language)
+    sheet.blank(dice.randint(1, 2))
+    sheet.old(*header)
+    sheet.blank()
+    sheet.old(*_bare(dice))
+    return _mail(sheet, kind, client, language)
+
+
+def _bottom(dice: random.Random, kind: str) -> Mail:
+    """An older mail with prefixes, then own words."""
+    client, language, intro = _attribution(dice)
+    sheet = _Sheet()
+    sheet.old(*intro, *_quote(dice))
+    sheet.blank()
+    sheet.own(*_said(dice, language))
+    _ending(dice, sheet, language)
+    return _mail(sheet, kind, client, language)
+
+
+def _between(dice: random.Random, kind: str) -> Mail:
+    """Answers between the lines of an older mail; sometimes a word before, and a list's footer."""
+    client, language, intro = _attribution(dice)
+    sheet = _Sheet()
+    if dice.random() < 0.5:
+        sheet.own(_said(dice, language, 1)[0])
+        sheet.blank()
+    sheet.old(*intro)
+    for line in dice.sample(OLD.split("|"), dice.randint(2, 4)):
+        sheet.old(*["> " + part for part in textwrap.wrap(line, 66)])
+        tight = dice.random() < 0.3
+        sheet.blank(not tight)
+        sheet.own(_said(dice, language, 1)[0])
+        sheet.blank(not tight)
+    if dice.random() < 0.2:
+        sheet.blank()
+        sheet.old(*LISTS)
+    else:
+        _ending(dice, sheet, language)
+    return _mail(sheet, kind, client, language)
+
+
+def _forward(dice: random.Random, kind: str) -> Mail:
+    """A forward: with a note it is an older mail; without, all of it was sent on purpose."""
+    client, _, header = _header(dice)
+    language = dice.choice(list(FORWARDED))
+    marks = (
+        [FORWARDED[language]] if "original" not in HEADERS[client] and dice.random() < 0.5 else []
+    )
+    sheet = _Sheet()
+    if dice.random() < 0.5:
+        sheet.own(*_said(dice, language, 2))
+        sheet.blank()
+        sheet.old(*marks, *header, "", *_bare(dice))
+    else:
+        sheet.own(*marks, *header, "", *_bare(dice))
+    return _mail(sheet, kind, client, language)
+
+
+def _plain(dice: random.Random, kind: str) -> Mail:
+    """Nothing repeated, and a line that looks like it; or only some sentences."""
+    sheet = _Sheet()
+    language = dice.choice(list(SAID))
+    if dice.random() < 0.6:
+        language = "en"
+        sheet.own(*dice.choice(PLAIN).split("|"))
+    else:
+        sheet.own(*_said(dice, language))
+    _ending(dice, sheet, language)
+    return _mail(sheet, kind, "none", language)
+
+
+def _mail(sheet: _Sheet, kind: str, client: str, language: str) -> Mail:
+    text = "\n".join(line for line, _ in sheet.lines)
+    new = "\n".join(line for line, own in sheet.lines if own)
+    return Mail(text, new, kind, client, language)
+
+
+KINDS = {
+    "top": _top,
+    "top-bare": _top_bare,
+    "apple-quoted": _apple_quoted,
+    "outlook": _outlook,
+    "bottom": _bottom,
+    "between": _between,
+    "forward": _forward,
+    "plain": _plain,
+}
