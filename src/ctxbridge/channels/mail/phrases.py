@@ -10,8 +10,9 @@ class Language(NamedTuple):
     """`opens`: first words of "On ... wrote:"; `verbs`: its verb, wherever it stands.
 
     `sender`, `sent`, `to`, `subject`: the labels of a quoted header. `marks`: what stands between
-    dashes over a quoted mail. `footers`: how a device's own line begins; `ends`: how it ends
-    instead.
+    dashes over a quoted mail. `footers`: how a device's own line begins, whatever follows;
+    `sends`: how one begins that names a device or a mail program; `ends`: how such a one ends
+    instead. `legal`: words that lawyers write under mails.
     """
 
     opens: str = ""
@@ -23,6 +24,8 @@ class Language(NamedTuple):
     marks: str = ""
     footers: str = ""
     ends: str = ""
+    sends: str = ""
+    legal: str = ""
 
 
 # The phrases of one field are separated by "|".
@@ -35,10 +38,12 @@ LANGUAGES: dict[str, Language] = {
         "to|cc|bcc",
         "subject",
         "original message|forwarded message|reply message|original email|original appointment"
-        "|forwarded by|begin forwarded message|start of forwarded message",
-        "sent from my|sent via|sent with|sent from mail|sent from outlook|sent from yahoo"
-        "|sent from samsung|sent from gmail|sent from proton|sent from bluemail|sent from typeapp"
-        "|get outlook for|get typeapp for|sent from windows|sent from nine|sent using",
+        "|forwarded by|begin forwarded message|start of forwarded message|forwarded email"
+        "|please type your reply above this line|reply above this line|write above this line",
+        "sent from my",
+        sends="sent from|sent via|sent with|sent using",
+        legal="confidential|intended recipient|intended solely|solely for|addressee"
+        "|in error|privileged|unauthori|please notify|disclos|liability|virus",
     ),
     "de": Language(
         "am|vom",
@@ -49,9 +54,13 @@ LANGUAGES: dict[str, Language] = {
         "betreff",
         "ursprüngliche nachricht|originalnachricht|weitergeleitete nachricht|original-nachricht"
         "|anfang der weitergeleiteten nachricht|ursprüngliche mail",
-        "gesendet von|von meinem|gesendet mit|diese nachricht wurde von meinem"
-        "|holen sie sich outlook"
-        "|outlook für ",
+        "",
+        "gesendet|geschickt|verschickt|versendet",
+        sends="gesendet von|gesendet mit|gesendet aus|gesendet vom|gesendet über"
+        "|verschickt mit|verfasst mit",
+        legal="vertraulich|bestimmungsgemäße|adressat|empfänger|irrtümlich|unbefugt"
+        "|informieren sie bitte|vernichten|löschen sie|nicht gestattet"
+        "|rechtlich geschützt",
     ),
     "fr": Language(
         "le",
@@ -62,8 +71,11 @@ LANGUAGES: dict[str, Language] = {
         "objet|sujet",
         "message d'origine|message d’origine|message original|message transféré|message initial"
         "|début du message transféré|message réexpédié|courriel original",
-        "envoyé de mon|envoyé depuis|envoyé à partir de|télécharger outlook|obtenez outlook"
-        "|envoyé avec|obtenir outlook",
+        "envoyé de mon|envoyé depuis mon",
+        sends="envoyé de|envoyé depuis|envoyé à partir|envoyé avec|envoyé via"
+        "|envoyé par|envoyé à l",
+        legal="confidentiel|destinataire|par erreur|pièces jointes|usage exclusif"
+        "|responsabilité|altéré|détruire|interdite|avertir",
     ),
     "es": Language(
         "el",
@@ -73,7 +85,10 @@ LANGUAGES: dict[str, Language] = {
         "para|a",
         "asunto",
         "mensaje original|mensaje reenviado|inicio del mensaje reenviado",
-        "enviado desde|enviado con|obtener outlook|descargar outlook|enviado mediante",
+        "enviado desde mi",
+        sends="enviado desde|enviado con|enviado mediante|enviado por",
+        legal="confidencial|destinatario|por error|exclusivo|prohibid|privilegiad|notifi"
+        "|elimin|protección de datos",
     ),
     "it": Language(
         "il|in data|il giorno",
@@ -83,7 +98,10 @@ LANGUAGES: dict[str, Language] = {
         "a",
         "oggetto",
         "messaggio originale|messaggio inoltrato|inizio messaggio inoltrato",
-        "inviato da|inviato dal|scarica outlook|ottieni outlook|inviato con",
+        "inviato dal mio",
+        sends="inviato da|inviato dal|inviato con|inviato tramite",
+        legal="riservat|confidenzial|destinatari|per errore|esclusivo|vietat|distrugg"
+        "|cancellar|privacy",
     ),
     "pt": Language(
         "em|no dia",
@@ -93,7 +111,10 @@ LANGUAGES: dict[str, Language] = {
         "para",
         "assunto",
         "mensagem original|mensagem encaminhada|início da mensagem encaminhada",
-        "enviado do|enviado a partir|enviado de|obter o outlook|enviado pelo",
+        "enviado do meu",
+        sends="enviado do|enviado de|enviado a partir|enviado pelo|enviado com|enviado via",
+        legal="confidencia|destinatário|por engano|por erro|exclusivo|proibid|privilegiad"
+        "|elimin|apagar",
     ),
     "nl": Language(
         "op",
@@ -103,8 +124,11 @@ LANGUAGES: dict[str, Language] = {
         "aan",
         "onderwerp",
         "oorspronkelijk bericht|doorgestuurd bericht|origineel bericht|begin doorgestuurd bericht",
-        "verzonden vanaf|verstuurd vanaf|verzonden met|verzonden van|outlook voor "
-        "|download outlook",
+        "verzonden vanaf mijn|verstuurd vanaf mijn|verzonden via mijn",
+        sends="verzonden vanaf|verzonden van|verzonden met|verzonden via"
+        "|verstuurd vanaf|verstuurd met",
+        legal="vertrouwelijk|geadresseerde|ten onrechte|abusievelijk|uitsluitend"
+        "|niet toegestaan|vernietig|aansprakelijk|bestemd",
     ),
     "sv": Language(
         "den",
@@ -115,7 +139,9 @@ LANGUAGES: dict[str, Language] = {
         "ämne",
         "ursprungligt meddelande|vidarebefordrat meddelande|originalmeddelande"
         "|vidarebefordrat brev",
-        "skickat från|hämta outlook|skaffa outlook",
+        "skickat från min",
+        sends="skickat från|skickades från|skickat med",
+        legal="konfidentiel|avsedd|mottagare|av misstag|sekretess|radera|otillåten",
     ),
     "da": Language(
         "den|d.",
@@ -126,7 +152,9 @@ LANGUAGES: dict[str, Language] = {
         "emne",
         "oprindelig besked|oprindelig meddelelse|oprindelig mail|videresendt besked"
         "|videresendt meddelelse|start på videresendt besked",
-        "sendt fra|hent outlook|få outlook",
+        "sendt fra min",
+        sends="sendt fra|sendt med|sendt via",
+        legal="fortrolig|tiltænkt|modtager|ved en fejl|slette|slet|uberettiget",
     ),
     "no": Language(
         "den|på",
@@ -136,7 +164,9 @@ LANGUAGES: dict[str, Language] = {
         "til",
         "emne",
         "opprinnelig melding|videresendt melding|original melding",
-        "sendt fra|last ned outlook|skaff deg outlook",
+        "sendt fra min",
+        sends="sendt fra|sendt med|sendt via",
+        legal="konfidensiell|fortrolig|tiltenkt|mottaker|ved en feil|slett|uberettiget",
     ),
     "fi": Language(
         "",
@@ -146,7 +176,9 @@ LANGUAGES: dict[str, Language] = {
         "vastaanottaja",
         "aihe|otsikko",
         "alkuperäinen viesti|välitetty viesti",
-        "lähetetty |hanki outlook",
+        "",
+        sends="lähetetty",
+        legal="luottamuksel|vastaanottaja|erehdyksessä|tarkoitettu|tuhoa|poista",
     ),
     "pl": Language(
         "w dniu|dnia",
@@ -157,7 +189,9 @@ LANGUAGES: dict[str, Language] = {
         "temat",
         "wiadomość oryginalna|oryginalna wiadomość|treść przekazanej wiadomości"
         "|przekazana wiadomość|wiadomość przekazana|wiadomość pierwotna",
-        "wysłane z|wysłano z|pobierz program outlook|pobierz outlook",
+        "wysłane z mojego",
+        sends="wysłane z|wysłano z|wysłana z|wysłane za pomocą|wysłano za pomocą",
+        legal="poufn|adresat|omyłkow|przeznaczon|zabronion|usunąć|przez pomyłkę",
     ),
     "cs": Language(
         "dne",
@@ -167,7 +201,9 @@ LANGUAGES: dict[str, Language] = {
         "komu",
         "předmět|predmet",
         "původní zpráva|původní e-mail|přeposlaná zpráva|pôvodná správa",
-        "odesláno z|odoslané z|získejte outlook|stáhnout outlook",
+        "odesláno z mého|odoslané z môjho",
+        sends="odesláno z|odesláno pomocí|odoslané z|odeslané z|odoslané pomocou",
+        legal="důvěrn|dôvern|adresát|omylem|určen|zakázán|smazat|odstra",
     ),
     "ru": Language(
         "",
@@ -178,8 +214,9 @@ LANGUAGES: dict[str, Language] = {
         "тема",
         "исходное сообщение|оригинальное сообщение|пересылаемое сообщение|пересланное сообщение"
         "|первоначальное сообщение|перенаправленное сообщение|конец пересылаемого сообщения",
-        "отправлено с|отправлено из|отправлено от|получить outlook|скачать outlook"
-        "|получите outlook",
+        "отправлено с моего",
+        sends="отправлено с|отправлено из|отправлено от|отправлено через",
+        legal="конфиденциальн|адресат|получател|ошибочно|по ошибке|запрещен|предназначен|удалит",
     ),
     "uk": Language(
         "",
@@ -190,7 +227,9 @@ LANGUAGES: dict[str, Language] = {
         "тема",
         "оригінальне повідомлення|переслане повідомлення|вихідне повідомлення"
         "|пересилається повідомлення|початкове повідомлення",
-        "надіслано з|надіслано із|відправлено з|отримати outlook",
+        "надіслано з мого|відправлено з мого",
+        sends="надіслано з|надіслано із|надіслано через|відправлено з|відправлено із",
+        legal="конфіденційн|адресат|одержувач|помилково|заборонен|призначен|видаліть",
     ),
     "hu": Language(
         "",
@@ -200,7 +239,10 @@ LANGUAGES: dict[str, Language] = {
         "címzett",
         "tárgy",
         "eredeti üzenet|továbbított üzenet|továbbított levél",
-        "elküldve |küldve |az outlook ",
+        "",
+        "küldve|küldött",
+        sends="elküldve|küldve",
+        legal="bizalmas|címzett|tévedésből|jogosulatlan|törölje|kizárólag",
     ),
     "ro": Language(
         "în|pe|la data|la",
@@ -210,7 +252,9 @@ LANGUAGES: dict[str, Language] = {
         "către|catre",
         "subiect|subiectul",
         "mesaj original|mesajul original|mesaj redirecționat|mesaj redirectionat",
-        "trimis de pe|trimis din|obțineți outlook",
+        "trimis de pe",
+        sends="trimis de pe|trimis din|trimis cu|trimisă din",
+        legal="confidenți|confidenţi|destinatar|din greșeală|exclusiv|interzis|ștergeți",
     ),
     "tr": Language(
         "",
@@ -221,8 +265,9 @@ LANGUAGES: dict[str, Language] = {
         "konu",
         "orijinal mesaj|özgün ileti|iletilen mesaj|orijinal ileti|iletilmiş mesaj"
         "|yönlendirilen ileti",
-        "iphone'umdan|ipad'imden|outlook'u edinin",
-        "gönderildi",
+        "",
+        "dan gönderildi|den gönderildi|u edinin|ü edinin",
+        legal="gizli|alıcı|yanlışlıkla|yetkisiz|siliniz|muhatab",
     ),
     "el": Language(
         "στις|την",
@@ -232,7 +277,9 @@ LANGUAGES: dict[str, Language] = {
         "προς",
         "θέμα",
         "αρχικό μήνυμα|προωθημένο μήνυμα|πρωτότυπο μήνυμα",
-        "στάλθηκε από|εστάλη από",
+        "στάλθηκε από το",
+        sends="στάλθηκε από|εστάλη από|στάλθηκε με",
+        legal="εμπιστευτικ|παραλήπτ|εκ παραδρομής|κατά λάθος|διαγράψ|απαγορεύ",
     ),
     "zh": Language(
         "在|于|於",
@@ -242,7 +289,9 @@ LANGUAGES: dict[str, Language] = {
         "收件人|收件者",
         "主题|主旨|主題",
         "原始邮件|原始郵件|转发的邮件|轉寄的郵件|转发邮件信息|回复的原邮件|原始訊息",
-        "发自|發自|從我的|从我的|获取 outlook|获取outlook",
+        "发自我的|發自我的|從我的|从我的",
+        sends="发自|發自|来自我的|來自我的|从我的|從我的",
+        legal="机密|機密|保密|收件人|误收|誤收|删除|刪除",
     ),
     "ja": Language(
         "",
@@ -252,8 +301,9 @@ LANGUAGES: dict[str, Language] = {
         "宛先",
         "件名",
         "元のメッセージ|転送されたメッセージ|元のメール|オリジナルメッセージ|転送メッセージ",
-        "outlook for ios を入手",
-        "から送信",
+        "",
+        "から送信|で送信|を入手",
+        legal="機密|宛先|誤って|削除",
     ),
     "ko": Language(
         "",
@@ -263,10 +313,34 @@ LANGUAGES: dict[str, Language] = {
         "받는 사람|받는사람|수신",
         "제목",
         "원본 메시지|원본 메일|전달된 메시지|원본메시지|전달된 메일",
-        "나의 iphone에서",
-        "에서 보냄",
+        "",
+        "에서 보냄|다운로드",
+        legal="기밀|수신인|수신자|잘못|삭제",
     ),
 }
+
+
+# What runs where mails are written: a line of its own that names one, and says "sent", is no words.
+DEVICES = (
+    "iphon|ipad|ios|android|samsung|galaxy|huawei|honor|xiaomi|redmi|oppo|oneplus|pixel|nokia"
+    "|motorola|sony|htc|lg|blackberry|windows|lumia|wiko|outlook|yahoo|gmail|aol|proton|gmx|web.de"
+    "|t-online|freenet|orange|laposte|mail.ru|yandex|яндекс|почт|k-9|thunderbird|typeapp|bluemail"
+    "|aqua mail|nine|spark|newton|edison|fairemail|mailbird|superhuman|airmail|zoho|tuta|fastmail"
+    "|hey|polymail|mailspring|workspace|mobil|mobile|smartphone|phone|handy|tablet|device|gerät"
+    "|appareil|dispositivo|apparaat|telefon|téléphone|телефон|смартфон|手机|手機|邮箱|スマート"
+)
+
+
+# What a mail program's advertisement begins with, before the program and a link to it.
+PROGRAMS = "outlook|typeapp|bluemail|aqua mail|yahoo mail|mailbird|mail.ru|proton mail"
+GETS = (
+    "get|download|holen sie|laden sie|hol dir|téléchargez|télécharger|obtenir|obtenez|obtener"
+    "|obtenga|descargar|descarga|scarica|ottieni|obter|obtenha|baixar|hämta|skaffa|hent|få|last ned"
+    "|skaff deg|hanki|lataa|pobierz|získejte|stáhněte|stáhnout|stiahnite|получить|получите|скачать"
+    "|отримати|отримайте|szerezd|obțineți|obţineţi|descărcați|αποκτήστε|λήψη|获取|獲取|下载|取得"
+)
+# How such a line begins where its verb comes last ("ends"), if not with the device.
+FOOTER_OPENS = "von meine|diese nachricht|diese mail|diese e-mail|az |나의 |내 |bu e-posta|bu ileti"
 
 
 def every(field: str) -> frozenset[str]:

@@ -6,25 +6,31 @@ exactly one span, only what is surely repeated is taken for a quote, and a mail 
 without words of its own (a bare forward) keeps its text.
 """
 
-import re
 from collections.abc import Sequence
 from operator import ne
 from typing import NamedTuple
 
-from ctxbridge.channels.mail.phrases import every
+from ctxbridge.channels.mail import signs
+from ctxbridge.channels.mail.signs import LINE
 
-# How many characters of a line and how many lines are looked at (what follows goes by ">" alone),
-# and how many lines may make one attribution or header.
-LINE = 400
+# How many lines are looked at (what follows goes by ">" alone), and how many may make one
+# attribution, header, signature.
 LINES = 20_000
 SPANS = 100
 ATTRIBUTION_LINES = 4
-HEADER_LINES = 10
+HEADER_LINES = 12
+LABELS = 3
+LOOSE = 2
 SIGNATURE_LINES = 20
-MARK_DASHES = 2
-RULE = 10
-FOOTER_CHARACTERS = 90
-FOOTER_WORDS = 7
+LIST_LINES = 8
+LEGAL_LINES = 60
+LEGAL_CHARACTERS = 100
+# Where a line may have been broken on its way: it and the next word are at least this long.
+BROKEN = 60
+BROKEN_WITH_NEXT = 72
+_QUOTE = (">", "＞")
+# What editors leave at the edges of a line: no-break spaces, direction marks, joiners, byte marks.
+_EDGES = " \t\xa0\r\f\v\u200b\u200c\u200d\u200e\u200f\u202a\u202b\u202c\u202f\u2060\ufeff"
 
 
 class Span(NamedTuple):
@@ -32,36 +38,6 @@ class Span(NamedTuple):
 
     quoted: bool
     text: str
-
-
-def _any(field: str) -> str:
-    """A pattern for the phrases of a field, longest first."""
-    return "|".join(re.escape(p) for p in sorted(every(field), key=len, reverse=True))
-
-
-_VERB = rf"(?:{_any('verbs')})"
-_HAS_VERB = re.compile(rf"(?<!\w){_VERB}(?!\w)|{_VERB}\s*[:：]?$")
-_VERBS = tuple(every("verbs"))
-# Between a verb at the end of an attribution and the end of its last line.
-_CLOSING = " :：-*_—"
-_TAIL = re.compile(rf">\s*{_VERB}?\s*[:：]")
-_OPENS = re.compile(rf"[\W_]{{0,4}}(?:{_any('opens')})(?!\w)|[在于於]")
-_LABEL = re.compile(
-    rf"[\s*_>|]{{0,12}}(?:(?P<sender>{_any('sender')})|(?P<sent>{_any('sent')})"
-    rf"|(?P<to>{_any('to')})|(?P<subject>{_any('subject')}))[\s*_\xa0]{{0,4}}[:：]",
-)
-_MARK = re.compile(rf"(?:{_any('marks')})(?:\s*[:：])?")
-_FOOTER = re.compile(rf"(?:{_any('footers')})|.{{1,40}}(?:{_any('ends')})\W{{0,3}}$")
-_DIGIT = re.compile(r"\d")
-_DAY = re.compile(
-    r"(?:19|20)\d\d|\d{1,2}[./-]\d{1,2}[./-]\d\d|\d{1,2}\s*月\s*\d|\d{1,2}월",
-)
-_TIME = re.compile(r"\d{1,2}[:.h]\d\d|\d{1,2}\s*[ap]\.?m\b|\d{1,2}\s*[时點点時시]")
-_ADDRESS = re.compile(r"[^\s<>@]@[^\s<>@]")
-# A link behind the name of a mail program, as in "Get Outlook for iOS<https://...>".
-_LINK = re.compile(r"[<(\[][^<>()\[\]]{0,200}[>)\]]")
-# What editors leave at the edges of a line: no-break spaces, direction marks, joiners, byte marks.
-_EDGES = " \t\xa0\r\f\v\u200b\u200c\u200d\u200e\u200f\u202a\u202c\u202f\u2060\ufeff"
 
 
 def spans(text: str) -> list[Span]:
@@ -93,131 +69,216 @@ def _lines(lines: Sequence[str], marks: Sequence[bool], *, side: bool) -> str:
 
 
 class _Scan:
-    """One walk over the lines. `heads` is what counts of each: its beginning, in lower case."""
+    """One walk over the lines. `heads` is what counts of each: its beginning, in lower case.
+
+    `own` are the lines of the writer's own words, `forwards` says that an older mail was met
+    before any of them, `footers` are the lines that a device wrote, `end` is where all the rest
+    is an older mail.
+    """
 
     def __init__(self, lines: Sequence[str]) -> None:
-        self.heads = [line[:LINE].strip(_EDGES).lower() for line in lines]
+        beginnings = [line[:LINE].strip(_EDGES) for line in lines]
+        self.heads = [beginning.lower() for beginning in beginnings]
         self.long = [len(line) > LINE for line in lines]
         self.stops: dict[int, bool] = {}
-        self.quoted = [head.startswith(">") for head in self.heads]
-        for at, head in enumerate(self.heads[1:], 1):
-            # Not a quote, but the wrapped end of "Ann <ann@example.org" + "> wrote:".
-            if self.quoted[at] and _TAIL.fullmatch(head) and "<" in self.heads[at - 1]:
-                self.quoted[at] = False
+        self.quoted = _quoted(self.heads)
+        _join_broken(self.quoted, beginnings)
+        self.own: list[int] = []
+        self.footers: list[int] = []
+        self.forwards = False
+        self.end = len(lines)
 
     def marks(self) -> list[bool]:
         """For each line whether it is repeated."""
         marks = list(self.quoted)
-        at, end = 0, len(self.heads)
-        own = forward = False
-        while at < end:
-            if self.quoted[at] or not self.heads[at]:
-                at += 1
-                continue
-            size = self._attribution(at)
-            local = size and self._quote_follows(at + size)
-            if local:
-                marks[at : at + size] = [True] * size
-                at += size
-            elif not forward and (size or self._cut(at)):
-                if own:
-                    marks[at:] = [True] * (end - at)
-                    end = at
-                # Without a word before, it is a forward: all of it was sent on purpose.
-                forward = not own
-                at += 1
-            elif own and (until := self._signature(at)):
-                marks[at:until] = [True] * (until - at)
-                at = until
-            else:
-                own = True
-                at += 1
-        self._take_footer(marks, end)
+        at = 0
+        while at < self.end:
+            at = at + 1 if self.quoted[at] or not self.heads[at] else self._step(at, marks)
+        if self.own:
+            self._take_endings(marks)
+        else:
+            self._keep_something(marks)
         self._join_blanks(marks)
         return marks
+
+    def _step(self, at: int, marks: list[bool]) -> int:
+        """Decide on the line `at`, which has words and no prefix; which line is next."""
+        if size := self._attribution(at, local=True):
+            return self._take(marks, at, at + size)
+        older = self._older(at)
+        if older and self._quote_follows(at + older):
+            self.forwards |= not self.own
+            return self._take(marks, at, at + older)
+        if older or self._attribution(at, local=False):
+            return self._cut(at, marks)
+        if until := self._signature(at):
+            return self._take(marks, at, until)
+        if self._stands_alone(at) and signs.is_footer(self.heads[at]):
+            self.footers.append(at)
+        elif not signs.is_rule(self.heads[at]):
+            self.own.append(at)
+        return at + 1
+
+    def _take(self, marks: list[bool], at: int, until: int) -> int:
+        marks[at:until] = [True] * (until - at)
+        return until
+
+    def _cut(self, at: int, marks: list[bool]) -> int:
+        """All from here on is an older mail; without a word before, it was sent on purpose."""
+        if not self.own:
+            self.forwards = True
+            return self.end
+        while at and (not self.heads[at - 1] or signs.is_rule(self.heads[at - 1])):
+            at -= 1
+        self._take(marks, at, len(marks))
+        self.end = at
+        return at
+
+    def _keep_something(self, marks: list[bool]) -> None:
+        """Without own words: a forward is kept whole, and so is a lone signature or footer."""
+        if self.forwards or not any(self.quoted):
+            marks[:] = [False] * len(marks)
+        for at in self.footers:
+            marks[at] = any(marks)
 
     def _quote_follows(self, at: int) -> bool:
         """Whether the next line with words has a quote's prefix. Blank lines before it are few."""
         near = range(at, min(at + 3, len(self.heads)))
         return next((self.quoted[i] for i in near if self.heads[i]), False)
 
-    def _attribution(self, at: int) -> int:
-        """How many lines from `at` say "On ... wrote:"; 0 if they do not."""
-        if self.long[at] or not _may_open(self.heads[at]):
+    def _after(self, at: int) -> str:
+        return self.heads[at + 1] if at + 1 < len(self.heads) else ""
+
+    def _attribution(self, at: int, *, local: bool) -> int:
+        """How many lines from `at` say "On ... wrote:"; 0 if they do not.
+
+        `local`: only such as quoted lines follow, for which less evidence is enough.
+        """
+        if self.long[at] or not signs.may_open(self.heads[at], self._after(at)):
             return 0
         joined = ""
-        for size in range(1, ATTRIBUTION_LINES + 1):
-            here = at + size - 1
-            if here >= len(self.heads) or not self.heads[here] or self.quoted[here]:
+        for here in range(at, min(at + ATTRIBUTION_LINES, len(self.heads))):
+            head = self.heads[here]
+            if not head or self.quoted[here]:
                 return 0
-            if size > 1 and (self.long[here] or _begins(self.heads[here])):
+            if here > at and (self.long[here] or signs.begins_anew(head)):
                 return 0
-            joined = f"{joined} {self.heads[here]}" if joined else self.heads[here]
+            joined = f"{joined} {head}" if joined else head
             if len(joined) > LINE:
                 return 0
-            if _is_attribution(joined):
-                return size
+            if local and not self._quote_follows(here + 1):
+                continue
+            if signs.is_attribution(joined, quoted=local):
+                return self._closed(at, here + 1)
         return 0
 
-    def _cut(self, at: int) -> bool:
-        """Whether all from here on is an older mail: a mark between dashes, or a quoted header."""
+    def _closed(self, at: int, until: int) -> int:
+        """The size of an attribution, with the dashes of its frame that were wrapped."""
+        framed = self.heads[at].startswith("--") and until < len(self.heads)
+        return until - at + (framed and signs.is_rule(self.heads[until]))
+
+    def _older(self, at: int) -> int:
+        """How many lines stand over an older mail here: a mark between dashes, a quoted header."""
         head = self.heads[at]
-        if _is_mark(head):
-            return True
-        if _is_rule(head):
-            at = next((i for i in (at + 1, at + 2) if self._has(i)), at)
-        return bool(_LABEL.match(self.heads[at])) and self._header(at)
+        if signs.is_mark(head):
+            return 1 + self._header_near(at + 1)
+        if signs.is_framed(head):
+            below = self._header_near(at + 1)
+            return below and 1 + below
+        return self._header(at)
 
-    def _has(self, at: int) -> bool:
-        return at < len(self.heads) and bool(self.heads[at])
+    def _header_near(self, at: int) -> int:
+        """How many lines a header takes that begins here or behind an empty line."""
+        for start in range(at, min(at + 2, len(self.heads))):
+            if self.heads[start] and not self.quoted[start]:
+                size = self._header(start)
+                return size and start - at + size
+        return 0
 
-    def _header(self, at: int) -> bool:
-        """Whether a block of labels begins here that is a mail's header, not the words of a form.
+    def _header(self, at: int) -> int:
+        """How many lines of labels begin here that are a mail's header, not the words of a form.
 
         It needs the sender, and a subject or an address besides: "From: Berlin To: Rome" is a trip.
+        In an unknown language it needs three labels, a name with its address, a day and a time.
         """
-        kinds: set[str] = set()
-        address, loose = False, 0
+        known = bool(signs.label(self.heads[at]))
+        if not known and not (signs.is_labelled(self.heads[at]) and self._begins(at)):
+            return 0
+        block = _Header()
         for head in self.heads[at : at + HEADER_LINES]:
-            label = _LABEL.match(head)
-            if label and label.lastgroup:
-                kinds.add(label.lastgroup)
-                loose = 0
-            elif head and loose < 2:
-                loose += 1
-            elif kinds - {"sender"}:
+            if not block.take(head):
                 break
-            address = address or bool(_ADDRESS.search(head))
-        if "sender" not in kinds:
-            return False
-        others = len(kinds) - 1
-        return others >= 1 + ("subject" not in kinds) or (others >= 1 and address)
+        return block.size if (known and block.is_known) or block.is_like_one else 0
+
+    def _begins(self, at: int) -> bool:
+        """Whether a paragraph begins here."""
+        return not at or not self.heads[at - 1] or signs.is_rule(self.heads[at - 1])
 
     def _signature(self, at: int) -> int:
-        """Where a signature ends that begins with "-- " here (RFC 3676, 4.3); 0 if none does."""
-        if self.heads[at] != "--":
+        """Where a signature or a list's own lines end that begin here; 0 if none do."""
+        lists = signs.is_list_rule(self.heads[at])
+        if not lists and not signs.is_delimiter(self.heads[at]):
             return 0
-        seen = 0
+        seen, refers = 0, False
         for here in range(at + 1, len(self.heads)):
             if self._stops(here):
-                return here
+                return here if refers or not lists else 0
             seen += bool(self.heads[here])
-            if seen > SIGNATURE_LINES:
+            refers = refers or signs.refers(self.heads[here])
+            if seen > (LIST_LINES if lists else SIGNATURE_LINES):
                 return 0
-        return len(self.heads)
+        return len(self.heads) if refers or not lists else 0
 
     def _stops(self, at: int) -> bool:
         """Whether a signature ends before this line. Remembered, for many may begin before it."""
         if at not in self.stops:
-            cut = self.quoted[at] or self._attribution(at) > 0 or self._cut(at)
-            self.stops[at] = cut
+            heads = self.heads
+            self.stops[at] = self.quoted[at] or bool(
+                heads[at] and (self._attribution(at, local=False) or self._older(at))
+            )
         return self.stops[at]
 
-    def _take_footer(self, marks: list[bool], end: int) -> None:
-        """Mark "Sent from my phone" where it is the last thing written, and not the only."""
-        written = [i for i in range(end) if self.heads[i] and not marks[i]]
-        if len(written) > 1 and not self.long[written[-1]] and _is_footer(self.heads[written[-1]]):
-            marks[written[-1]] = True
+    def _stands_alone(self, at: int) -> bool:
+        """Whether it is a paragraph of its own."""
+        return not (at and self.heads[at - 1]) and not self._after(at)
+
+    def _take_endings(self, marks: list[bool]) -> None:
+        """Mark what no person wrote below the writer's words: a device's line, a lawyer's."""
+        last = self.own[-1]
+        alone = len(self.own) > 1 and not self.long[last]
+        if (
+            alone
+            and not any(at > last for at in self.footers)
+            and signs.is_footer(self.heads[last])
+        ):
+            self.own.pop()
+            self.footers.append(last)
+        for at in self.footers:
+            marks[at] = True
+        self._take_rest(marks)
+        self._take_legal(marks)
+
+    def _take_rest(self, marks: list[bool]) -> None:
+        """Below a device's line there is only an older mail, if nothing else tells it apart."""
+        first = min(self.footers, default=self.end)
+        if self.end < len(marks) or any(marks[first + 1 :]) or not self.own or self.own[0] > first:
+            return
+        self._take(marks, first, len(marks))
+
+    def _take_legal(self, marks: list[bool]) -> None:
+        """Mark a lawyer's paragraph near the end of the writer's words, and all of them below."""
+        near = [at for at in self.own[1:] if at >= self.own[-1] - LEGAL_LINES and not marks[at]]
+        start, words = -1, ""
+        for at in near:
+            if not self.heads[at - 1]:
+                start, words = at, ""
+            words += self.heads[at] + " "
+            if start > self.own[0] and len(words) >= LEGAL_CHARACTERS and signs.is_legal(words):
+                break
+        else:
+            return
+        for at in near:
+            marks[at] = at >= start
 
     def _join_blanks(self, marks: list[bool]) -> None:
         """Let an empty line go with the line before it, so that it parts no span."""
@@ -226,49 +287,83 @@ class _Scan:
                 marks[at] = marks[at - 1]
 
 
-def _may_open(head: str) -> bool:
-    """Whether an attribution can begin like this: a date, an address, or "On" in some language."""
-    return bool(_OPENS.match(head) or _DIGIT.search(head, 0, 40) or _ADDRESS.search(head))
+class _Header:
+    """A block of labels, taken line by line."""
+
+    def __init__(self) -> None:
+        self.size = 0
+        self._seen = 0
+        self._loose = 0
+        self._gap = False
+        self._labels = 0
+        self._kinds: set[str] = set()
+        self._address = False
+        self._sender = False
+        self._moment = False
+
+    def take(self, head: str) -> bool:
+        """Whether the line may still belong to it: labels, and what of them was wrapped."""
+        kind = signs.label(head)
+        self._seen += 1
+        if not head or (self._gap and not kind):
+            self._gap = True
+            return not head
+        if kind:
+            self._kinds.add(kind)
+        if kind or signs.is_labelled(head):
+            self._labels += 1
+            self.size, self._loose = self._seen, 0
+            self._sender = self._sender or (self._labels < LABELS and signs.names_sender(head))
+            self._moment = self._moment or signs.has_moment(head)
+        elif self._loose == LOOSE:
+            return False
+        else:
+            self._loose += 1
+        self._address = self._address or signs.has_address(head)
+        return True
+
+    @property
+    def is_known(self) -> bool:
+        """Whether it is a header in a language that is known."""
+        others = len(self._kinds) - 1
+        if "sender" not in self._kinds or others < 1:
+            return False
+        return self._address or (others > 1 and "subject" in self._kinds)
+
+    @property
+    def is_like_one(self) -> bool:
+        """Whether it is a header in some language."""
+        return self._labels >= LABELS and self._sender and self._moment
 
 
-def _begins(head: str) -> bool:
-    """Whether an attribution of its own begins here, so that the line before is none of it."""
-    return bool(_OPENS.match(head) and _DAY.search(head))
+def _quoted(heads: Sequence[str]) -> list[bool]:
+    """For each line whether it has a quote's prefix."""
+    quoted = [head.startswith(_QUOTE) for head in heads]
+    for at in range(1, len(heads)):
+        if quoted[at] and signs.is_tail(heads[at], heads[at - 1]):
+            quoted[at] = False
+    return quoted
 
 
-def _is_attribution(joined: str) -> bool:
-    """Whether it says who wrote when. Cheap questions first: most lines fail one of them."""
-    joined = joined.strip("-*_ ")
-    colon = joined.endswith((":", "："))
-    ends = joined.rstrip(_CLOSING).endswith(_VERBS)
-    if not (colon or ends):
+def _join_broken(quoted: list[bool], lines: Sequence[str]) -> None:
+    """Let the rest of a quoted line that was broken on its way be quoted, too.
+
+    It stands alone between two quoted lines and goes on in the middle of a sentence. Where one is
+    found, lines are broken in this mail, and one that happens to break behind a sentence is, too.
+    """
+    between = [
+        at
+        for at in range(1, len(lines) - 1)
+        if quoted[at - 1] and quoted[at + 1] and not quoted[at] and _goes_on(lines, at)
+    ]
+    if any(lines[at - 1][-1] not in ".!?:…" for at in between):
+        for at in between:
+            quoted[at] = True
+
+
+def _goes_on(lines: Sequence[str], at: int) -> bool:
+    before, here = lines[at - 1], lines[at]
+    if not here[:1].islower() or before[-1:] in "?:":
         return False
-    address = bool(_ADDRESS.search(joined))
-    day, time = bool(_DAY.search(joined)), bool(_TIME.search(joined))
-    if ends:
-        return (colon or address) and (day or time or (address and bool(_OPENS.match(joined))))
-    if _HAS_VERB.search(joined):
-        return day or time
-    # No verb: "30.09.2017, 18.30, "Ann" <ann@example.org>:", as Yandex and Gmail write it.
-    return address and day and time
-
-
-def _is_rule(head: str) -> bool:
-    return len(head) >= RULE and not head.strip("-_=—–─ ")
-
-
-def _is_mark(head: str) -> bool:
-    """Whether it is like "----- Original Message -----", or Apple's "Begin forwarded message:"."""
-    inside = head.strip("-_=—–─*> \xa0")
-    if not _MARK.match(inside):
-        return False
-    dashes = len(head) - len(head.lstrip("-_=—–─* "))
-    rest = _MARK.sub("", inside, count=1).strip()
-    return not rest and (dashes >= MARK_DASHES or inside.endswith((":", "：")))
-
-
-def _is_footer(head: str) -> bool:
-    words = _LINK.sub("", head).strip(" .")
-    if len(words) > FOOTER_CHARACTERS or len(words.split()) > FOOTER_WORDS or "," in words:
-        return False
-    return bool(_FOOTER.match(words))
+    word = len(here[:BROKEN].split()[0])
+    return len(before) >= BROKEN and len(before) + 1 + word >= BROKEN_WITH_NEXT

@@ -1,0 +1,234 @@
+"""What a line, or a few that belong together, says of the words around it: `quotes` asks.
+
+All that comes in here is in lower case, without edges and at most `LINE` characters long, so each
+question costs at most so much.
+"""
+
+import re
+from typing import NamedTuple
+
+from ctxbridge.channels.mail.phrases import DEVICES, FOOTER_OPENS, GETS, PROGRAMS, every
+
+LINE = 400
+MARK_DASHES = 2
+RULE = 3
+FOOTER_CHARACTERS = 120
+FOOTER_WORDS = 7
+DEVICE_WORDS = 14
+ADVERTISEMENT_WORDS = 9
+DEVICE_WITHIN = 60
+LEGAL_PHRASES = 3
+
+
+def _any(field: str) -> str:
+    """A pattern for the phrases of a field, longest first."""
+    return _one_of(every(field))
+
+
+def _one_of(phrases: frozenset[str]) -> str:
+    return "|".join(re.escape(p) for p in sorted(phrases, key=len, reverse=True))
+
+
+_RULES = "-_=—–─‐"
+_VERB = rf"(?:{_any('verbs')})"
+_HAS_VERB = re.compile(rf"(?<!\w){_VERB}(?!\w)|{_VERB}\s*[:：]?$")
+_VERBS = tuple(every("verbs"))
+# Between a verb at the end of an attribution and the end of its last line.
+_CLOSING = " :：-*_—"
+_COLONS = (":", "：")
+_TAIL = re.compile(rf">\s*,?\s*{_VERB}?\s*[:：]")
+_SAYS = re.compile(rf"@[^\s<>@]+>,?\s*(?:{_VERB})\s*[:：]?")
+_OPENS = re.compile(rf"[\W_]{{0,4}}(?:{_any('opens')})(?!\w)|[在于於]")
+_LABEL = re.compile(
+    rf"[\s*_>|]{{0,12}}(?:(?P<sender>{_any('sender')})|(?P<sent>{_any('sent')})"
+    rf"|(?P<to>{_any('to')})|(?P<subject>{_any('subject')}))[\s*_\xa0]{{0,4}}[:：]",
+)
+# A word or two of any language, and a colon.
+_ANY_LABEL = re.compile(
+    r"[*_]{0,2}[^\W\d_][^\s:：<>@\d]{0,19}(?: [^\s:：<>@\d]{1,12})?[*_\s]{0,3}[:：]"
+)
+_MARK = re.compile(rf"(?:{_any('marks')})(?:\s*[:：])?")
+_FOOTER = re.compile(_any("footers"))
+_SENT = re.compile(_any("sends"))
+_DEVICE = _one_of(frozenset(DEVICES.split("|")))
+_NAMES_DEVICE = re.compile(rf"(?<!\w)(?:{_DEVICE})")
+_PROGRAM = re.compile(_one_of(frozenset(PROGRAMS.split("|"))))
+_GETS = re.compile(_one_of(frozenset(GETS.split("|"))))
+_ENDS_FOOTER = re.compile(
+    rf"(?:{_one_of(frozenset(FOOTER_OPENS.split('|')))}|{_DEVICE}).*(?:{_any('ends')})"
+)
+_LEGAL = re.compile(_any("legal"))
+_DAY = re.compile(
+    r"(?:19|20)\d\d|\d{1,2}[./-]\d{1,2}[./-]\d\d|\d{1,2}\s*月\s*\d|\d{1,2}월|[٠-٩]{4}|[۰-۹]{4}"
+)
+_TIME = re.compile(r"\d{1,2}[:.h]\d\d|\d{1,2}\s*[ap]\.?m\b|\d{1,2}\s*[时點点時시]")
+_DIGIT = re.compile(r"\d")
+_ADDRESS = re.compile(r"[^\s<>@]@[^\s<>@]")
+_NAMED_ADDRESS = re.compile(r"\S\s*[<\[(]\s*(?:mailto:)?[^\s<>@]+@[^\s<>@]+[>\])]")
+# A link behind the name of a mail program, as in "Get Outlook for iOS<https://...>".
+_LINK = re.compile(r"[<(\[][^<>()\[\]]{0,200}[>)\]]")
+_REFERENCE = re.compile(r"https?://|www\.|[^\s<>@]@[^\s<>@]")
+_FIGURE = re.compile(rf"[{_RULES}]{{2,}}[^{_RULES}].{{0,80}}[{_RULES}]{{2,}}")
+
+
+class Evidence(NamedTuple):
+    """What speaks for some lines being "On ... wrote:"."""
+
+    verb: bool
+    last: bool
+    opens: bool
+    address: bool
+    day: bool
+    time: bool
+
+
+def may_open(head: str, after: str) -> bool:
+    """Whether an attribution can begin like this: a date, an address, or "On" in some language.
+
+    `after` is the line after it: a long name may stand alone before its address.
+    """
+    if head.endswith("<") or after.startswith("<"):
+        return True
+    return bool(_DIGIT.search(head) or _OPENS.match(head) or _ADDRESS.search(head))
+
+
+def begins_anew(head: str) -> bool:
+    """Whether an attribution of its own begins here, so that the line before is none of it."""
+    return bool(_OPENS.match(head) and _DAY.search(head))
+
+
+def says_nothing(head: str, after: str) -> bool:
+    """Whether the first line of an attribution adds nothing to it, so that it is none of it."""
+    if head.endswith("<") or after.startswith("<"):
+        return False
+    return not (_OPENS.match(head) or _DIGIT.search(head) or _ADDRESS.search(head))
+
+
+def is_attribution(joined: str, *, quoted: bool) -> bool:
+    """Whether it says who wrote when. Cheap questions first: most lines fail one of them.
+
+    `quoted` says that quoted lines follow at once: then less evidence is enough.
+    """
+    joined = joined.strip("-*_ ‐")
+    if not joined.endswith(_COLONS) and not joined.rstrip(_CLOSING).endswith(_VERBS):
+        return False
+    return _introduces(joined, _evidence(joined), quoted=quoted)
+
+
+def _evidence(joined: str) -> Evidence:
+    last = joined.rstrip(_CLOSING).endswith(_VERBS)
+    return Evidence(
+        verb=last or bool(_HAS_VERB.search(joined)),
+        last=last,
+        opens=bool(_OPENS.match(joined)),
+        address=bool(_ADDRESS.search(joined)),
+        day=bool(_DAY.search(joined)),
+        time=bool(_TIME.search(joined)),
+    )
+
+
+def _introduces(joined: str, seen: Evidence, *, quoted: bool) -> bool:
+    colon = joined.endswith(_COLONS)
+    when = seen.day or seen.time
+    if seen.last and not colon and not seen.address:
+        return False
+    if seen.verb and when:
+        return True
+    if seen.last and (bool(_SAYS.search(joined)) or (seen.address and seen.opens)):
+        return True
+    # No verb: "30.09.2017, 18.30, "Ann" <ann@example.org>:", or a language that is not known.
+    if seen.address and seen.day and seen.time:
+        return True
+    if not quoted:
+        return False
+    return (seen.address and when) or (seen.day and seen.time) or (seen.last and seen.opens)
+
+
+def is_tail(head: str, before: str) -> bool:
+    """Whether it is no quote but the wrapped end of "Ann <ann@example.org" + "> wrote:"."""
+    return not before.startswith(">") and "<" in before and bool(_TAIL.fullmatch(head))
+
+
+def label(head: str) -> str:
+    """Which label of a quoted header begins the line: sender, sent, to, subject; else empty."""
+    found = _LABEL.match(head)
+    return (found.lastgroup or "") if found else ""
+
+
+def is_labelled(head: str) -> bool:
+    """Whether the line begins with some word and a colon, known or not."""
+    return bool(_ANY_LABEL.match(head))
+
+
+def has_address(head: str) -> bool:
+    """Whether there is an e-mail address in it."""
+    return bool(_ADDRESS.search(head))
+
+
+def names_sender(head: str) -> bool:
+    """Whether there is a name and its address: "Ann <ann@example.org>"."""
+    return bool(_NAMED_ADDRESS.search(head))
+
+
+def has_moment(head: str) -> bool:
+    """Whether there are a day and a time in it."""
+    return bool(_DAY.search(head) and _TIME.search(head))
+
+
+def refers(head: str) -> bool:
+    """Whether it has a link or an address."""
+    return bool(_REFERENCE.search(head))
+
+
+def is_rule(head: str) -> bool:
+    """Whether it is nothing but dashes or their like."""
+    return len(head) >= RULE and not head.strip(_RULES + "*#~ ")
+
+
+def is_framed(head: str) -> bool:
+    """Whether some words stand between dashes, or it is a rule: what may stand over a header."""
+    return is_rule(head) or bool(_FIGURE.fullmatch(head))
+
+
+def is_mark(head: str) -> bool:
+    """Whether it is like "----- Original Message -----", or Apple's "Begin forwarded message:"."""
+    inside = head.strip(_RULES + "*#> \xa0")
+    found = _MARK.match(inside)
+    if not found or inside[found.end() :].strip(" ."):
+        return False
+    dashes = len(head) - len(head.lstrip(_RULES + "*# "))
+    return dashes >= MARK_DASHES or found[0].endswith(_COLONS)
+
+
+def is_delimiter(head: str) -> bool:
+    """Whether a signature may begin behind it (RFC 3676, 4.3)."""
+    return head == "--"
+
+
+def is_list_rule(head: str) -> bool:
+    """Whether a mailing list's own lines may begin behind it."""
+    return len(head) > 1 and not head.strip("_")
+
+
+def is_footer(head: str) -> bool:
+    """Whether a device or a mail program wrote it, as "Sent from my phone"."""
+    words = _LINK.sub("", head).strip(" .。*_-")
+    count = len(words.split())
+    if not words or len(words) > FOOTER_CHARACTERS or count > DEVICE_WORDS or "?" in words:
+        return False
+    if count <= FOOTER_WORDS and "," not in words and _FOOTER.match(words):
+        return True
+    if count <= ADVERTISEMENT_WORDS and _PROGRAM.search(words):
+        linked = len(words) < len(head) and "http" in head
+        if linked or _GETS.match(words):
+            return True
+    clause = words[:DEVICE_WITHIN].partition(",")[0]
+    if not _NAMES_DEVICE.search(clause):
+        return False
+    return bool(_SENT.match(words) or _ENDS_FOOTER.fullmatch(words))
+
+
+def is_legal(paragraph: str) -> bool:
+    """Whether lawyers wrote it: some of their words at once."""
+    found = set(_LEGAL.findall(paragraph))
+    return len(found) >= LEGAL_PHRASES
