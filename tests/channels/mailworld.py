@@ -65,24 +65,49 @@ LISTS = [
     "users mailing list -- users@lists.example.org",
     "https://lists.example.org/mailman/listinfo/users",
 ]
-# Mails without any repeated word, each with a line that looks like one.
-PLAIN = [
+# What looks like a mark and is none: it stands below other words of the writer.
+TRAPS = [
     "On Monday I wrote:|please cancel order 12.|Nothing happened.",
     "On 3 March 2026 at 10:15 your driver came.|He said: come back later.",
+    "On 3 March 2026 your colleague wrote:|we will call you.|Nobody called.",
     "From: Berlin|To: Paris|Date: 3 March 2026|Two adults, please.",
     "Name: Ann Example|E-mail: ann@example.org|Subject: broken lid|Please call me.",
+    "Name: Ann Example|Phone: 020 7946 0000|Date: 2026-03-03 10:15|Please call me.",
     "Your manual says:|Sent from my iPhone means that it was sent from an iPhone.|Is that so?",
     "My options:|-- red|-- blue|-- green|Which is best?",
     "Order   Price|------------------|A-17    12.00|B-3      7.00",
+    "-----|First, the lid is broken.|-----|Second, the box is empty.",
     "I wrote to ann@example.org on 2026-03-03 at 10:15:|no answer so far.",
     "The original message is gone.|Begin again?",
+    "Original message:|it is gone, please send it again.",
     "Am 3.3. um 10:15 war niemand da.|Bitte rufen Sie an.",
+    "Am 3.3.2026 um 10:15 schrieb mir Ihr Kollege:|Bitte warten.|Ich warte noch.",
     "Le 3 mars, il a écrit : rien.|Que faire ?",
     "Von: Hamburg|Nach: Bremen|Zwei Personen.",
-    "> 100 pieces would be needed, could you make us an offer?|Thanks",
     "Fra mandag er jeg på ferie.|Til: alle",
     "See https://example.org/on-2026-03-03-ann-wrote: for more.|Thanks",
+    "The clerk sent it from his phone.|Sent from the shop in Mill Road.",
+    "I sent the pictures from my iPhone",
+    "My phone is an iPhone 14",
+    "Get me a new phone, please.",
+    "Das Foto habe ich mit meinem Handy gesendet",
+    "My meetings:|2026-03-03 10:15 Berlin|2026-03-04 11:00 Paris|Which one suits you?",
+    "Please write to:|Ann Example <ann@example.org>|or call 020 7946 0000",
+    "To: do|Subject: to change|That is my list.",
+    "Log of yesterday:|10:15:36 login ann@example.org: failed|10:16:02 login ann@example.org: failed",
+    "This is confidential, please tell nobody else about it, and note that I have not told my husband either so far.",
+    "He asked: when?|She wrote:|never.",
+    "Size: XL|Colour: red|Price: 12.00",
+    "__init__ fails:|____|what now?",
 ]  # fmt: skip
+LEGAL = {
+    "en": "This e-mail and any attachments are confidential and intended solely for the addressee. If you have received it in error, please notify the sender and delete it.",
+    "de": "Diese E-Mail enthält vertrauliche oder rechtlich geschützte Informationen. Wenn Sie nicht der richtige Adressat sind oder diese E-Mail irrtümlich erhalten haben, informieren Sie bitte den Absender.",
+    "fr": "Ce message et ses pièces jointes sont confidentiels et destinés à l'usage exclusif de leur destinataire. Si vous le recevez par erreur, merci d'avertir l'expéditeur et de le détruire.",
+    "es": "Este mensaje es confidencial y va dirigido exclusivamente a su destinatario. Si lo ha recibido por error, le rogamos que lo notifique y lo elimine.",
+    "it": "Questo messaggio è riservato ed è destinato esclusivamente al destinatario indicato. Se lo avete ricevuto per errore, vi preghiamo di cancellarlo; ne è vietato ogni uso.",
+    "nl": "Dit bericht is vertrouwelijk en uitsluitend bestemd voor de geadresseerde. Als u het ten onrechte heeft ontvangen, verzoeken wij u het te vernietigen.",
+}  # fmt: skip
 
 
 class Mail(NamedTuple):
@@ -103,7 +128,8 @@ class Mail(NamedTuple):
 class _Sheet:
     """Lines so far, and whether each is the writer's own."""
 
-    def __init__(self) -> None:
+    def __init__(self, dice: random.Random) -> None:
+        self.dice = dice
         self.lines: list[tuple[str, bool]] = []
 
     def own(self, *lines: str) -> None:
@@ -115,10 +141,24 @@ class _Sheet:
     def blank(self, count: int = 1) -> None:
         self.lines += [("", False)] * count
 
+    def travelled(self) -> str:
+        """The mail's text, with the white space that editors and transports leave in it."""
+        way = self.dice.randrange(10)
+        lines = [line for line, _ in self.lines]
+        if way == 0:
+            lines = [line + " " for line in lines]  # format=flowed, not joined
+        elif way == 1:
+            lines = [line if own else "  " + line for line, own in self.lines]
+        elif way == 2:
+            lines = [line.replace(" ", "\xa0") if not own else line for line, own in self.lines]
+        elif way == 3:
+            lines = [line.replace(" AM", "\u202fAM").replace(" PM", "\u202fPM") for line in lines]
+        return ("\r\n" if way == 4 else "\n").join(lines)
+
 
 def mails(seed: int, count: int, kinds: str = "") -> list[Mail]:
     """`count` mails, the same for a seed. `kinds` narrows what is made; empty for all."""
-    dice = random.Random(seed)  # noqa: S311
+    dice = random.Random(seed)
     wanted = kinds.split() or list(KINDS)
     return [KINDS[kind](dice, kind) for kind in dice.choices(wanted, k=count)]
 
@@ -187,7 +227,10 @@ def _quote(dice: random.Random, depth: int = 0) -> list[str]:
         _, _, intro = _attribution(dice)
         lines = [*lines, "", *intro, *_quote(dice, depth + 1)]
     prefix = dice.choice(["> ", "> ", ">"])
-    return [(prefix + line).rstrip() for line in lines]
+    lines = [(prefix + line).rstrip() for line in lines]
+    if not depth and dice.random() < 0.1:  # a transport broke them once more
+        lines = [part for line in lines for part in textwrap.wrap(line, 74)[:2]]
+    return lines
 
 
 def _bare(dice: random.Random) -> list[str]:
@@ -201,10 +244,13 @@ def _bare(dice: random.Random) -> list[str]:
 
 def _ending(dice: random.Random, sheet: _Sheet, language: str) -> None:
     """What stands below the writer's words: a greeting, a signature, a footer, or nothing."""
-    way = dice.randrange(7)
-    if way == 0:
+    way = dice.randrange(9)
+    if way == 8 and language in LEGAL:
         sheet.blank()
-        sheet.own(GREETINGS.get(language, "Thanks,"), "Ann")
+        sheet.old(*dice.choice([[], ["_" * 40], ["-" * 30]]), *textwrap.wrap(LEGAL[language], 76))
+    elif way in (0, 7):
+        sheet.blank()
+        sheet.own(GREETINGS.get(language, "Thanks,"), "Ann", *SIGNATURE[1 : 1 + way // 3])
     elif way in (1, 2):
         sheet.blank(way - 1)
         sheet.old(dice.choice(["-- ", "-- ", "--"]), *SIGNATURE[: dice.randint(1, 3)])
@@ -216,7 +262,7 @@ def _ending(dice: random.Random, sheet: _Sheet, language: str) -> None:
 def _top(dice: random.Random, kind: str) -> Mail:
     """Own words, then an older mail with prefixes."""
     client, language, intro = _attribution(dice)
-    sheet = _Sheet()
+    sheet = _Sheet(dice)
     sheet.own(*_said(dice, language))
     _ending(dice, sheet, language)
     sheet.blank(dice.randint(1, 2))
@@ -229,7 +275,7 @@ def _top(dice: random.Random, kind: str) -> Mail:
 def _top_bare(dice: random.Random, kind: str) -> Mail:
     """Own words, then an older mail as it was, as HTML looks when its quoting is lost."""
     client, language, intro = _attribution(dice)
-    sheet = _Sheet()
+    sheet = _Sheet(dice)
     sheet.own(*_said(dice, language))
     _ending(dice, sheet, language)
     sheet.blank(dice.randint(1, 2))
@@ -242,7 +288,7 @@ def _top_bare(dice: random.Random, kind: str) -> Mail:
 def _apple_quoted(dice: random.Random, kind: str) -> Mail:
     """Own words, then an attribution that has a prefix itself, as on an iPhone."""
     client, language, intro = _attribution(dice)
-    sheet = _Sheet()
+    sheet = _Sheet(dice)
     sheet.own(*_said(dice, language))
     _ending(dice, sheet, language)
     sheet.blank()
@@ -253,7 +299,7 @@ def _apple_quoted(dice: random.Random, kind: str) -> Mail:
 def _outlook(dice: random.Random, kind: str) -> Mail:
     """Own words, then a header, then an older mail as it was."""
     client, language, header = _header(dice)
-    sheet = _Sheet()
+    sheet = _Sheet(dice)
     sheet.own(*_said(dice, language))
     _ending(dice, sheet, language)
     sheet.blank(dice.randint(1, 2))
@@ -266,7 +312,7 @@ def _outlook(dice: random.Random, kind: str) -> Mail:
 def _bottom(dice: random.Random, kind: str) -> Mail:
     """An older mail with prefixes, then own words."""
     client, language, intro = _attribution(dice)
-    sheet = _Sheet()
+    sheet = _Sheet(dice)
     sheet.old(*intro, *_quote(dice))
     sheet.blank()
     sheet.own(*_said(dice, language))
@@ -277,7 +323,7 @@ def _bottom(dice: random.Random, kind: str) -> Mail:
 def _between(dice: random.Random, kind: str) -> Mail:
     """Answers between the lines of an older mail; sometimes a word before, and a list's footer."""
     client, language, intro = _attribution(dice)
-    sheet = _Sheet()
+    sheet = _Sheet(dice)
     if dice.random() < 0.5:
         sheet.own(_said(dice, language, 1)[0])
         sheet.blank()
@@ -303,7 +349,7 @@ def _forward(dice: random.Random, kind: str) -> Mail:
     marks = (
         [FORWARDED[language]] if "original" not in HEADERS[client] and dice.random() < 0.5 else []
     )
-    sheet = _Sheet()
+    sheet = _Sheet(dice)
     if dice.random() < 0.5:
         sheet.own(*_said(dice, language, 2))
         sheet.blank()
@@ -314,20 +360,30 @@ def _forward(dice: random.Random, kind: str) -> Mail:
 
 
 def _plain(dice: random.Random, kind: str) -> Mail:
-    """Nothing repeated, and a line that looks like it; or only some sentences."""
-    sheet = _Sheet()
+    """Nothing repeated: only some sentences."""
+    sheet = _Sheet(dice)
     language = dice.choice(list(SAID))
-    if dice.random() < 0.6:
-        language = "en"
-        sheet.own(*dice.choice(PLAIN).split("|"))
-    else:
-        sheet.own(*_said(dice, language))
+    sheet.own(*_said(dice, language))
     _ending(dice, sheet, language)
     return _mail(sheet, kind, "none", language)
 
 
+def _trap(dice: random.Random, kind: str) -> Mail:
+    """Own words that look like a mark, below others, above a quote or not."""
+    sheet = _Sheet(dice)
+    client, language = "none", "en"
+    sheet.own(*_said(dice, language, 2))
+    sheet.blank(dice.randrange(2))
+    sheet.own(*dice.choice(TRAPS).split("|"))
+    if dice.random() < 0.4:
+        client, language, intro = _attribution(dice)
+        sheet.blank()
+        sheet.old(*intro, *_quote(dice))
+    return _mail(sheet, kind, client, language)
+
+
 def _mail(sheet: _Sheet, kind: str, client: str, language: str) -> Mail:
-    text = "\n".join(line for line, _ in sheet.lines)
+    text = sheet.travelled()
     new = "\n".join(line for line, own in sheet.lines if own)
     return Mail(text, new, kind, client, language)
 
@@ -341,4 +397,5 @@ KINDS = {
     "between": _between,
     "forward": _forward,
     "plain": _plain,
+    "trap": _trap,
 }

@@ -343,6 +343,14 @@ GETS = (
 FOOTER_OPENS = "von meine|diese nachricht|diese mail|diese e-mail|az |나의 |내 |bu e-posta|bu ileti"
 
 
+# Of whom people tell, and mail programs never.
+TELLERS = (
+    "i|we|he|she|they|my|your|our|his|her|their|ich|wir|mein|meine|meinem|meiner|ihr|ihre|ihrem"
+    "|ihrer|unser|unsere|unserem|mir|uns|je|nous|mon|votre|notre|vos|nos|yo|nosotros|nuestro|su"
+    "|io|noi|mio|mia|vostro|nostro|eu|nós|meu|minha|vosso|nosso|ik|wij|mijn|uw|jag|jeg|я|мы|мой|ваш"
+)
+
+
 def every(field: str) -> frozenset[str]:
     """The phrases of `field` in all languages."""
     found = [getattr(language, field) for language in LANGUAGES.values()]

@@ -7,20 +7,20 @@ without words of its own (a bare forward) keeps its text.
 """
 
 from collections.abc import Sequence
+from itertools import pairwise
 from operator import ne
 from typing import NamedTuple
 
 from ctxbridge.channels.mail import signs
+from ctxbridge.channels.mail.labels import HeaderBlock, Label, label
 from ctxbridge.channels.mail.signs import LINE
 
 # How many lines are looked at (what follows goes by ">" alone), and how many may make one
 # attribution, header, signature.
-LINES = 20_000
+LINES = 10_000
 SPANS = 100
 ATTRIBUTION_LINES = 4
 HEADER_LINES = 12
-LABELS = 3
-LOOSE = 2
 SIGNATURE_LINES = 20
 LIST_LINES = 8
 LEGAL_LINES = 60
@@ -30,7 +30,8 @@ BROKEN = 60
 BROKEN_WITH_NEXT = 72
 _QUOTE = (">", "＞")
 # What editors leave at the edges of a line: no-break spaces, direction marks, joiners, byte marks.
-_EDGES = " \t\xa0\r\f\v\u200b\u200c\u200d\u200e\u200f\u202a\u202b\u202c\u202f\u2060\ufeff"
+_SPACES = dict.fromkeys(map(ord, "\xa0\u202f\u2007\u3000"), " ")
+_EDGES = " \t\r\f\v\u200b\u200c\u200d\u200e\u200f\u202a\u202b\u202c\u2060\ufeff"
 
 
 class Span(NamedTuple):
@@ -47,20 +48,20 @@ def spans(text: str) -> list[Span]:
     hundred spans comes as two: all new words, then all repeated ones.
     """
     lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
-    marks = _Scan(lines[:LINES]).marks()
-    marks += [marks[-1] if not line else line.startswith(">") for line in lines[LINES:]]
-    if sum(map(ne, marks, marks[1:])) >= SPANS:
+    scan = _Scan(lines[:LINES])
+    marks = scan.marks()
+    if len(lines) > LINES:
+        cut = scan.end < LINES
+        marks += [cut or (line.startswith(">") if line else marks[-1]) for line in lines[LINES:]]
+    turns = [at for at, turns in enumerate(map(ne, marks, marks[1:]), 1) if turns]
+    if len(turns) >= SPANS:
         return [Span(side, _lines(lines, marks, side=side)) for side in (False, True)]
-    found: list[Span] = []
-    start = 0
-    for at in range(1, len(lines) + 1):
-        if at < len(lines) and marks[at] == marks[start]:
-            continue
-        words = "\n".join(lines[start:at]).strip("\n")
-        if words.strip():
-            found.append(Span(marks[start], words))
-        start = at
-    return found
+    edges = [0, *turns, len(lines)]
+    found = [
+        Span(marks[start], "\n".join(lines[start:end]).strip("\n"))
+        for start, end in pairwise(edges)
+    ]
+    return [span for span in found if span.text.strip()]
 
 
 def _lines(lines: Sequence[str], marks: Sequence[bool], *, side: bool) -> str:
@@ -77,10 +78,11 @@ class _Scan:
     """
 
     def __init__(self, lines: Sequence[str]) -> None:
-        beginnings = [line[:LINE].strip(_EDGES) for line in lines]
+        beginnings = [_beginning(line) for line in lines]
         self.heads = [beginning.lower() for beginning in beginnings]
         self.long = [len(line) > LINE for line in lines]
         self.stops: dict[int, bool] = {}
+        self.labels: dict[int, Label] = {}
         self.quoted = _quoted(self.heads)
         _join_broken(self.quoted, beginnings)
         self.own: list[int] = []
@@ -103,13 +105,12 @@ class _Scan:
 
     def _step(self, at: int, marks: list[bool]) -> int:
         """Decide on the line `at`, which has words and no prefix; which line is next."""
-        if size := self._attribution(at, local=True):
-            return self._take(marks, at, at + size)
-        older = self._older(at)
+        attributed = self._attribution(at)
+        older = attributed or self._older(at)
         if older and self._quote_follows(at + older):
-            self.forwards |= not self.own
+            self.forwards |= not (self.own or attributed)
             return self._take(marks, at, at + older)
-        if older or self._attribution(at, local=False):
+        if older:
             return self._cut(at, marks)
         if until := self._signature(at):
             return self._take(marks, at, until)
@@ -138,8 +139,9 @@ class _Scan:
         """Without own words: a forward is kept whole, and so is a lone signature or footer."""
         if self.forwards or not any(self.quoted):
             marks[:] = [False] * len(marks)
-        for at in self.footers:
-            marks[at] = any(marks)
+        elif self.footers:
+            for at in self.footers:
+                marks[at] = True
 
     def _quote_follows(self, at: int) -> bool:
         """Whether the next line with words has a quote's prefix. Blank lines before it are few."""
@@ -149,11 +151,8 @@ class _Scan:
     def _after(self, at: int) -> str:
         return self.heads[at + 1] if at + 1 < len(self.heads) else ""
 
-    def _attribution(self, at: int, *, local: bool) -> int:
-        """How many lines from `at` say "On ... wrote:"; 0 if they do not.
-
-        `local`: only such as quoted lines follow, for which less evidence is enough.
-        """
+    def _attribution(self, at: int) -> int:
+        """How many lines from `at` say "On ... wrote:"; 0 if they do not."""
         if self.long[at] or not signs.may_open(self.heads[at], self._after(at)):
             return 0
         joined = ""
@@ -161,16 +160,25 @@ class _Scan:
             head = self.heads[here]
             if not head or self.quoted[here]:
                 return 0
-            if here > at and (self.long[here] or signs.begins_anew(head)):
+            if here > at and (self.long[here] or signs.begins_anew(head, self.heads[here - 1])):
                 return 0
             joined = f"{joined} {head}" if joined else head
             if len(joined) > LINE:
                 return 0
-            if local and not self._quote_follows(here + 1):
-                continue
-            if signs.is_attribution(joined, quoted=local):
-                return self._closed(at, here + 1)
+            if signs.may_introduce(joined) and self._introduces(joined, here):
+                return 0 if self._starts_below(at, here) else self._closed(at, here + 1)
         return 0
+
+    def _introduces(self, joined: str, last: int) -> bool:
+        """Whether these lines are an attribution: if a quote follows, less evidence is enough."""
+        return signs.is_attribution(joined, quoted=self._quote_follows(last + 1))
+
+    def _starts_below(self, at: int, last: int) -> bool:
+        """Whether an attribution that ends in the line `last` begins in the line after `at`."""
+        if at == last or signs.starts_one(self.heads[at]) or self._after(at).startswith("<"):
+            return False
+        rest = " ".join(self.heads[at + 1 : last + 1])
+        return signs.may_introduce(rest) and signs.is_attribution(rest, quoted=False)
 
     def _closed(self, at: int, until: int) -> int:
         """The size of an attribution, with the dashes of its frame that were wrapped."""
@@ -182,33 +190,46 @@ class _Scan:
         head = self.heads[at]
         if signs.is_mark(head):
             return 1 + self._header_near(at + 1)
-        if signs.is_framed(head):
+        if signs.is_framed(head) or signs.is_bare_mark(head):
             below = self._header_near(at + 1)
-            return below and 1 + below
-        return self._header(at)
+            if below or (self._quote_follows(at + 1) and not signs.is_rule(head)):
+                return 1 + below
+            return 0
+        return self._header(at, begins=self._begins(at))
 
     def _header_near(self, at: int) -> int:
-        """How many lines a header takes that begins here or behind an empty line."""
-        for start in range(at, min(at + 2, len(self.heads))):
-            if self.heads[start] and not self.quoted[start]:
-                size = self._header(start)
+        """How many lines a header takes that begins here or behind an empty line or a rule."""
+        for start in range(at, min(at + 3, len(self.heads))):
+            head = self.heads[start]
+            if head and not signs.is_rule(head) and not self.quoted[start]:
+                size = self._header(start, begins=True)
                 return size and start - at + size
         return 0
 
-    def _header(self, at: int) -> int:
+    def _header(self, at: int, *, begins: bool) -> int:
         """How many lines of labels begin here that are a mail's header, not the words of a form.
 
         It needs the sender, and a subject or an address besides: "From: Berlin To: Rome" is a trip.
         In an unknown language it needs three labels, a name with its address, a day and a time.
         """
-        known = bool(signs.label(self.heads[at]))
-        if not known and not (signs.is_labelled(self.heads[at]) and self._begins(at)):
+        first = self._label(at)
+        known = bool(first.kind)
+        if not known and not (begins and first.labels and self._label_follows(at)):
             return 0
-        block = _Header()
-        for head in self.heads[at : at + HEADER_LINES]:
-            if not block.take(head):
+        block = HeaderBlock(known=known)
+        for here in range(at, min(at + HEADER_LINES, len(self.heads))):
+            if not block.take(self._label(here)):
                 break
         return block.size if (known and block.is_known) or block.is_like_one else 0
+
+    def _label(self, at: int) -> Label:
+        """What the line `at` says as a label. Remembered, for many headers may begin before it."""
+        if at not in self.labels:
+            self.labels[at] = label(self.heads[at])
+        return self.labels[at]
+
+    def _label_follows(self, at: int) -> bool:
+        return any(self._label(i).labels for i in range(at + 1, min(at + 3, len(self.heads))))
 
     def _begins(self, at: int) -> bool:
         """Whether a paragraph begins here."""
@@ -234,7 +255,7 @@ class _Scan:
         if at not in self.stops:
             heads = self.heads
             self.stops[at] = self.quoted[at] or bool(
-                heads[at] and (self._attribution(at, local=False) or self._older(at))
+                heads[at] and (self._attribution(at) or self._older(at))
             )
         return self.stops[at]
 
@@ -270,15 +291,18 @@ class _Scan:
         near = [at for at in self.own[1:] if at >= self.own[-1] - LEGAL_LINES and not marks[at]]
         start, words = -1, ""
         for at in near:
-            if not self.heads[at - 1]:
+            if self._begins(at):
                 start, words = at, ""
             words += self.heads[at] + " "
             if start > self.own[0] and len(words) >= LEGAL_CHARACTERS and signs.is_legal(words):
                 break
         else:
             return
-        for at in near:
-            marks[at] = at >= start
+        for at in range(start, self.own[-1] + 1):
+            marks[at] = True
+        while signs.is_rule(self.heads[start - 1]):
+            start -= 1
+            marks[start] = True
 
     def _join_blanks(self, marks: list[bool]) -> None:
         """Let an empty line go with the line before it, so that it parts no span."""
@@ -287,53 +311,9 @@ class _Scan:
                 marks[at] = marks[at - 1]
 
 
-class _Header:
-    """A block of labels, taken line by line."""
-
-    def __init__(self) -> None:
-        self.size = 0
-        self._seen = 0
-        self._loose = 0
-        self._gap = False
-        self._labels = 0
-        self._kinds: set[str] = set()
-        self._address = False
-        self._sender = False
-        self._moment = False
-
-    def take(self, head: str) -> bool:
-        """Whether the line may still belong to it: labels, and what of them was wrapped."""
-        kind = signs.label(head)
-        self._seen += 1
-        if not head or (self._gap and not kind):
-            self._gap = True
-            return not head
-        if kind:
-            self._kinds.add(kind)
-        if kind or signs.is_labelled(head):
-            self._labels += 1
-            self.size, self._loose = self._seen, 0
-            self._sender = self._sender or (self._labels < LABELS and signs.names_sender(head))
-            self._moment = self._moment or signs.has_moment(head)
-        elif self._loose == LOOSE:
-            return False
-        else:
-            self._loose += 1
-        self._address = self._address or signs.has_address(head)
-        return True
-
-    @property
-    def is_known(self) -> bool:
-        """Whether it is a header in a language that is known."""
-        others = len(self._kinds) - 1
-        if "sender" not in self._kinds or others < 1:
-            return False
-        return self._address or (others > 1 and "subject" in self._kinds)
-
-    @property
-    def is_like_one(self) -> bool:
-        """Whether it is a header in some language."""
-        return self._labels >= LABELS and self._sender and self._moment
+def _beginning(line: str) -> str:
+    beginning = line[:LINE]
+    return (beginning if beginning.isascii() else beginning.translate(_SPACES)).strip(_EDGES)
 
 
 def _quoted(heads: Sequence[str]) -> list[bool]:
@@ -348,22 +328,21 @@ def _quoted(heads: Sequence[str]) -> list[bool]:
 def _join_broken(quoted: list[bool], lines: Sequence[str]) -> None:
     """Let the rest of a quoted line that was broken on its way be quoted, too.
 
-    It stands alone between two quoted lines and goes on in the middle of a sentence. Where one is
-    found, lines are broken in this mail, and one that happens to break behind a sentence is, too.
+    It stands alone between two quoted lines, the first of which is long. Where one goes on in the
+    middle of a sentence, lines were broken in this mail, and all that look so are taken for it.
     """
     between = [
         at
         for at in range(1, len(lines) - 1)
-        if quoted[at - 1] and quoted[at + 1] and not quoted[at] and _goes_on(lines, at)
+        if quoted[at - 1] and quoted[at + 1] and not quoted[at] and _may_go_on(lines, at)
     ]
-    if any(lines[at - 1][-1] not in ".!?:…" for at in between):
+    if any(lines[at][0].islower() and lines[at - 1][-1] not in ".!…" for at in between):
         for at in between:
             quoted[at] = True
 
 
-def _goes_on(lines: Sequence[str], at: int) -> bool:
+def _may_go_on(lines: Sequence[str], at: int) -> bool:
     before, here = lines[at - 1], lines[at]
-    if not here[:1].islower() or before[-1:] in "?:":
+    if not here or len(before) < BROKEN or before.endswith(("?", ":")):
         return False
-    word = len(here[:BROKEN].split()[0])
-    return len(before) >= BROKEN and len(before) + 1 + word >= BROKEN_WITH_NEXT
+    return len(before) + 1 + len(here[:BROKEN].split()[0]) >= BROKEN_WITH_NEXT

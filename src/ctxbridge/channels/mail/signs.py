@@ -7,11 +7,13 @@ question costs at most so much.
 import re
 from typing import NamedTuple
 
-from ctxbridge.channels.mail.phrases import DEVICES, FOOTER_OPENS, GETS, PROGRAMS, every
+from ctxbridge.channels.mail.phrases import DEVICES, FOOTER_OPENS, GETS, PROGRAMS, TELLERS, every
 
 LINE = 400
 MARK_DASHES = 2
+MARK_WORDS = 3
 RULE = 3
+DATE_WITHIN = 24
 FOOTER_CHARACTERS = 120
 FOOTER_WORDS = 7
 DEVICE_WORDS = 14
@@ -20,8 +22,8 @@ DEVICE_WITHIN = 60
 LEGAL_PHRASES = 3
 
 
-def _any(field: str) -> str:
-    """A pattern for the phrases of a field, longest first."""
+def any_of(field: str) -> str:
+    """A pattern for the phrases of a field in all languages, longest first."""
     return _one_of(every(field))
 
 
@@ -30,41 +32,38 @@ def _one_of(phrases: frozenset[str]) -> str:
 
 
 _RULES = "-_=—–─‐"
-_VERB = rf"(?:{_any('verbs')})"
+_VERB = rf"(?:{any_of('verbs')})"
 _HAS_VERB = re.compile(rf"(?<!\w){_VERB}(?!\w)|{_VERB}\s*[:：]?$")
 _VERBS = tuple(every("verbs"))
 # Between a verb at the end of an attribution and the end of its last line.
 _CLOSING = " :：-*_—"
+_FRAME = "-*_ ‐"
 _COLONS = (":", "：")
 _TAIL = re.compile(rf">\s*,?\s*{_VERB}?\s*[:：]")
 _SAYS = re.compile(rf"@[^\s<>@]+>,?\s*(?:{_VERB})\s*[:：]?")
-_OPENS = re.compile(rf"[\W_]{{0,4}}(?:{_any('opens')})(?!\w)|[在于於]")
-_LABEL = re.compile(
-    rf"[\s*_>|]{{0,12}}(?:(?P<sender>{_any('sender')})|(?P<sent>{_any('sent')})"
-    rf"|(?P<to>{_any('to')})|(?P<subject>{_any('subject')}))[\s*_\xa0]{{0,4}}[:：]",
-)
-# A word or two of any language, and a colon.
-_ANY_LABEL = re.compile(
-    r"[*_]{0,2}[^\W\d_][^\s:：<>@\d]{0,19}(?: [^\s:：<>@\d]{1,12})?[*_\s]{0,3}[:：]"
-)
-_MARK = re.compile(rf"(?:{_any('marks')})(?:\s*[:：])?")
-_FOOTER = re.compile(_any("footers"))
-_SENT = re.compile(_any("sends"))
+_OPENS = re.compile(rf"[\W_]{{0,4}}(?:{any_of('opens')})(?!\w)|[在于於]")
+# Who tells of a letter says "my colleague wrote"; a mail program names people.
+_TELLS = re.compile(rf"(?<!\w)(?:{_one_of(frozenset(TELLERS.split('|')))})(?!\w)")
+# Who tells of a letter says "my colleague wrote"; a mail program names people.
+_TELLS = re.compile(rf"(?<!\w)(?:{_one_of(frozenset(TELLERS.split('|')))})(?!\w)")
+_MARK = re.compile(rf"(?:{any_of('marks')})(?:\s*[:：])?")
+_FOOTER = re.compile(any_of("footers"))
+_SENT = re.compile(any_of("sends"))
 _DEVICE = _one_of(frozenset(DEVICES.split("|")))
 _NAMES_DEVICE = re.compile(rf"(?<!\w)(?:{_DEVICE})")
 _PROGRAM = re.compile(_one_of(frozenset(PROGRAMS.split("|"))))
 _GETS = re.compile(_one_of(frozenset(GETS.split("|"))))
 _ENDS_FOOTER = re.compile(
-    rf"(?:{_one_of(frozenset(FOOTER_OPENS.split('|')))}|{_DEVICE}).*(?:{_any('ends')})"
+    rf"(?:{_one_of(frozenset(FOOTER_OPENS.split('|')))}|{_DEVICE}).*(?:{any_of('ends')})"
 )
-_LEGAL = re.compile(_any("legal"))
+_LEGAL = re.compile(any_of("legal"))
 _DAY = re.compile(
     r"(?:19|20)\d\d|\d{1,2}[./-]\d{1,2}[./-]\d\d|\d{1,2}\s*月\s*\d|\d{1,2}월|[٠-٩]{4}|[۰-۹]{4}"
 )
 _TIME = re.compile(r"\d{1,2}[:.h]\d\d|\d{1,2}\s*[ap]\.?m\b|\d{1,2}\s*[时點点時시]")
 _DIGIT = re.compile(r"\d")
 _ADDRESS = re.compile(r"[^\s<>@]@[^\s<>@]")
-_NAMED_ADDRESS = re.compile(r"\S\s*[<\[(]\s*(?:mailto:)?[^\s<>@]+@[^\s<>@]+[>\])]")
+_NAMED_ADDRESS = re.compile(r"[<\[(](?:mailto:)?[^\s<>@]+@[^\s<>@]+[>\])]")
 # A link behind the name of a mail program, as in "Get Outlook for iOS<https://...>".
 _LINK = re.compile(r"[<(\[][^<>()\[\]]{0,200}[>)\]]")
 _REFERENCE = re.compile(r"https?://|www\.|[^\s<>@]@[^\s<>@]")
@@ -92,33 +91,35 @@ def may_open(head: str, after: str) -> bool:
     return bool(_DIGIT.search(head) or _OPENS.match(head) or _ADDRESS.search(head))
 
 
-def begins_anew(head: str) -> bool:
+def begins_anew(head: str, before: str) -> bool:
     """Whether an attribution of its own begins here, so that the line before is none of it."""
-    return bool(_OPENS.match(head) and _DAY.search(head))
+    return bool(not before.startswith("<") and _OPENS.match(head) and _DAY.search(head))
 
 
-def says_nothing(head: str, after: str) -> bool:
-    """Whether the first line of an attribution adds nothing to it, so that it is none of it."""
-    if head.endswith("<") or after.startswith("<"):
-        return False
-    return not (_OPENS.match(head) or _DIGIT.search(head) or _ADDRESS.search(head))
+def starts_one(head: str) -> bool:
+    """Whether the first line of an attribution surely belongs to it: "On", a day, a person."""
+    return head.endswith("<") or bool(_OPENS.match(head) or _DAY.search(head)) or names(head)
+
+
+def may_introduce(joined: str) -> bool:
+    """Whether it ends as an attribution does: the cheap question, which most lines fail."""
+    joined = joined.rstrip(_FRAME)
+    return joined.endswith(_COLONS) or joined.rstrip(_CLOSING).endswith(_VERBS)
 
 
 def is_attribution(joined: str, *, quoted: bool) -> bool:
-    """Whether it says who wrote when. Cheap questions first: most lines fail one of them.
+    """Whether it says who wrote when.
 
     `quoted` says that quoted lines follow at once: then less evidence is enough.
     """
-    joined = joined.strip("-*_ ‐")
-    if not joined.endswith(_COLONS) and not joined.rstrip(_CLOSING).endswith(_VERBS):
-        return False
+    joined = joined.strip(_FRAME)
     return _introduces(joined, _evidence(joined), quoted=quoted)
 
 
 def _evidence(joined: str) -> Evidence:
     last = joined.rstrip(_CLOSING).endswith(_VERBS)
     return Evidence(
-        verb=last or bool(_HAS_VERB.search(joined)),
+        verb=last or _has_verb(joined),
         last=last,
         opens=bool(_OPENS.match(joined)),
         address=bool(_ADDRESS.search(joined)),
@@ -127,21 +128,32 @@ def _evidence(joined: str) -> Evidence:
     )
 
 
+def _has_verb(joined: str) -> bool:
+    """Plain look-ups first: a pattern of all verbs takes its time."""
+    return any(verb in joined for verb in _VERBS) and bool(_HAS_VERB.search(joined))
+
+
 def _introduces(joined: str, seen: Evidence, *, quoted: bool) -> bool:
-    colon = joined.endswith(_COLONS)
+    if seen.last and not joined.endswith(_COLONS) and not seen.address:
+        return False
     when = seen.day or seen.time
-    if seen.last and not colon and not seen.address:
-        return False
-    if seen.verb and when:
-        return True
-    if seen.last and (bool(_SAYS.search(joined)) or (seen.address and seen.opens)):
-        return True
+    says = seen.last and (bool(_SAYS.search(joined)) or (seen.address and seen.opens))
     # No verb: "30.09.2017, 18.30, "Ann" <ann@example.org>:", or a language that is not known.
-    if seen.address and seen.day and seen.time:
+    if says or (seen.address and seen.day and seen.time and not seen.verb):
         return True
-    if not quoted:
+    if quoted:
+        sure = (seen.verb or seen.address) and when
+        return sure or (seen.day and seen.time) or (seen.last and seen.opens)
+    if not seen.verb or not when or (_TELLS.search(joined) and not names(joined)):
         return False
-    return (seen.address and when) or (seen.day and seen.time) or (seen.last and seen.opens)
+    return seen.last or _names_first(joined, seen)
+
+
+def _names_first(joined: str, seen: Evidence) -> bool:
+    """Whether a verb inside is that of an attribution: "On ... wrote Ann:", "Ann wrote on ...:"."""
+    if seen.opens or _DIGIT.search(joined, 0, DATE_WITHIN) or names(joined):
+        return True
+    return not seen.address
 
 
 def is_tail(head: str, before: str) -> bool:
@@ -149,15 +161,9 @@ def is_tail(head: str, before: str) -> bool:
     return not before.startswith(">") and "<" in before and bool(_TAIL.fullmatch(head))
 
 
-def label(head: str) -> str:
-    """Which label of a quoted header begins the line: sender, sent, to, subject; else empty."""
-    found = _LABEL.match(head)
-    return (found.lastgroup or "") if found else ""
-
-
-def is_labelled(head: str) -> bool:
-    """Whether the line begins with some word and a colon, known or not."""
-    return bool(_ANY_LABEL.match(head))
+def names(head: str) -> bool:
+    """Whether there is an address as behind a name: "Ann <ann@example.org>"."""
+    return bool(_NAMED_ADDRESS.search(head))
 
 
 def has_address(head: str) -> bool:
@@ -165,14 +171,9 @@ def has_address(head: str) -> bool:
     return bool(_ADDRESS.search(head))
 
 
-def names_sender(head: str) -> bool:
-    """Whether there is a name and its address: "Ann <ann@example.org>"."""
-    return bool(_NAMED_ADDRESS.search(head))
-
-
 def has_moment(head: str) -> bool:
     """Whether there are a day and a time in it."""
-    return bool(_DAY.search(head) and _TIME.search(head))
+    return bool(_TIME.search(head) and _DAY.search(head))
 
 
 def refers(head: str) -> bool:
@@ -192,12 +193,21 @@ def is_framed(head: str) -> bool:
 
 def is_mark(head: str) -> bool:
     """Whether it is like "----- Original Message -----", or Apple's "Begin forwarded message:"."""
-    inside = head.strip(_RULES + "*#> \xa0")
-    found = _MARK.match(inside)
-    if not found or inside[found.end() :].strip(" ."):
+    if not _marks(head):
         return False
     dashes = len(head) - len(head.lstrip(_RULES + "*# "))
-    return dashes >= MARK_DASHES or found[0].endswith(_COLONS)
+    return dashes >= MARK_DASHES or (head.endswith(_COLONS) and len(head.split()) >= MARK_WORDS)
+
+
+def is_bare_mark(head: str) -> bool:
+    """Whether it is like "Original message:", which only a header below it proves."""
+    return head.endswith(_COLONS) and _marks(head)
+
+
+def _marks(head: str) -> bool:
+    inside = head.strip(_RULES + "*#> ")
+    found = _MARK.match(inside)
+    return found is not None and not inside[found.end() :].strip(" .")
 
 
 def is_delimiter(head: str) -> bool:
