@@ -9,21 +9,26 @@ from ctxbridge.channels.mail.signs import any_of, has_address, has_moment, names
 LABELS = 3
 LOOSE = 2
 
-_LABEL = re.compile(
-    rf"[\s*_>|]{{0,12}}(?:(?P<sender>{any_of('sender')})|(?P<sent>{any_of('sent')})"
-    rf"|(?P<to>{any_of('to')})|(?P<subject>{any_of('subject')}))[\s*_\xa0]{{0,4}}[:：]",
+_KINDS = (
+    rf"(?:(?P<sender>{any_of('sender')})|(?P<sent>{any_of('sent')})"
+    rf"|(?P<to>{any_of('to')})|(?P<subject>{any_of('subject')}))[\s*_\xa0]{{0,4}}[:：]"
 )
+_LABEL = re.compile(rf"[\s*_>|]{{0,12}}{_KINDS}")
+_MORE_LABELS = re.compile(rf"[\s;>][*_]{{0,2}}{_KINDS}")
 # A word or two of any language, and a colon.
 _ANY_LABEL = re.compile(
     r"[*_]{0,2}[^\W\d_][^\s:：<>@\d]{0,19}(?: [^\s:：<>@\d]{1,12})?[*_\s]{0,3}[:：]"
 )
 
 
+_NONE: frozenset[str] = frozenset()
+
+
 class Label(NamedTuple):
     """A line of a quoted header: which kind of label begins it, and what it has besides.
 
     `labels`: it begins with a word or two and a colon, known or not; `kind`: sender, sent, to,
-    subject, or empty.
+    subject, or empty; `more`: those further in, where a whole header came into one line.
     """
 
     words: bool
@@ -32,6 +37,7 @@ class Label(NamedTuple):
     address: bool
     sender: bool
     moment: bool
+    more: frozenset[str]
 
 
 def label(head: str) -> Label:
@@ -45,6 +51,7 @@ def label(head: str) -> Label:
         address=has_address(head),
         sender=labels and names(head),
         moment=labels and has_moment(head),
+        more=frozenset(m.lastgroup or "" for m in _MORE_LABELS.finditer(head)) if found else _NONE,
     )
 
 
@@ -70,7 +77,7 @@ class HeaderBlock:
             self._gap = True
             return not line.words and self._known
         if line.kind:
-            self._kinds.add(line.kind)
+            self._kinds |= {line.kind, *line.more}
         if line.labels:
             self._labels += 1
             self.size, self._loose = self._seen, 0

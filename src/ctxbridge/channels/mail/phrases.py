@@ -12,7 +12,8 @@ class Language(NamedTuple):
     `sender`, `sent`, `to`, `subject`: the labels of a quoted header. `marks`: what stands between
     dashes over a quoted mail. `footers`: how a device's own line begins, whatever follows;
     `sends`: how one begins that names a device or a mail program; `ends`: how such a one ends
-    instead. `legal`: words that lawyers write under mails.
+    instead. `legal`: words that lawyers write under mails. `quoting`: "Quoting" before an
+    address, which needs no verb.
     """
 
     opens: str = ""
@@ -26,6 +27,7 @@ class Language(NamedTuple):
     ends: str = ""
     sends: str = ""
     legal: str = ""
+    quoting: str = ""
 
 
 # The phrases of one field are separated by "|".
@@ -44,6 +46,7 @@ LANGUAGES: dict[str, Language] = {
         sends="sent from|sent via|sent with|sent using",
         legal="confidential|intended recipient|intended solely|solely for|addressee"
         "|in error|privileged|unauthori|please notify|disclos|liability|virus",
+        quoting="quoting |quote from |reply from ",
     ),
     "de": Language(
         "am|vom",
@@ -51,7 +54,7 @@ LANGUAGES: dict[str, Language] = {
         "von",
         "gesendet|datum|gesendet am",
         "an|kopie",
-        "betreff",
+        "betreff|thema",
         "ursprüngliche nachricht|originalnachricht|weitergeleitete nachricht|original-nachricht"
         "|anfang der weitergeleiteten nachricht|ursprüngliche mail",
         "",
@@ -61,6 +64,7 @@ LANGUAGES: dict[str, Language] = {
         legal="vertraulich|bestimmungsgemäße|adressat|empfänger|irrtümlich|unbefugt"
         "|informieren sie bitte|vernichten|löschen sie|nicht gestattet"
         "|rechtlich geschützt",
+        quoting="zitat von |zitiere ",
     ),
     "fr": Language(
         "le",
@@ -76,6 +80,7 @@ LANGUAGES: dict[str, Language] = {
         "|envoyé par|envoyé à l",
         legal="confidentiel|destinataire|par erreur|pièces jointes|usage exclusif"
         "|responsabilité|altéré|détruire|interdite|avertir",
+        quoting="citation de |en réponse à ",
     ),
     "es": Language(
         "el",
@@ -89,6 +94,7 @@ LANGUAGES: dict[str, Language] = {
         sends="enviado desde|enviado con|enviado mediante|enviado por",
         legal="confidencial|destinatario|por error|exclusivo|prohibid|privilegiad|notifi"
         "|elimin|protección de datos",
+        quoting="citando a |mensaje citado por ",
     ),
     "it": Language(
         "il|in data|il giorno",
@@ -102,6 +108,7 @@ LANGUAGES: dict[str, Language] = {
         sends="inviato da|inviato dal|inviato con|inviato tramite",
         legal="riservat|confidenzial|destinatari|per errore|esclusivo|vietat|distrugg"
         "|cancellar|privacy",
+        quoting="citando ",
     ),
     "pt": Language(
         "em|no dia",
@@ -115,6 +122,7 @@ LANGUAGES: dict[str, Language] = {
         sends="enviado do|enviado de|enviado a partir|enviado pelo|enviado com|enviado via",
         legal="confidencia|destinatário|por engano|por erro|exclusivo|proibid|privilegiad"
         "|elimin|apagar",
+        quoting="citando |citação de ",
     ),
     "nl": Language(
         "op",
@@ -129,6 +137,7 @@ LANGUAGES: dict[str, Language] = {
         "|verstuurd vanaf|verstuurd met",
         legal="vertrouwelijk|geadresseerde|ten onrechte|abusievelijk|uitsluitend"
         "|niet toegestaan|vernietig|aansprakelijk|bestemd",
+        quoting="citeren ",
     ),
     "sv": Language(
         "den",
@@ -142,6 +151,7 @@ LANGUAGES: dict[str, Language] = {
         "skickat från min",
         sends="skickat från|skickades från|skickat med",
         legal="konfidentiel|avsedd|mottagare|av misstag|sekretess|radera|otillåten",
+        quoting="citerar |citat från ",
     ),
     "da": Language(
         "den|d.",
@@ -155,6 +165,7 @@ LANGUAGES: dict[str, Language] = {
         "sendt fra min",
         sends="sendt fra|sendt med|sendt via",
         legal="fortrolig|tiltænkt|modtager|ved en fejl|slette|slet|uberettiget",
+        quoting="citat af |citat ",
     ),
     "no": Language(
         "den|på",
@@ -182,7 +193,7 @@ LANGUAGES: dict[str, Language] = {
     ),
     "pl": Language(
         "w dniu|dnia",
-        "napisał|napisała|napisał(a)|napisał/a|pisze|użytkownik",
+        "napisał|napisała|napisał(a)|napisał/a|pisze|użytkownik|wiadomość napisana",
         "od",
         "wysłano|data|wysłane",
         "do",
@@ -192,6 +203,7 @@ LANGUAGES: dict[str, Language] = {
         "wysłane z mojego",
         sends="wysłane z|wysłano z|wysłana z|wysłane za pomocą|wysłano za pomocą",
         legal="poufn|adresat|omyłkow|przeznaczon|zabronion|usunąć|przez pomyłkę",
+        quoting="cytowanie |cytat ",
     ),
     "cs": Language(
         "dne",
@@ -217,6 +229,7 @@ LANGUAGES: dict[str, Language] = {
         "отправлено с моего",
         sends="отправлено с|отправлено из|отправлено от|отправлено через",
         legal="конфиденциальн|адресат|получател|ошибочно|по ошибке|запрещен|предназначен|удалит",
+        quoting="цитирую |цитирование ",
     ),
     "uk": Language(
         "",
@@ -326,7 +339,7 @@ DEVICES = (
     "|motorola|sony|htc|lg|blackberry|windows|lumia|wiko|outlook|yahoo|gmail|aol|proton|gmx|web.de"
     "|t-online|freenet|orange|laposte|mail.ru|yandex|яндекс|почт|k-9|thunderbird|typeapp|bluemail"
     "|aqua mail|nine|spark|newton|edison|fairemail|mailbird|superhuman|airmail|zoho|tuta|fastmail"
-    "|hey|polymail|mailspring|workspace|mobil|mobile|smartphone|phone|handy|tablet|device|gerät"
+    "|hey|polymail|mailspring|workspace|mobil|mobile|smartphone|phone|handy|mailbox|inbox|boxer|tablet|device|gerät"
     "|appareil|dispositivo|apparaat|telefon|téléphone|телефон|смартфон|手机|手機|邮箱|スマート"
 )
 

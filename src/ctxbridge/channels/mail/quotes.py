@@ -28,7 +28,6 @@ LEGAL_CHARACTERS = 100
 # Where a line may have been broken on its way: it and the next word are at least this long.
 BROKEN = 60
 BROKEN_WITH_NEXT = 72
-_QUOTE = (">", "＞")
 # What editors leave at the edges of a line: no-break spaces, direction marks, joiners, byte marks.
 _SPACES = dict.fromkeys(map(ord, "\xa0\u202f\u2007\u3000"), " ")
 _EDGES = " \t\r\f\v\u200b\u200c\u200d\u200e\u200f\u202a\u202b\u202c\u2060\ufeff"
@@ -318,7 +317,7 @@ def _beginning(line: str) -> str:
 
 def _quoted(heads: Sequence[str]) -> list[bool]:
     """For each line whether it has a quote's prefix."""
-    quoted = [head.startswith(_QUOTE) for head in heads]
+    quoted = [signs.is_quoted(head) for head in heads]
     for at in range(1, len(heads)):
         if quoted[at] and signs.is_tail(heads[at], heads[at - 1]):
             quoted[at] = False

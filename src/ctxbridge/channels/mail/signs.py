@@ -14,6 +14,7 @@ MARK_DASHES = 2
 MARK_WORDS = 3
 RULE = 3
 DATE_WITHIN = 24
+BRIEF_WORDS = 5
 FOOTER_CHARACTERS = 120
 FOOTER_WORDS = 7
 DEVICE_WORDS = 14
@@ -37,13 +38,16 @@ _HAS_VERB = re.compile(rf"(?<!\w){_VERB}(?!\w)|{_VERB}\s*[:：]?$")
 _VERBS = tuple(every("verbs"))
 # Between a verb at the end of an attribution and the end of its last line.
 _CLOSING = " :：-*_—"
+_QUOTE = (">", "＞")
 _FRAME = "-*_ ‐"
 _COLONS = (":", "：")
 _TAIL = re.compile(rf">\s*,?\s*{_VERB}?\s*[:：]")
 _SAYS = re.compile(rf"@[^\s<>@]+>,?\s*(?:{_VERB})\s*[:：]?")
 _OPENS = re.compile(rf"[\W_]{{0,4}}(?:{any_of('opens')})(?!\w)|[在于於]")
+_QUOTING = re.compile(any_of("quoting"))
 # Who tells of a letter says "my colleague wrote"; a mail program names people.
 _TELLS = re.compile(rf"(?<!\w)(?:{_one_of(frozenset(TELLERS.split('|')))})(?!\w)")
+_QUOTING = re.compile(any_of("quoting"))
 # Who tells of a letter says "my colleague wrote"; a mail program names people.
 _TELLS = re.compile(rf"(?<!\w)(?:{_one_of(frozenset(TELLERS.split('|')))})(?!\w)")
 _MARK = re.compile(rf"(?:{any_of('marks')})(?:\s*[:：])?")
@@ -84,9 +88,10 @@ class Evidence(NamedTuple):
 def may_open(head: str, after: str) -> bool:
     """Whether an attribution can begin like this: a date, an address, or "On" in some language.
 
-    `after` is the line after it: a long name may stand alone before its address.
+    `after` is the line after it: a long name may stand alone before its address, and if a quote
+    follows, a name and a verb are enough.
     """
-    if head.endswith("<") or after.startswith("<"):
+    if head.endswith("<") or after.startswith(("<", *_QUOTE)):
         return True
     return bool(_DIGIT.search(head) or _OPENS.match(head) or _ADDRESS.search(head))
 
@@ -113,6 +118,8 @@ def is_attribution(joined: str, *, quoted: bool) -> bool:
     `quoted` says that quoted lines follow at once: then less evidence is enough.
     """
     joined = joined.strip(_FRAME)
+    if "@" not in joined and not joined.endswith(_COLONS):
+        return False
     return _introduces(joined, _evidence(joined), quoted=quoted)
 
 
@@ -138,15 +145,18 @@ def _introduces(joined: str, seen: Evidence, *, quoted: bool) -> bool:
         return False
     when = seen.day or seen.time
     says = seen.last and (bool(_SAYS.search(joined)) or (seen.address and seen.opens))
+    says = says or (seen.address and bool(_QUOTING.match(joined)))
     # No verb: "30.09.2017, 18.30, "Ann" <ann@example.org>:", or a language that is not known.
     if says or (seen.address and seen.day and seen.time and not seen.verb):
         return True
-    if quoted:
-        sure = (seen.verb or seen.address) and when
-        return sure or (seen.day and seen.time) or (seen.last and seen.opens)
-    if not seen.verb or not when or (_TELLS.search(joined) and not names(joined)):
+    if quoted and when and (seen.verb or seen.address):
+        return True
+    if _TELLS.search(joined) and not names(joined):
         return False
-    return seen.last or _names_first(joined, seen)
+    if quoted:
+        brief = len(joined.split()) <= BRIEF_WORDS
+        return (seen.day and seen.time) or (seen.last and (seen.opens or brief))
+    return seen.verb and when and (seen.last or _names_first(joined, seen))
 
 
 def _names_first(joined: str, seen: Evidence) -> bool:
@@ -154,6 +164,11 @@ def _names_first(joined: str, seen: Evidence) -> bool:
     if seen.opens or _DIGIT.search(joined, 0, DATE_WITHIN) or names(joined):
         return True
     return not seen.address
+
+
+def is_quoted(head: str) -> bool:
+    """Whether it has a quote's prefix."""
+    return head.startswith(_QUOTE)
 
 
 def is_tail(head: str, before: str) -> bool:
