@@ -125,10 +125,18 @@ class Mail(NamedTuple):
         return self.client in HELD_CLIENTS or self.language in HELD_LANGUAGES
 
 
+class _Dice(random.Random):
+    """Chance. `plain`: for a text of lines, which clients wrap and transports break; not for HTML."""
+
+    def __init__(self, seed: int, *, plain: bool) -> None:
+        super().__init__(seed)
+        self.plain = plain
+
+
 class _Sheet:
     """Lines so far, and whether each is the writer's own."""
 
-    def __init__(self, dice: random.Random) -> None:
+    def __init__(self, dice: _Dice) -> None:
         self.dice = dice
         self.lines: list[tuple[str, bool]] = []
 
@@ -156,14 +164,17 @@ class _Sheet:
         return ("\r\n" if way == 4 else "\n").join(lines)
 
 
-def mails(seed: int, count: int, kinds: str = "") -> list[Mail]:
-    """`count` mails, the same for a seed. `kinds` narrows what is made; empty for all."""
-    dice = random.Random(seed)
+def mails(seed: int, count: int, kinds: str = "", *, plain: bool = True) -> list[Mail]:
+    """`count` mails, the same for a seed. `kinds` narrows what is made; empty for all.
+
+    `plain`: attributions are wrapped and lines broken, which HTML never sees.
+    """
+    dice = _Dice(seed, plain=plain)
     wanted = kinds.split() or list(KINDS)
     return [KINDS[kind](dice, kind) for kind in dice.choices(wanted, k=count)]
 
 
-def _fields(dice: random.Random, language: str) -> dict[str, str]:
+def _fields(dice: _Dice, language: str) -> dict[str, str]:
     """What fills a template: a moment in the words of the language, and a person."""
     which = dice.randrange(3)
     year, month, day, hour, minute, second = MOMENTS[which]
@@ -178,15 +189,17 @@ def _fields(dice: random.Random, language: str) -> dict[str, str]:
     }  # fmt: skip
 
 
-def _attribution(dice: random.Random) -> tuple[str, str, list[str]]:
+def _attribution(dice: _Dice) -> tuple[str, str, list[str]]:
     client = dice.choice(list(ATTRIBUTIONS))
     language = dice.choice(list(ATTRIBUTIONS[client]))
     line = ATTRIBUTIONS[client][language].format_map(_fields(dice, language))
     return client, language, _wrapped(dice, line)
 
 
-def _wrapped(dice: random.Random, line: str) -> list[str]:
+def _wrapped(dice: _Dice, line: str) -> list[str]:
     """As one line, at 60 to 78 columns, or where Gmail and Apple break: around the address."""
+    if not dice.plain:
+        return [line.replace("\n", " ")]
     way = dice.randrange(6)
     if way < 2 or "\n" in line:
         return line.split("\n")
@@ -199,7 +212,11 @@ def _wrapped(dice: random.Random, line: str) -> list[str]:
     return line.replace(" <", "\n<", 1).replace("> ", ">\n", 1).split("\n")
 
 
-def _header(dice: random.Random) -> tuple[str, str, list[str]]:
+def _lines(dice: _Dice, paragraph: str, width: int) -> list[str]:
+    return textwrap.wrap(paragraph, width) if dice.plain else [paragraph]
+
+
+def _header(dice: _Dice) -> tuple[str, str, list[str]]:
     client = dice.choice(list(HEADERS))
     marked = "{original}" in HEADERS[client]
     language = dice.choice(list(ORIGINAL if marked else LABELS))
@@ -211,29 +228,29 @@ def _header(dice: random.Random) -> tuple[str, str, list[str]]:
     return client, language, HEADERS[client].format_map(fields).split("\n")
 
 
-def _said(dice: random.Random, language: str, most: int = 4) -> list[str]:
+def _said(dice: _Dice, language: str, most: int = 4) -> list[str]:
     """Some sentences of the language, in paragraphs or not."""
     stock = SAID.get(language, SAID["en"]).split("|")
     lines = dice.sample(stock, dice.randint(1, min(most, len(stock))))
     return lines if dice.random() < 0.5 else "\n\n".join(lines).split("\n")
 
 
-def _quote(dice: random.Random, depth: int = 0) -> list[str]:
+def _quote(dice: _Dice, depth: int = 0) -> list[str]:
     """An older mail with a prefix before each line: three ways to write it, maybe nested."""
     lines = OLD.split("|")
     if dice.random() < 0.5:
-        lines = [part for line in lines for part in textwrap.wrap(line, 68)]
+        lines = [part for line in lines for part in _lines(dice, line, 68)]
     if depth < 2 and dice.random() < 0.4:
         _, _, intro = _attribution(dice)
         lines = [*lines, "", *intro, *_quote(dice, depth + 1)]
     prefix = dice.choice(["> ", "> ", ">"])
     lines = [(prefix + line).rstrip() for line in lines]
-    if not depth and dice.random() < 0.1:  # a transport broke them once more
+    if not depth and dice.plain and dice.random() < 0.1:  # a transport broke them once more
         lines = [part for line in lines for part in textwrap.wrap(line, 74)[:2]]
     return lines
 
 
-def _bare(dice: random.Random) -> list[str]:
+def _bare(dice: _Dice) -> list[str]:
     """An older mail without prefixes, maybe with a still older one below."""
     lines = "\n\n".join(OLD.split("|")).split("\n")
     if dice.random() < 0.4:
@@ -242,12 +259,12 @@ def _bare(dice: random.Random) -> list[str]:
     return lines
 
 
-def _ending(dice: random.Random, sheet: _Sheet, language: str) -> None:
+def _ending(dice: _Dice, sheet: _Sheet, language: str) -> None:
     """What stands below the writer's words: a greeting, a signature, a footer, or nothing."""
     way = dice.randrange(9)
     if way == 8 and language in LEGAL:
         sheet.blank()
-        sheet.old(*dice.choice([[], ["_" * 40], ["-" * 30]]), *textwrap.wrap(LEGAL[language], 76))
+        sheet.old(*dice.choice([[], ["_" * 40], ["-" * 30]]), *_lines(dice, LEGAL[language], 76))
     elif way in (0, 7):
         sheet.blank()
         sheet.own(GREETINGS.get(language, "Thanks,"), "Ann", *SIGNATURE[1 : 1 + way // 3])
@@ -259,7 +276,7 @@ def _ending(dice: random.Random, sheet: _Sheet, language: str) -> None:
         sheet.old(dice.choice(FOOTERS.get(language, FOOTERS["en"]).split("|")))
 
 
-def _top(dice: random.Random, kind: str) -> Mail:
+def _top(dice: _Dice, kind: str) -> Mail:
     """Own words, then an older mail with prefixes."""
     client, language, intro = _attribution(dice)
     sheet = _Sheet(dice)
@@ -272,7 +289,7 @@ def _top(dice: random.Random, kind: str) -> Mail:
     return _mail(sheet, kind, client, language)
 
 
-def _top_bare(dice: random.Random, kind: str) -> Mail:
+def _top_bare(dice: _Dice, kind: str) -> Mail:
     """Own words, then an older mail as it was, as HTML looks when its quoting is lost."""
     client, language, intro = _attribution(dice)
     sheet = _Sheet(dice)
@@ -285,7 +302,7 @@ def _top_bare(dice: random.Random, kind: str) -> Mail:
     return _mail(sheet, kind, client, language)
 
 
-def _apple_quoted(dice: random.Random, kind: str) -> Mail:
+def _apple_quoted(dice: _Dice, kind: str) -> Mail:
     """Own words, then an attribution that has a prefix itself, as on an iPhone."""
     client, language, intro = _attribution(dice)
     sheet = _Sheet(dice)
@@ -296,7 +313,7 @@ def _apple_quoted(dice: random.Random, kind: str) -> Mail:
     return _mail(sheet, kind, client, language)
 
 
-def _outlook(dice: random.Random, kind: str) -> Mail:
+def _outlook(dice: _Dice, kind: str) -> Mail:
     """Own words, then a header, then an older mail as it was."""
     client, language, header = _header(dice)
     sheet = _Sheet(dice)
@@ -309,7 +326,7 @@ def _outlook(dice: random.Random, kind: str) -> Mail:
     return _mail(sheet, kind, client, language)
 
 
-def _bottom(dice: random.Random, kind: str) -> Mail:
+def _bottom(dice: _Dice, kind: str) -> Mail:
     """An older mail with prefixes, then own words."""
     client, language, intro = _attribution(dice)
     sheet = _Sheet(dice)
@@ -320,7 +337,7 @@ def _bottom(dice: random.Random, kind: str) -> Mail:
     return _mail(sheet, kind, client, language)
 
 
-def _between(dice: random.Random, kind: str) -> Mail:
+def _between(dice: _Dice, kind: str) -> Mail:
     """Answers between the lines of an older mail; sometimes a word before, and a list's footer."""
     client, language, intro = _attribution(dice)
     sheet = _Sheet(dice)
@@ -329,7 +346,7 @@ def _between(dice: random.Random, kind: str) -> Mail:
         sheet.blank()
     sheet.old(*intro)
     for line in dice.sample(OLD.split("|"), dice.randint(2, 4)):
-        sheet.old(*["> " + part for part in textwrap.wrap(line, 66)])
+        sheet.old(*["> " + part for part in _lines(dice, line, 66)])
         tight = dice.random() < 0.3
         sheet.blank(not tight)
         sheet.own(_said(dice, language, 1)[0])
@@ -342,7 +359,7 @@ def _between(dice: random.Random, kind: str) -> Mail:
     return _mail(sheet, kind, client, language)
 
 
-def _forward(dice: random.Random, kind: str) -> Mail:
+def _forward(dice: _Dice, kind: str) -> Mail:
     """A forward: with a note it is an older mail; without, all of it was sent on purpose."""
     client, _, header = _header(dice)
     language = dice.choice(list(FORWARDED))
@@ -359,7 +376,7 @@ def _forward(dice: random.Random, kind: str) -> Mail:
     return _mail(sheet, kind, client, language)
 
 
-def _plain(dice: random.Random, kind: str) -> Mail:
+def _plain(dice: _Dice, kind: str) -> Mail:
     """Nothing repeated: only some sentences."""
     sheet = _Sheet(dice)
     language = dice.choice(list(SAID))
@@ -368,7 +385,7 @@ def _plain(dice: random.Random, kind: str) -> Mail:
     return _mail(sheet, kind, "none", language)
 
 
-def _trap(dice: random.Random, kind: str) -> Mail:
+def _trap(dice: _Dice, kind: str) -> Mail:
     """Own words that look like a mark, below others, above a quote or not."""
     sheet = _Sheet(dice)
     client, language = "none", "en"

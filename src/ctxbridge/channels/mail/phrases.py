@@ -44,7 +44,7 @@ LANGUAGES: dict[str, Language] = {
         "|please type your reply above this line|reply above this line|write above this line",
         "sent from my",
         sends="sent from|sent via|sent with|sent using",
-        legal="confidential|intended recipient|intended solely|solely for|addressee"
+        legal="disclaimer|confidential|intended recipient|intended solely|solely for|addressee"
         "|in error|privileged|unauthori|please notify|disclos|liability|virus",
         quoting="quoting |quote from |reply from ",
     ),

@@ -6,7 +6,7 @@ exactly one span, only what is surely repeated is taken for a quote, and a mail 
 without words of its own (a bare forward) keeps its text.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from operator import ne
 from typing import NamedTuple
@@ -22,6 +22,8 @@ SPANS = 100
 ATTRIBUTION_LINES = 4
 HEADER_LINES = 12
 SIGNATURE_LINES = 20
+# How many blank lines or rules may stand between a mark and its header.
+NEAR = 5
 LIST_LINES = 8
 LEGAL_LINES = 60
 LEGAL_CHARACTERS = 100
@@ -40,14 +42,17 @@ class Span(NamedTuple):
     text: str
 
 
-def spans(text: str) -> list[Span]:
+def spans(text: str, *, reply: bool = True) -> list[Span]:
     """The lines of `text` in their order, as spans of new and of repeated words.
+
+    `reply`: whether the mail may repeat another at all. Below "Sent from my phone" a reply has an
+    older mail, even if nothing introduces it, while a first mail has a postscript.
 
     Empty lines at the edges of a span are dropped, words never. What would fall into more than a
     hundred spans comes as two: all new words, then all repeated ones.
     """
     lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
-    scan = _Scan(lines[:LINES])
+    scan = _Scan(lines[:LINES], reply=reply)
     marks = scan.marks()
     if len(lines) > LINES:
         cut = scan.end < LINES
@@ -76,7 +81,8 @@ class _Scan:
     is an older mail.
     """
 
-    def __init__(self, lines: Sequence[str]) -> None:
+    def __init__(self, lines: Sequence[str], *, reply: bool) -> None:
+        self.reply = reply
         beginnings = [_beginning(line) for line in lines]
         self.heads = [beginning.lower() for beginning in beginnings]
         self.long = [len(line) > LINE for line in lines]
@@ -128,10 +134,15 @@ class _Scan:
         if not self.own:
             self.forwards = True
             return self.end
-        while at and (not self.heads[at - 1] or signs.is_rule(self.heads[at - 1])):
-            at -= 1
+        at = self._above(at)
         self._take(marks, at, len(marks))
         self.end = at
+        return at
+
+    def _above(self, at: int) -> int:
+        """Where the blank lines and rules begin that stand over the line `at`."""
+        while at and (not self.heads[at - 1] or signs.is_rule(self.heads[at - 1])):
+            at -= 1
         return at
 
     def _keep_something(self, marks: list[bool]) -> None:
@@ -194,11 +205,16 @@ class _Scan:
             if below or (self._quote_follows(at + 1) and not signs.is_rule(head)):
                 return 1 + below
             return 0
-        return self._header(at, begins=self._begins(at))
+        begins = self._begins(at)
+        return self._header(at, begins=begins) or 2 * (begins and self._dated(at))
+
+    def _dated(self, at: int) -> bool:
+        """Whether a person and below him a moment stand here, as Lotus Notes begins a header."""
+        return signs.is_person(self.heads[at]) and signs.is_moment(self._after(at))
 
     def _header_near(self, at: int) -> int:
         """How many lines a header takes that begins here or behind an empty line or a rule."""
-        for start in range(at, min(at + 3, len(self.heads))):
+        for start in range(at, min(at + NEAR, len(self.heads))):
             head = self.heads[start]
             if head and not signs.is_rule(head) and not self.quoted[start]:
                 size = self._header(start, begins=True)
@@ -265,14 +281,10 @@ class _Scan:
     def _take_endings(self, marks: list[bool]) -> None:
         """Mark what no person wrote below the writer's words: a device's line, a lawyer's."""
         last = self.own[-1]
-        alone = len(self.own) > 1 and not self.long[last]
-        if (
-            alone
-            and not any(at > last for at in self.footers)
-            and signs.is_footer(self.heads[last])
-        ):
-            self.own.pop()
-            self.footers.append(last)
+        below = any(at > last for at in self.footers)
+        alone = len(self.own) > 1 and not self.long[last] and not below
+        if alone and signs.is_footer(self.heads[last]):
+            self.footers.append(self.own.pop())
         for at in self.footers:
             marks[at] = True
         self._take_rest(marks)
@@ -281,27 +293,30 @@ class _Scan:
     def _take_rest(self, marks: list[bool]) -> None:
         """Below a device's line there is only an older mail, if nothing else tells it apart."""
         first = min(self.footers, default=self.end)
-        if self.end < len(marks) or any(marks[first + 1 :]) or not self.own or self.own[0] > first:
-            return
-        self._take(marks, first, len(marks))
+        told_apart = self.end < len(marks) or any(marks[first + 1 :])
+        if self.reply and not told_apart and self.own[0] < first:
+            self._take(marks, first, len(marks))
 
     def _take_legal(self, marks: list[bool]) -> None:
-        """Mark a lawyer's paragraph near the end of the writer's words, and all of them below."""
-        near = [at for at in self.own[1:] if at >= self.own[-1] - LEGAL_LINES and not marks[at]]
-        start, words = -1, ""
-        for at in near:
-            if self._begins(at):
-                start, words = at, ""
-            words += self.heads[at] + " "
-            if start > self.own[0] and len(words) >= LEGAL_CHARACTERS and signs.is_legal(words):
+        """Mark the paragraphs of lawyers that end the writer's words; the first never is one."""
+        top, words = len(marks), ""
+        for start, paragraph in self._last_paragraphs(marks):
+            if start == self.own[0] or not signs.has_legal(paragraph):
                 break
-        else:
-            return
-        for at in range(start, self.own[-1] + 1):
-            marks[at] = True
-        while signs.is_rule(self.heads[start - 1]):
-            start -= 1
-            marks[start] = True
+            top, words = start, f"{words} {paragraph}"
+        if len(words) >= LEGAL_CHARACTERS and signs.is_legal(words):
+            self._take(marks, self._above(top), self.own[-1] + 1)
+
+    def _last_paragraphs(self, marks: list[bool]) -> Iterator[tuple[int, str]]:
+        """The last paragraphs of the writer's own words, from below: where they begin, the words."""
+        words = ""
+        for at in reversed(self.own[-LEGAL_LINES:]):
+            if marks[at]:
+                continue
+            words = f"{self.heads[at]} {words}"
+            if self._begins(at) or marks[at - 1]:
+                yield at, words
+                words = ""
 
     def _join_blanks(self, marks: list[bool]) -> None:
         """Let an empty line go with the line before it, so that it parts no span."""

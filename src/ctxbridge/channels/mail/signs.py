@@ -15,9 +15,11 @@ MARK_WORDS = 3
 RULE = 3
 DATE_WITHIN = 24
 BRIEF_WORDS = 5
+MOMENT_CHARACTERS = 40
 FOOTER_CHARACTERS = 120
 FOOTER_WORDS = 7
 DEVICE_WORDS = 14
+SENT_WORDS = 9
 ADVERTISEMENT_WORDS = 9
 DEVICE_WITHIN = 60
 LEGAL_PHRASES = 3
@@ -191,6 +193,16 @@ def has_moment(head: str) -> bool:
     return bool(_TIME.search(head) and _DAY.search(head))
 
 
+def is_person(head: str) -> bool:
+    """Whether it is nothing but a name and its address."""
+    return head.endswith(">") and head[:1] != "<" and ":" not in head and names(head)
+
+
+def is_moment(head: str) -> bool:
+    """Whether it is nothing but a day and a time."""
+    return len(head) <= MOMENT_CHARACTERS and has_moment(head) and "@" not in head
+
+
 def refers(head: str) -> bool:
     """Whether it has a link or an address."""
     return bool(_REFERENCE.search(head))
@@ -247,13 +259,17 @@ def is_footer(head: str) -> bool:
         linked = len(words) < len(head) and "http" in head
         if linked or _GETS.match(words):
             return True
-    clause = words[:DEVICE_WITHIN].partition(",")[0]
-    if not _NAMES_DEVICE.search(clause):
+    if not _NAMES_DEVICE.search(words[:DEVICE_WITHIN].partition(",")[0]):
         return False
-    return bool(_SENT.match(words) or _ENDS_FOOTER.fullmatch(words))
+    brief = len(words.partition(",")[0].split()) <= SENT_WORDS
+    return bool((brief and _SENT.match(words)) or _ENDS_FOOTER.fullmatch(words))
 
 
-def is_legal(paragraph: str) -> bool:
+def has_legal(paragraph: str) -> bool:
+    """Whether there is a word in it that lawyers write under mails."""
+    return bool(_LEGAL.search(paragraph))
+
+
+def is_legal(words: str) -> bool:
     """Whether lawyers wrote it: some of their words at once."""
-    found = set(_LEGAL.findall(paragraph))
-    return len(found) >= LEGAL_PHRASES
+    return len(set(_LEGAL.findall(words))) >= LEGAL_PHRASES
