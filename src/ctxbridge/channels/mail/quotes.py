@@ -308,7 +308,7 @@ class _Scan:
             self._take(marks, self._above(top), self.own[-1] + 1)
 
     def _last_paragraphs(self, marks: list[bool]) -> Iterator[tuple[int, str]]:
-        """The last paragraphs of the writer's own words, from below: where they begin, the words."""
+        """The last paragraphs of the writer, from below: where each begins, and its words."""
         words = ""
         for at in reversed(self.own[-LEGAL_LINES:]):
             if marks[at]:

@@ -7,7 +7,8 @@ question costs at most so much.
 import re
 from typing import NamedTuple
 
-from ctxbridge.channels.mail.phrases import DEVICES, FOOTER_OPENS, GETS, PROGRAMS, TELLERS, every
+from ctxbridge.channels.mail.phrases import every
+from ctxbridge.channels.mail.phrases.devices import DEVICES, FOOTER_OPENS, GETS, PROGRAMS, TELLERS
 
 LINE = 400
 MARK_DASHES = 2
@@ -48,10 +49,7 @@ _SAYS = re.compile(rf"@[^\s<>@]+>,?\s*(?:{_VERB})\s*[:：]?")
 _OPENS = re.compile(rf"[\W_]{{0,4}}(?:{any_of('opens')})(?!\w)|[在于於]")
 _QUOTING = re.compile(any_of("quoting"))
 # Who tells of a letter says "my colleague wrote"; a mail program names people.
-_TELLS = re.compile(rf"(?<!\w)(?:{_one_of(frozenset(TELLERS.split('|')))})(?!\w)")
-_QUOTING = re.compile(any_of("quoting"))
-# Who tells of a letter says "my colleague wrote"; a mail program names people.
-_TELLS = re.compile(rf"(?<!\w)(?:{_one_of(frozenset(TELLERS.split('|')))})(?!\w)")
+_TELLERS = frozenset(TELLERS.split("|"))
 _MARK = re.compile(rf"(?:{any_of('marks')})(?:\s*[:：])?")
 _FOOTER = re.compile(any_of("footers"))
 _SENT = re.compile(any_of("sends"))
@@ -153,7 +151,7 @@ def _introduces(joined: str, seen: Evidence, *, quoted: bool) -> bool:
         return True
     if quoted and when and (seen.verb or seen.address):
         return True
-    if _TELLS.search(joined) and not names(joined):
+    if not (names(joined) or _TELLERS.isdisjoint(joined.replace(",", " ").split())):
         return False
     if quoted:
         brief = len(joined.split()) <= BRIEF_WORDS
