@@ -76,9 +76,9 @@ def _lines(lines: Sequence[str], marks: Sequence[bool], *, side: bool) -> str:
 class _Scan:
     """One walk over the lines. `heads` is what counts of each: its beginning, in lower case.
 
-    `own` are the lines of the writer's own words, `forwards` says that an older mail was met
-    before any of them, `footers` are the lines that a device wrote, `end` is where all the rest
-    is an older mail.
+    `own` are the lines of the writer's own words, `footers` those that a device wrote. `forwards`
+    says that an older mail was met before any own words; `bare`, that it has no prefixes, so that
+    its words count as own. `end` is where all the rest is an older mail.
     """
 
     def __init__(self, lines: Sequence[str], *, reply: bool) -> None:
@@ -92,7 +92,7 @@ class _Scan:
         _join_broken(self.quoted, beginnings)
         self.own: list[int] = []
         self.footers: list[int] = []
-        self.forwards = False
+        self.forwards = self.bare = False
         self.end = len(lines)
 
     def marks(self) -> list[bool]:
@@ -101,10 +101,10 @@ class _Scan:
         at = 0
         while at < self.end:
             at = at + 1 if self.quoted[at] or not self.heads[at] else self._step(at, marks)
-        if self.own:
-            self._take_endings(marks)
-        else:
+        if not self.own:
             self._keep_something(marks)
+        elif not self.bare:
+            self._take_endings(marks)
         self._join_blanks(marks)
         return marks
 
@@ -115,11 +115,13 @@ class _Scan:
         if older and self._quote_follows(at + older):
             self.forwards |= not (self.own or attributed)
             return self._take(marks, at, at + older)
-        if older:
-            return self._cut(at, marks)
-        if until := self._signature(at):
+        if older and not self.bare:
+            return self._cut(at, older, marks)
+        if self.bare:
+            self.own.append(at)
+        elif until := self._signature(at):
             return self._take(marks, at, until)
-        if self._stands_alone(at) and signs.is_footer(self.heads[at]):
+        elif self._stands_alone(at) and signs.is_footer(self.heads[at]):
             self.footers.append(at)
         elif not signs.is_rule(self.heads[at]):
             self.own.append(at)
@@ -129,11 +131,11 @@ class _Scan:
         marks[at:until] = [True] * (until - at)
         return until
 
-    def _cut(self, at: int, marks: list[bool]) -> int:
+    def _cut(self, at: int, older: int, marks: list[bool]) -> int:
         """All from here on is an older mail; without a word before, it was sent on purpose."""
         if not self.own:
-            self.forwards = True
-            return self.end
+            self.forwards = self.bare = True
+            return at + older
         at = self._above(at)
         self._take(marks, at, len(marks))
         self.end = at
