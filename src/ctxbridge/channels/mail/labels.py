@@ -81,7 +81,8 @@ class HeaderBlock:
         if line.labels:
             self._labels += 1
             self.size, self._loose = self._seen, 0
-            self._sender = self._sender or (self._labels < LABELS and line.sender)
+            first = self._labels <= 1 + self._moment
+            self._sender = self._sender or (first and line.sender)
             self._moment = self._moment or line.moment
         elif self._loose == LOOSE:
             return False
@@ -100,5 +101,5 @@ class HeaderBlock:
 
     @property
     def is_like_one(self) -> bool:
-        """Whether it is a header in some language."""
+        """Whether it is a header in some language: its sender comes first, or below a moment."""
         return self._labels >= LABELS and self._sender and self._moment

@@ -30,9 +30,12 @@ LEGAL_CHARACTERS = 100
 # Where a line may have been broken on its way: it and the next word are at least this long.
 BROKEN = 60
 BROKEN_WITH_NEXT = 72
-# What editors leave at the edges of a line: no-break spaces, direction marks, joiners, byte marks.
-_SPACES = dict.fromkeys(map(ord, "\xa0\u202f\u2007\u3000"), " ")
-_EDGES = " \t\r\f\v\u200b\u200c\u200d\u200e\u200f\u202a\u202b\u202c\u2060\ufeff"
+# What editors and programs put between words, unseen: many kinds of spaces, direction marks,
+# joiners, byte marks.
+_UNSEEN = dict.fromkeys(map(ord, "\xa0\u2007\u202f\u3000"), " ") | dict.fromkeys(
+    [*range(0x200B, 0x2010), *range(0x202A, 0x202F), *range(0x2060, 0x206A), 0xFEFF]
+)
+_EDGES = " \t\r\f\v"
 
 
 class Span(NamedTuple):
@@ -329,7 +332,7 @@ class _Scan:
 
 def _beginning(line: str) -> str:
     beginning = line[:LINE]
-    return (beginning if beginning.isascii() else beginning.translate(_SPACES)).strip(_EDGES)
+    return (beginning if beginning.isascii() else beginning.translate(_UNSEEN)).strip(_EDGES)
 
 
 def _quoted(heads: Sequence[str]) -> list[bool]:

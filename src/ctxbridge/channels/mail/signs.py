@@ -45,6 +45,7 @@ _QUOTE = (">", "＞")
 _FRAME = "-*_ ‐"
 _COLONS = (":", "：")
 _TAIL = re.compile(rf">\s*,?\s*{_VERB}?\s*[:：]")
+_ENDS_IN_ADDRESS = re.compile(r"@[^\s<>@]+[>)\]]?\s*[:：]$")
 _SAYS = re.compile(rf"@[^\s<>@]+>,?\s*(?:{_VERB})\s*[:：]?")
 _OPENS = re.compile(rf"[\W_]{{0,4}}(?:{any_of('opens')})(?!\w)|[在于於]")
 _QUOTING = re.compile(any_of("quoting"))
@@ -147,7 +148,8 @@ def _introduces(joined: str, seen: Evidence, *, quoted: bool) -> bool:
     says = seen.last and (bool(_SAYS.search(joined)) or (seen.address and seen.opens))
     says = says or (seen.address and bool(_QUOTING.match(joined)))
     # No verb: "30.09.2017, 18.30, "Ann" <ann@example.org>:", or a language that is not known.
-    if says or (seen.address and seen.day and seen.time and not seen.verb):
+    bare = seen.address and seen.day and seen.time and not seen.verb
+    if says or (bare and (quoted or seen.opens or _ENDS_IN_ADDRESS.search(joined))):
         return True
     if quoted and when and (seen.verb or seen.address):
         return True
@@ -230,9 +232,13 @@ def is_bare_mark(head: str) -> bool:
 
 
 def _marks(head: str) -> bool:
+    """Whether a mark's words are all there is, but for dashes or a header in the same line."""
     inside = head.strip(_RULES + "*#> ")
     found = _MARK.match(inside)
-    return found is not None and not inside[found.end() :].strip(" .")
+    if not found:
+        return False
+    rest = inside[found.end() :].strip(" .")
+    return not rest or (rest.startswith("--") and ":" in rest)
 
 
 def is_delimiter(head: str) -> bool:
