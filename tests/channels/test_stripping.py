@@ -248,6 +248,7 @@ UNITS = [
     "From: A <a@b>\n\n", "A: b\n", "\n", " ", "wrote:\n", "On 2026 at 10:10\n", "1\n", "1" * 399 + "\n",
     "On 2026-10-10 10:10 a@b " + "wrote " * 60 + "\n", "1 @a: " * 60 + "\n", "----\nFrom: a\n", "Sent from my iPhone\n\n",
     "From: " + "<a@b " * 70 + "\n", "x\n\nSent from my iPhone\n\n", "confidential " * 30 + "\n\n", "<\n", "a <\n", "[<([" * 99 + "\n\n",
+    "--\n\n\n", "1" * 399 + "\n", "____________\n", "-----Original Message\n", "Sent from my iPhone\n", "a@ @a:\n", "<\n>\n", "送信\n",
     "> " + "a" * 70 + "\nbcd efg\n", "outlook <http" * 30 + "\n\n", "-----Original Message-----\n> a\nb\n", "a\r", "\u3000\n",
 ]  # fmt: skip
 

@@ -17,7 +17,7 @@ from ctxbridge.channels.mail.signs import LINE
 
 # How many lines are looked at (what follows goes by ">" alone), and how many may make one
 # attribution, header, signature.
-LINES = 10_000
+LINES = 4_000
 SPANS = 100
 ATTRIBUTION_LINES = 4
 HEADER_LINES = 12
@@ -27,6 +27,7 @@ NEAR = 5
 LIST_LINES = 8
 LEGAL_LINES = 60
 LEGAL_CHARACTERS = 100
+HEADING_WORDS = 3
 # Where a line may have been broken on its way: it and the next word are at least this long.
 BROKEN = 60
 BROKEN_WITH_NEXT = 72
@@ -177,7 +178,7 @@ class _Scan:
                 return 0
             if here > at and (self.long[here] or signs.begins_anew(head, self.heads[here - 1])):
                 return 0
-            joined = f"{joined} {head}" if joined else head
+            joined += head if not joined or joined.endswith("<") else " " + head
             if len(joined) > LINE:
                 return 0
             if signs.may_introduce(joined) and self._introduces(joined, here):
@@ -196,9 +197,10 @@ class _Scan:
         return signs.may_introduce(rest) and signs.is_attribution(rest, quoted=False)
 
     def _closed(self, at: int, until: int) -> int:
-        """The size of an attribution, with the dashes of its frame that were wrapped."""
-        framed = self.heads[at].startswith("--") and until < len(self.heads)
-        return until - at + (framed and signs.is_rule(self.heads[until]))
+        """An attribution's size, with its colon or the end of its frame if those were wrapped."""
+        rest = self.heads[until] if until < len(self.heads) else ""
+        closes = rest in signs.COLONS or (self.heads[at].startswith("--") and signs.is_rule(rest))
+        return until - at + (bool(rest) and closes)
 
     def _older(self, at: int) -> int:
         """How many lines stand over an older mail here: a mark between dashes, a quoted header."""
@@ -214,8 +216,10 @@ class _Scan:
         return self._header(at, begins=begins) or 2 * (begins and self._dated(at))
 
     def _dated(self, at: int) -> bool:
-        """Whether a person and below him a moment stand here, as Lotus Notes begins a header."""
-        return signs.is_person(self.heads[at]) and signs.is_moment(self._after(at))
+        """Whether a person, a moment and labels stand here, as Lotus Notes begins a header."""
+        if not signs.is_person(self.heads[at]) or not signs.is_moment(self._after(at)):
+            return False
+        return any(self._label(i).kind for i in range(at + 2, min(at + 5, len(self.heads))))
 
     def _header_near(self, at: int) -> int:
         """How many lines a header takes that begins here or behind an empty line or a rule."""
@@ -304,12 +308,14 @@ class _Scan:
 
     def _take_legal(self, marks: list[bool]) -> None:
         """Mark the paragraphs of lawyers that end the writer's words; the first never is one."""
-        top, words = len(marks), ""
-        for start, paragraph in self._last_paragraphs(marks):
-            if start == self.own[0] or not signs.has_legal(paragraph):
+        top = 0
+        for start, words in self._last_paragraphs(marks):
+            heading = top and len(words.split()) <= HEADING_WORDS
+            if start == self.own[0] or not signs.has_legal(words):
                 break
-            top, words = start, f"{words} {paragraph}"
-        if len(words) >= LEGAL_CHARACTERS and signs.is_legal(words):
+            if heading or (len(words) >= LEGAL_CHARACTERS and signs.is_legal(words)):
+                top = start
+        if top:
             self._take(marks, self._above(top), self.own[-1] + 1)
 
     def _last_paragraphs(self, marks: list[bool]) -> Iterator[tuple[int, str]]:

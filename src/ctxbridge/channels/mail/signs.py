@@ -8,7 +8,14 @@ import re
 from typing import NamedTuple
 
 from ctxbridge.channels.mail.phrases import every
-from ctxbridge.channels.mail.phrases.devices import DEVICES, FOOTER_OPENS, GETS, PROGRAMS, TELLERS
+from ctxbridge.channels.mail.phrases.devices import (
+    DEVICES,
+    FOOTER_OPENS,
+    GETS,
+    PROGRAMS,
+    TELLERS,
+    WRITERS,
+)
 
 LINE = 400
 MARK_DASHES = 2
@@ -43,14 +50,16 @@ _VERBS = tuple(every("verbs"))
 _CLOSING = " :：-*_—"
 _QUOTE = (">", "＞")
 _FRAME = "-*_ ‐"
-_COLONS = (":", "：")
+COLONS = (":", "：")
 _TAIL = re.compile(rf">\s*,?\s*{_VERB}?\s*[:：]")
 _ENDS_IN_ADDRESS = re.compile(r"@[^\s<>@]+[>)\]]?\s*[:：]$")
 _SAYS = re.compile(rf"@[^\s<>@]+>,?\s*(?:{_VERB})\s*[:：]?")
 _OPENS = re.compile(rf"[\W_]{{0,4}}(?:{any_of('opens')})(?!\w)|[在于於]")
 _QUOTING = re.compile(any_of("quoting"))
 # Who tells of a letter says "my colleague wrote"; a mail program names people.
+_POINTS = dict.fromkeys(map(ord, ",.:;!\"'()"), " ")
 _TELLERS = frozenset(TELLERS.split("|"))
+_WRITERS = frozenset(WRITERS.split("|"))
 _MARK = re.compile(rf"(?:{any_of('marks')})(?:\s*[:：])?")
 _FOOTER = re.compile(any_of("footers"))
 _SENT = re.compile(any_of("sends"))
@@ -99,7 +108,8 @@ def may_open(head: str, after: str) -> bool:
 
 def begins_anew(head: str, before: str) -> bool:
     """Whether an attribution of its own begins here, so that the line before is none of it."""
-    return bool(not before.startswith("<") and _OPENS.match(head) and _DAY.search(head))
+    person = before.startswith("<") or before.endswith(">")
+    return bool(not person and _OPENS.match(head) and _DAY.search(head))
 
 
 def starts_one(head: str) -> bool:
@@ -110,7 +120,7 @@ def starts_one(head: str) -> bool:
 def may_introduce(joined: str) -> bool:
     """Whether it ends as an attribution does: the cheap question, which most lines fail."""
     joined = joined.rstrip(_FRAME)
-    return joined.endswith(_COLONS) or joined.rstrip(_CLOSING).endswith(_VERBS)
+    return joined.endswith(COLONS) or joined.rstrip(_CLOSING).endswith(_VERBS)
 
 
 def is_attribution(joined: str, *, quoted: bool) -> bool:
@@ -119,21 +129,21 @@ def is_attribution(joined: str, *, quoted: bool) -> bool:
     `quoted` says that quoted lines follow at once: then less evidence is enough.
     """
     joined = joined.strip(_FRAME)
-    if "@" not in joined and not joined.endswith(_COLONS):
+    if "@" not in joined and not joined.endswith(COLONS):
         return False
-    return _introduces(joined, _evidence(joined), quoted=quoted)
-
-
-def _evidence(joined: str) -> Evidence:
     last = joined.rstrip(_CLOSING).endswith(_VERBS)
-    return Evidence(
-        verb=last or _has_verb(joined),
+    verb, address = last or _has_verb(joined), has_address(joined)
+    if not (verb or address or quoted):
+        return False
+    seen = Evidence(
+        verb=verb,
         last=last,
         opens=bool(_OPENS.match(joined)),
-        address=bool(_ADDRESS.search(joined)),
+        address=address,
         day=bool(_DAY.search(joined)),
         time=bool(_TIME.search(joined)),
     )
+    return _introduces(joined, seen, quoted=quoted)
 
 
 def _has_verb(joined: str) -> bool:
@@ -142,7 +152,7 @@ def _has_verb(joined: str) -> bool:
 
 
 def _introduces(joined: str, seen: Evidence, *, quoted: bool) -> bool:
-    if seen.last and not joined.endswith(_COLONS) and not seen.address:
+    if seen.last and not joined.endswith(COLONS) and not seen.address:
         return False
     when = seen.day or seen.time
     says = seen.last and (bool(_SAYS.search(joined)) or (seen.address and seen.opens))
@@ -153,12 +163,16 @@ def _introduces(joined: str, seen: Evidence, *, quoted: bool) -> bool:
         return True
     if quoted and when and (seen.verb or seen.address):
         return True
-    if not (names(joined) or _TELLERS.isdisjoint(joined.replace(",", " ").split())):
+    if not (names(joined) or _TELLERS.isdisjoint(_words(joined))):
         return False
     if quoted:
         brief = len(joined.split()) <= BRIEF_WORDS
         return (seen.day and seen.time) or (seen.last and (seen.opens or brief))
     return seen.verb and when and (seen.last or _names_first(joined, seen))
+
+
+def _words(text: str) -> list[str]:
+    return text.translate(_POINTS).split()
 
 
 def _names_first(joined: str, seen: Evidence) -> bool:
@@ -185,7 +199,7 @@ def names(head: str) -> bool:
 
 def has_address(head: str) -> bool:
     """Whether there is an e-mail address in it."""
-    return bool(_ADDRESS.search(head))
+    return "@" in head and bool(_ADDRESS.search(head))
 
 
 def has_moment(head: str) -> bool:
@@ -223,12 +237,12 @@ def is_mark(head: str) -> bool:
     if not _marks(head):
         return False
     dashes = len(head) - len(head.lstrip(_RULES + "*# "))
-    return dashes >= MARK_DASHES or (head.endswith(_COLONS) and len(head.split()) >= MARK_WORDS)
+    return dashes >= MARK_DASHES or (head.endswith(COLONS) and len(head.split()) >= MARK_WORDS)
 
 
 def is_bare_mark(head: str) -> bool:
     """Whether it is like "Original message:", which only a header below it proves."""
-    return head.endswith(_COLONS) and _marks(head)
+    return head.endswith(COLONS) and _marks(head)
 
 
 def _marks(head: str) -> bool:
@@ -275,5 +289,5 @@ def has_legal(paragraph: str) -> bool:
 
 
 def is_legal(words: str) -> bool:
-    """Whether lawyers wrote it: some of their words at once."""
-    return len(set(_LEGAL.findall(words))) >= LEGAL_PHRASES
+    """Whether lawyers wrote it: some of their words at once, and nobody speaks for himself."""
+    return len(set(_LEGAL.findall(words))) >= LEGAL_PHRASES and _WRITERS.isdisjoint(_words(words))

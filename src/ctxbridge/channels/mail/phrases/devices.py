@@ -28,4 +28,9 @@ TELLERS = (
     "i|we|he|she|they|my|your|our|his|her|their|ich|wir|mein|meine|meinem|meiner|ihr|ihre|ihrem"
     "|ihrer|unser|unsere|unserem|mir|uns|je|nous|mon|votre|notre|vos|nos|yo|nosotros|nuestro|su"
     "|io|noi|mio|mia|vostro|nostro|eu|nós|meu|minha|vosso|nosso|ik|wij|mijn|uw|jag|jeg|я|мы|мой|ваш"
+    "|this|that|these|dies|dieses|esto|ceci|cela|questo|isso|isto|dit|это"
+)
+# Who writes for himself, as no lawyer's paragraph does.
+WRITERS = (
+    "i|my|ich|mein|meine|mir|je|mon|ma|mes|yo|mi|mis|io|mio|mia|eu|meu|minha|ik|mijn|jag|jeg|я|мой"
 )

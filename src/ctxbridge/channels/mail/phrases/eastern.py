@@ -177,7 +177,7 @@ LANGUAGES: dict[str, Language] = {
     "lv": Language(
         "",
         "rakstīja",
-        "no",
+        "no kā|sūtītājs",
         "nosūtīts|datums",
         "kam",
         "temats|tēma",
