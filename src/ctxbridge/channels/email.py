@@ -108,7 +108,7 @@ class Email:
             endpoint=Endpoint(self.channel, self._mailbox or _recipient(mail)),
             sender=Address(self.channel, sender.address),
             message_id=message_id,
-            parts=(*_parts(body.text), *body.attachments),
+            parts=(*_parts(body.text, reply=bool(roots)), *body.attachments),
             assurance=self._assurance(mail, sender, ambiguous=ambiguous),
             id_source=source,
             occurred_at=headers.date(mail.first("date"), request.received_at),
@@ -156,6 +156,7 @@ def _names_another(sender: Mailbox) -> bool:
     return any(headers.canonical(word) != sender.address for word in named)
 
 
-def _parts(text: str) -> list[Part]:
+def _parts(text: str, *, reply: bool) -> list[Part]:
     """New and repeated words, as parts in the order of the mail. See `quotes`."""
-    return [Quote(span.text) if span.quoted else Text(span.text) for span in quotes.spans(text)]
+    found = quotes.spans(text, reply=reply)
+    return [Quote(span.text) if span.quoted else Text(span.text) for span in found]
