@@ -21,6 +21,7 @@ from ctxbridge.channels._edge import (
     refused,
     total,
 )
+from ctxbridge.channels._once import Once
 from ctxbridge.channels._secrets import secrets_of
 from ctxbridge.channels._signed_time import (
     STALE,
@@ -103,6 +104,7 @@ class Mailgun:
         self._secrets = secrets_of(signing_key, "signing_key")
         self._tolerance_seconds = tolerance_seconds
         self._max_bytes = max_bytes
+        self._tokens = Once()
         self._letterbox = Letterbox(
             self.name,
             self.horizon_seconds,
@@ -113,9 +115,10 @@ class Mailgun:
 
     @total(UNVERIFIABLE)
     def verify(self, request: RawRequest, /) -> Verification:
-        """Check the HMAC-SHA256 of `timestamp` and `token`, and how old it is.
+        """Check the HMAC-SHA256 of `timestamp` and `token`, how old it is, and that it is new.
 
-        `binds_body` is false: Mailgun's scheme covers nothing else of a request.
+        `binds_body` is false: Mailgun's scheme covers nothing else of a request. So a token that
+        comes again with another content is refused, as far as this process remembers.
         """
         if not self._secrets:
             return Verification("unsigned", scheme=self.name)
@@ -129,6 +132,8 @@ class Mailgun:
             if hmac.compare_digest(made, given):
                 if not is_fresh(signed_at, request, self._tolerance_seconds):
                     return _failed(STALE)
+                if not self._tokens.is_first_or_same(token, self._content(request)):
+                    return _failed("the token was used for another request")
                 return Verification("verified", self.name, binds_body=False, key=key)
         return _failed("the signature does not match")
 
@@ -165,6 +170,17 @@ class Mailgun:
         if is_stale(outcome):
             return HttpReply(401, b"stale")
         return HttpReply(406, b"forbidden") if is_forged(outcome) else HttpReply(200)
+
+    def _content(self, request: RawRequest) -> bytes:
+        """The digest of what is said, the same for each repetition: a form's boundary is another.
+
+        Of files only the sizes are known.
+        """
+        form = self._form(request)
+        fields = form.fields if form is not None else ()
+        told = [b"%b\0%d" % (f.name.encode("utf-8", "replace"), f.size) for f in fields]
+        pieces = [piece for f, name in zip(fields, told, strict=True) for piece in (name, f.value)]
+        return digest(*pieces or (request.body,)).encode()
 
     def _signed(self, request: RawRequest) -> tuple[str, str, str]:
         if _is_json(request):

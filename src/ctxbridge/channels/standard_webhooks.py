@@ -101,7 +101,7 @@ class StandardWebhooks:
         signed = f"{id}.{timestamp}.".encode() + request.body
         for key, secret in enumerate(self._secrets):
             made = base64.b64encode(hmac.digest(secret, signed, "sha256"))
-            if any([hmac.compare_digest(made, one) for one in signatures]):
+            if any(hmac.compare_digest(made, one) for one in signatures):
                 if not is_fresh(signed_at, request, self._tolerance_seconds):
                     return _failed(STALE)
                 return Verification("verified", _SCHEME, binds_body=True, key=key)

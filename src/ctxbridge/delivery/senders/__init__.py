@@ -4,13 +4,26 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from ctxbridge.delivery.senders.mailgun import MailgunBuilder
+    from ctxbridge.delivery.senders.postmark import PostmarkBuilder
+    from ctxbridge.delivery.senders.sendgrid import SendGridBuilder
     from ctxbridge.delivery.senders.smtp import SmtpSender
     from ctxbridge.delivery.senders.twilio import TwilioSender
     from ctxbridge.delivery.senders.webchat import WebChatSender
 
-__all__ = ["SmtpSender", "TwilioSender", "WebChatSender"]
+__all__ = [
+    "MailgunBuilder", "PostmarkBuilder", "SendGridBuilder", "SmtpSender", "TwilioSender",
+    "WebChatSender",
+]  # fmt: skip
 
-_PLACES = {"SmtpSender": "smtp", "TwilioSender": "twilio", "WebChatSender": "webchat"}
+_PLACES = {
+    "MailgunBuilder": "mailgun",
+    "PostmarkBuilder": "postmark",
+    "SendGridBuilder": "sendgrid",
+    "SmtpSender": "smtp",
+    "TwilioSender": "twilio",
+    "WebChatSender": "webchat",
+}
 
 
 def __getattr__(name: str) -> Any:
