@@ -176,8 +176,8 @@ class Mailgun:
 
         Of files only the sizes are known.
         """
-        form = self._form(request)
-        fields = form.fields if form is not None else ()
+        form = None if _is_json(request) else self._form(request)
+        fields = [f for f in form.fields if f.name not in _SIGNED] if form is not None else []
         told = [b"%b\0%d" % (f.name.encode("utf-8", "replace"), f.size) for f in fields]
         pieces = [piece for f, name in zip(fields, told, strict=True) for piece in (name, f.value)]
         return digest(*pieces or (request.body,)).encode()
