@@ -24,7 +24,7 @@ _NAME_BYTES, _MAC_BYTES = 15, 10
 _USE = b"ctxbridge reply token 1\x00"
 
 # Base32 without padding, in small letters: some systems fold the case of a local part.
-_TOKEN = re.compile(r"[a-z2-7]{40}")
+_TOKEN = re.compile(r"[A-Za-z2-7]{40}")
 _NAME = re.compile(r"thread:[a-z2-7]{24}")
 
 
@@ -79,9 +79,9 @@ class ReplyTokens:
 
     def thread(self, token: str) -> str:
         """The thread that the token names; empty if it is not one of ours."""
-        token = token.lower()
         if not _TOKEN.fullmatch(token):
             return ""
+        token = token.lower()
         name, given = token[:24], token[24:]
         good = [hmac.compare_digest(_mac(secret, name), given) for secret in self._secrets]
         return f"thread:{name}" if any(good) else ""
@@ -90,7 +90,7 @@ class ReplyTokens:
         """What `address` comes to. A tag without the form of a token is part of the mailbox."""
         local, at, domain = address.rpartition("@")
         mailbox, plus, tag = local.rpartition("+")
-        if not (at and plus and mailbox and _TOKEN.fullmatch(tag.lower())):
+        if not (at and plus and mailbox and _TOKEN.fullmatch(tag)):
             return Reached(address)
         thread = self.thread(tag)
         return Reached(f"{mailbox}@{domain}", thread, forged=not thread)
