@@ -191,6 +191,14 @@ class TestTrust:
         unsigned = Postmark(trust_spam_tests=True)
         assert self.assurance(SCANNED, unsigned) == Assurance.CLAIMED
 
+    def test_dkim_counts_for_the_one_signature_there_is(self):
+        unaligned = {"Name": "Return-Path", "Value": "<x@evil.example>"}
+        one = {"Name": "DKIM-Signature", "Value": "d=example.org; b=x"}
+        other = {"Name": "DKIM-Signature", "Value": "d=evil.example; b=x"}
+        assert self.assurance([unaligned, *SCANNED[1:], one]) == Assurance.CHANNEL
+        for signatures in ([], [other], [one, other], [one, one]):
+            assert self.assurance([unaligned, *SCANNED[1:], *signatures]) == Assurance.CLAIMED
+
     def test_spf_counts_for_the_domain_of_the_return_path(self):
         tests = {"Name": "X-Spam-Tests", "Value": "SPF_PASS"}
         assert self.assurance([*SCANNED[:2], tests]) == Assurance.CHANNEL

@@ -366,11 +366,9 @@ def _vouches(mail: mime.Part, sender: str, domain: str) -> bool:
     if len(above) == len(mail.keys()):
         return False
     dkim, spf = ([value for name, value in above if name == verdict] for verdict in _VERDICTS)
-    signed = trust.signs(mail, domain)
-    if signed is None:
+    if trust.signs(mail, domain) is None:
         return False
-    alone = len(mail.values("dkim-signature")) == 1
-    return (dkim == ["pass"] and signed and alone) or (
+    return (dkim == ["pass"] and trust.signs_alone(mail, domain)) or (
         spf == ["pass"] and trust.domain_of(sender) == domain
     )
 

@@ -317,7 +317,7 @@ def _files(given: msgspec.Raw) -> list[Attachment]:
 
 
 def _vouches(mail: mime.Part, domain: str) -> bool:
-    """Whether the one X-Spam-Tests says so: by DKIM of the author's domain, or by aligned SPF.
+    """Whether the one X-Spam-Tests says so: by the one DKIM signature, or by aligned SPF.
 
     It must stand above the second Received, where Postmark writes, and be the only one.
     """
@@ -337,4 +337,5 @@ def _vouches(mail: mime.Part, domain: str) -> bool:
     if trust.signs(mail, domain) is None:
         return False
     aligned = trust.domain_of(mail.first("return-path")) == domain and above[0] == "return-path"
-    return "DKIM_VALID_AU" in words or ("SPF_PASS" in words and aligned)
+    signed = "DKIM_VALID_AU" in words and trust.signs_alone(mail, domain)
+    return signed or ("SPF_PASS" in words and aligned)

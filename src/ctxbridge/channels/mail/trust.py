@@ -69,6 +69,14 @@ def signs(mail: Part, domain: str) -> bool | None:
     return found
 
 
+def signs_alone(mail: Part, domain: str) -> bool:
+    """Whether the one signature on the mail is of `domain`: then a verdict on "it" is about that.
+
+    A scanner that reads From otherwise than we do may mean another domain's.
+    """
+    return len(mail.values("dkim-signature")) == 1 and signs(mail, domain) is True
+
+
 def _tags(value: str) -> dict[str, str]:
     """The tags of a DKIM-Signature (RFC 6376, 3.2); what is given twice is none."""
     found: dict[str, str] = {}
