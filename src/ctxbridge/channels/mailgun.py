@@ -11,8 +11,6 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-import msgspec
-
 from ctxbridge.channels._edge import (
     UNREADABLE,
     UNVERIFIABLE,
@@ -34,6 +32,7 @@ from ctxbridge.channels.mail import headers, mime, outcomes, trust
 from ctxbridge.channels.mail.addresses import mailboxes
 from ctxbridge.channels.mail.digest import digest
 from ctxbridge.channels.mail.forms import Field, Form, form_of
+from ctxbridge.channels.mail.json_fields import headers_in, list_in, object_in
 from ctxbridge.channels.mail.letterbox import Envelope, Letterbox, nobody
 from ctxbridge.errors import Malformed
 from ctxbridge.model import (
@@ -122,7 +121,8 @@ class Mailgun:
         """
         if not self._secrets:
             return Verification("unsigned", scheme=self.name)
-        timestamp, token, given = self._signed(request)
+        form = None if _is_json(request) else self._form(request)
+        timestamp, token, given = _signed(request, form)
         signed_at = seconds_of(timestamp)
         if signed_at is None or not _TOKEN.fullmatch(token) or not _DIGEST.fullmatch(given):
             return _failed("the timestamp, token or signature is missing, repeated or none")
@@ -132,7 +132,7 @@ class Mailgun:
             if hmac.compare_digest(made, given):
                 if not is_fresh(signed_at, request, self._tolerance_seconds):
                     return _failed(STALE)
-                if not self._tokens.is_first_or_same(token, self._content(request)):
+                if not self._tokens.is_first_or_same(token, _content(request, form)):
                     return _failed("the token was used for another request")
                 return Verification("verified", self.name, binds_body=False, key=key)
         return _failed("the signature does not match")
@@ -148,7 +148,7 @@ class Mailgun:
             return refusal
         sure = verification.status == "verified"
         if _is_json(request):
-            given = _json(request.body[: self._max_bytes + 1])
+            given = object_in(request.body)
             event = given.get("event-data")
             if isinstance(event, dict):
                 return self._event(event, sure=sure)
@@ -171,34 +171,10 @@ class Mailgun:
             return HttpReply(401, b"stale")
         return HttpReply(406, b"forbidden") if is_forged(outcome) else HttpReply(200)
 
-    def _content(self, request: RawRequest) -> bytes:
-        """The digest of what is said, the same for each repetition: a form's boundary is another.
-
-        Of files only the sizes are known.
-        """
-        form = None if _is_json(request) else self._form(request)
-        fields = [f for f in form.fields if f.name not in _SIGNED] if form is not None else []
-        told = [b"%b\0%d" % (f.name.encode("utf-8", "replace"), f.size) for f in fields]
-        pieces = [piece for f, name in zip(fields, told, strict=True) for piece in (name, f.value)]
-        return digest(*pieces or (request.body,)).encode()
-
-    def _signed(self, request: RawRequest) -> tuple[str, str, str]:
-        if _is_json(request):
-            given = _json(request.body[: self._max_bytes + 1])
-            signature = given.get("signature")
-            found = signature if isinstance(signature, dict) else given
-            return tuple([_string(found.get(n)) for n in _SIGNED])  # type: ignore[return-value]
-        form = self._form(request)
-        if form is None:
-            return "", "", ""
-        return form.only("timestamp"), form.only("token"), form.only("signature")
-
     def _form(self, request: RawRequest) -> Form | None:
         if not _is_json(request):
             return form_of(request, self._max_bytes)
-        if len(request.body) > self._max_bytes:
-            return None
-        given = _json(request.body)
+        given = object_in(request.body)
         kept = [(k, v) for k, v in given.items() if isinstance(v, str)]
         fields = [Field(k, v.encode("utf-8", "surrogatepass")) for k, v in kept]
         return Form(fields, whole=True) if fields else None
@@ -260,6 +236,28 @@ class Mailgun:
 _SIGNED = ("timestamp", "token", "signature")
 
 
+def _signed(request: RawRequest, form: Form | None) -> tuple[str, str, str]:
+    """Time, token and signature, in the form or in the JSON."""
+    if form is not None:
+        return form.only("timestamp"), form.only("token"), form.only("signature")
+    given = object_in(request.body) if _is_json(request) else {}
+    inside = given.get("signature")
+    found = inside if isinstance(inside, dict) else given
+    timestamp, token, signature = (_string(found.get(name)) for name in _SIGNED)
+    return timestamp, token, signature
+
+
+def _content(request: RawRequest, form: Form | None) -> bytes:
+    """The digest of what is said, the same for each repetition: a form's boundary is another.
+
+    Of files only the sizes are known.
+    """
+    fields = [f for f in form.fields if f.name not in _SIGNED] if form is not None else []
+    told = [b"%b\0%d" % (f.name.encode("utf-8", "replace"), f.size) for f in fields]
+    pieces = [piece for f, name in zip(fields, told, strict=True) for piece in (name, f.value)]
+    return digest(*pieces or (request.body,)).encode()
+
+
 def _failed(reason: str) -> Verification:
     return Verification("failed", scheme=Mailgun.name, reason=reason)
 
@@ -267,15 +265,6 @@ def _failed(reason: str) -> Verification:
 def _is_json(request: RawRequest) -> bool:
     kind = headers.parameters((request.header("content-type") or "")[:512])[0]
     return kind == "application/json" or (not kind and request.body.lstrip()[:1] == b"{")
-
-
-def _json(body: bytes) -> dict[str, Any]:
-    """The object that the body is; an empty one for anything else."""
-    try:
-        found = msgspec.json.decode(body)
-    except (msgspec.MsgspecError, UnicodeError, RecursionError):
-        return {}
-    return found if isinstance(found, dict) else {}
 
 
 def _string(given: object) -> str:
@@ -305,13 +294,9 @@ def _legacy(form: Form) -> dict[str, Any]:
 
 def _headers(form: Form) -> list[tuple[str, str]]:
     """``message-headers``, a list of pairs as JSON; without it, what other fields say of them."""
-    try:
-        found = msgspec.json.decode(form.raw("message-headers") or b"[]", type=list[Any])
-    except (msgspec.MsgspecError, UnicodeError, RecursionError):
-        found = []
     pairs = [
         (pair[0], pair[1])
-        for pair in found
+        for pair in headers_in(form.raw("message-headers"))
         if isinstance(pair, list) and len(pair) == 2 and all(isinstance(one, str) for one in pair)
     ]
     if pairs:
@@ -334,11 +319,7 @@ def _files(form: Form) -> list[Attachment]:
         for field in form.files()
         if _FILE.fullmatch(field.name)
     ]
-    try:
-        stored = msgspec.json.decode(form.raw("attachments") or b"[]", type=list[Any])
-    except (msgspec.MsgspecError, UnicodeError, RecursionError):
-        return found
-    for one in stored[: mime.MAX_ATTACHMENTS]:
+    for one in list_in(form.raw("attachments"))[: mime.MAX_ATTACHMENTS]:
         if isinstance(one, dict):
             size, where = one.get("size"), outcomes.cleaned(one.get("url"))
             found.append(

@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any
 
 import msgspec
-from msgspec import Struct, field
+from msgspec import Raw, Struct
 
 from ctxbridge.channels._edge import (
     UNREADABLE,
@@ -25,6 +25,7 @@ from ctxbridge.channels._edge import (
 from ctxbridge.channels._secrets import secrets_of
 from ctxbridge.channels.mail import headers, mime, outcomes, trust
 from ctxbridge.channels.mail.digest import digest
+from ctxbridge.channels.mail.json_fields import NULL, bytes_in, headers_in, items_in, value_in
 from ctxbridge.channels.mail.letterbox import Envelope, Letterbox, nobody
 from ctxbridge.errors import ConfigurationError, Malformed
 from ctxbridge.model import (
@@ -41,7 +42,7 @@ from ctxbridge.model.inbound import ReceiptStatus
 
 MAX_CREDENTIALS = 1024
 MAX_TAGS = 20
-
+MAX_SHORT_BYTES = 128 * 1024
 STATUSES: dict[str, ReceiptStatus] = {"Delivery": "delivered", "Open": "read", "Bounce": "failed"}
 
 PASSING_BOUNCES = frozenset({"Transient", "SoftBounce", "DnsError", "AutoResponder"})
@@ -51,45 +52,54 @@ UNWANTED = frozenset({"SpamComplaint", "SpamNotification", "Unsubscribe", "Manua
 """Bounces that say that the recipient wants no more."""
 
 
-class _Inbound(Struct):
-    """What is read of a request. The bytes of attachments are passed over, not decoded."""
+class _Request(Struct):
+    """What is read of a request, not looked into yet: each may be long, or not as it should be.
 
-    RecordType: Any = ""
-    MessageID: Any = ""
-    OriginalRecipient: Any = ""
-    MailboxHash: Any = ""
-    FromFull: Any = None
-    From: Any = ""
-    To: Any = ""
-    ToFull: Any = None
-    Cc: Any = ""
-    CcFull: Any = None
-    BccFull: Any = None
-    Subject: Any = ""
-    Date: Any = ""
-    TextBody: Any = ""
-    HtmlBody: Any = ""
-    RawEmail: Any = ""
-    Headers: Any = None
-    Attachments: msgspec.Raw = field(default_factory=lambda: msgspec.Raw(b"[]"))
-    # Of what became of ours:
-    ID: Any = 0
-    Type: Any = ""
-    Email: Any = ""
-    Recipient: Any = ""
-    Metadata: Any = None
-    DeliveredAt: Any = ""
-    BouncedAt: Any = ""
-    ReceivedAt: Any = ""
-    ChangedAt: Any = ""
-    SuppressSending: Any = None
-    SuppressionReason: Any = ""
+    The bytes of attachments are passed over, not decoded.
+    """
+
+    RecordType: Raw = NULL
+    MessageID: Raw = NULL
+    OriginalRecipient: Raw = NULL
+    MailboxHash: Raw = NULL
+    FromFull: Raw = NULL
+    From: Raw = NULL
+    To: Raw = NULL
+    ToFull: Raw = NULL
+    Cc: Raw = NULL
+    CcFull: Raw = NULL
+    BccFull: Raw = NULL
+    Subject: Raw = NULL
+    Date: Raw = NULL
+    ID: Raw = NULL
+    Type: Raw = NULL
+    Email: Raw = NULL
+    Recipient: Raw = NULL
+    Metadata: Raw = NULL
+    DeliveredAt: Raw = NULL
+    BouncedAt: Raw = NULL
+    ReceivedAt: Raw = NULL
+    ChangedAt: Raw = NULL
+    SuppressSending: Raw = NULL
+    SuppressionReason: Raw = NULL
+    TextBody: Raw = NULL
+    HtmlBody: Raw = NULL
+    RawEmail: Raw = NULL
+    Headers: Raw = NULL
+    Attachments: Raw = NULL
+
+
+_LONG = ("TextBody", "HtmlBody", "RawEmail", "Headers", "Attachments")
+_SHORT = tuple([name for name in _Request.__struct_fields__ if name not in _LONG])
+
+Given = dict[str, Any]
+"""The short fields of a request, each whatever it is; `None` where it is absent or too long."""
 
 
 class _File(Struct):
-    Name: Any = ""
-    ContentType: Any = ""
-    ContentLength: Any = -1
+    Name: Raw = NULL
+    ContentType: Raw = NULL
+    ContentLength: Raw = NULL
 
 
 class Postmark:
@@ -172,14 +182,15 @@ class Postmark:
         if len(request.body) > self._max_bytes:
             return malformed("the request is too large")
         try:
-            given = msgspec.json.decode(request.body, type=_Inbound)
+            parts = msgspec.json.decode(request.body, type=_Request)
         except (msgspec.MsgspecError, UnicodeError, RecursionError):
             return malformed("the request is no JSON of Postmark's")
         sure = verification.status == "verified"
-        if given.RecordType:
+        given = {name: value_in(getattr(parts, name), MAX_SHORT_BYTES) for name in _SHORT}
+        if given["RecordType"]:
             return self._event(given, sure=sure)
         try:
-            return self._mail(given, request, sure=sure)
+            return self._mail(parts, given, request.received_at, sure=sure)
         except Malformed as error:
             return Parsed(errors=(error,))
 
@@ -187,39 +198,43 @@ class Postmark:
         """200, also for what is malformed; 403 for wrong credentials, which ends its repetition."""
         return HttpReply(403, b"forbidden") if is_forged(outcome) else HttpReply(200)
 
-    def _mail(self, given: _Inbound, request: RawRequest, *, sure: bool) -> Parsed:
-        pairs = _headers(given)
-        raw = _bytes(given.RawEmail)
-        text, html = _bytes(given.TextBody), _bytes(given.HtmlBody)
+    def _mail(self, parts: _Request, given: Given, received_at: int, *, sure: bool) -> Parsed:
+        pairs = _headers(parts.Headers)
+        raw, text, html = map(bytes_in, (parts.RawEmail, parts.TextBody, parts.HtmlBody))
         if raw:
             mail = mime.parse(raw, self._max_bytes)
             body = mime.read(mail)
         else:
             mail = mime.of_headers([*pairs, *_addressed(given, pairs)])
-            body = mime.read_fields((text, "utf-8"), (html, "utf-8"), _files(given.Attachments))
+            body = mime.read_fields((text, "utf-8"), (html, "utf-8"), _files(parts.Attachments))
         written = mime.of_headers(pairs)
         vouches = partial(_vouches, written) if sure and self._trusts_spam_tests else nobody
         envelope = Envelope(
             digest(raw, text, html, repr(pairs).encode("utf-8", "replace")),
-            request.received_at,
-            recipients=tuple(filter(None, [outcomes.address(given.OriginalRecipient)])),
+            received_at,
+            recipients=tuple(filter(None, [outcomes.address(given["OriginalRecipient"])])),
             tags=_tags(given),
             vouches=vouches,
-            id=outcomes.word(given.MessageID, outcomes.MAX_ID),
+            id=outcomes.word(given["MessageID"], outcomes.MAX_ID),
         )
         return self._letterbox.open(mail, body, envelope)
 
-    def _event(self, given: _Inbound, *, sure: bool) -> Parsed:
-        kind = outcomes.word(given.RecordType)
-        said = outcomes.word(given.Type) or kind
-        id = outcomes.word(given.MessageID, outcomes.MAX_ID)
-        recipient = outcomes.address(given.Recipient) or outcomes.address(given.Email)
-        moments = (given.DeliveredAt, given.BouncedAt, given.ReceivedAt, given.ChangedAt)
+    def _event(self, given: Given, *, sure: bool) -> Parsed:
+        kind = outcomes.word(given["RecordType"])
+        said = outcomes.word(given["Type"]) or kind
+        id = outcomes.word(given["MessageID"], outcomes.MAX_ID)
+        recipient = outcomes.address(given["Recipient"]) or outcomes.address(given["Email"])
+        moments = (
+            given["DeliveredAt"],
+            given["BouncedAt"],
+            given["ReceivedAt"],
+            given["ChangedAt"],
+        )
         at = next(filter(None, map(outcomes.unix_ms, moments)), 0)
-        ours = outcomes.address(given.From)
+        ours = outcomes.address(given["From"])
         known = Endpoint(self.channel, ours) if ours else self._letterbox.endpoint
-        endpoint = outcomes.endpoint_in(given.Metadata, known)
-        event_id = f"{kind}:{outcomes.word(given.ID) if given.ID else at}:{id}"
+        endpoint = outcomes.endpoint_in(given["Metadata"], known)
+        event_id = f"{kind}:{outcomes.word(given['ID']) if given['ID'] else at}:{id}"
         flag = _wish(given, kind, said)
         if flag and recipient and id:
             wish = outcomes.wish(
@@ -227,7 +242,7 @@ class Postmark:
                 sure=sure, at=at, provider=self.name, horizon=self.horizon_seconds,
             )  # fmt: skip
             return Parsed(events=(wish,))
-        key = outcomes.key_in(given.Metadata)
+        key = outcomes.key_in(given["Metadata"])
         if kind not in STATUSES or not (id or key):
             return Parsed(events=(outcomes.passing(endpoint, kind, event_id, self.name),))
         status = "sent" if said in PASSING_BOUNCES else STATUSES[kind]
@@ -239,35 +254,31 @@ class Postmark:
         return Parsed(events=(receipt,))
 
 
-def _wish(given: _Inbound, kind: str, said: str) -> str:
+def _wish(given: Given, kind: str, said: str) -> str:
     """What the recipient wants; a suppression after a bounce is none of their wishes."""
     if kind == "SpamComplaint" or (kind == "Bounce" and said in UNWANTED):
         return "opt_out.stop"
-    if kind != "SubscriptionChange" or given.SuppressionReason == "HardBounce":
+    if kind != "SubscriptionChange" or given["SuppressionReason"] == "HardBounce":
         return ""
-    return "opt_out.stop" if given.SuppressSending is True else "opt_out.start"
+    return "opt_out.stop" if given["SuppressSending"] is True else "opt_out.start"
 
 
-def _bytes(given: object) -> bytes:
-    return given.encode("utf-8", "surrogatepass") if isinstance(given, str) else b""
-
-
-def _headers(given: _Inbound) -> list[tuple[str, str]]:
+def _headers(given: Raw) -> list[tuple[str, str]]:
     """The headers of the mail, in their order. From, To and others are fields of their own."""
-    found = given.Headers if isinstance(given.Headers, list) else []
+    found = headers_in(given)
     pairs = [(one.get("Name"), one.get("Value")) for one in found if isinstance(one, dict)]
     return [(n, v) for n, v in pairs if isinstance(n, str) and isinstance(v, str) and n]
 
 
-def _addressed(given: _Inbound, pairs: list[tuple[str, str]]) -> list[tuple[str, str]]:
+def _addressed(given: Given, pairs: list[tuple[str, str]]) -> list[tuple[str, str]]:
     """The headers that Postmark takes out of the list, where they are not there after all."""
     there = {name.lower() for name, _ in pairs}
     made = {
-        "From": _mailboxes([given.FromFull]) or given.From,
-        "To": _mailboxes(given.ToFull) or given.To,
-        "Cc": _mailboxes(given.CcFull) or given.Cc,
-        "Subject": given.Subject,
-        "Date": given.Date,
+        "From": _mailboxes([given["FromFull"]]) or given["From"],
+        "To": _mailboxes(given["ToFull"]) or given["To"],
+        "Cc": _mailboxes(given["CcFull"]) or given["Cc"],
+        "Subject": given["Subject"],
+        "Date": given["Date"],
     }
     return [
         (name, value)
@@ -289,30 +300,29 @@ def _mailboxes(given: object) -> str:
     return ", ".join(boxes)
 
 
-def _tags(given: _Inbound) -> tuple[str, ...]:
+def _tags(given: Given) -> tuple[str, ...]:
     """What stood behind the plus of the addresses that Postmark took the mail for."""
-    several = [given.ToFull, given.CcFull, given.BccFull]
+    several = [given["ToFull"], given["CcFull"], given["BccFull"]]
     boxes = [one for boxes in several if isinstance(boxes, list) for one in boxes[:MAX_TAGS]]
     hashes = [one.get("MailboxHash") for one in boxes if isinstance(one, dict)]
-    return tuple([tag for tag in (given.MailboxHash, *hashes) if isinstance(tag, str) and tag])
+    return tuple([tag for tag in (given["MailboxHash"], *hashes) if isinstance(tag, str) and tag])
 
 
-def _files(given: msgspec.Raw) -> list[Attachment]:
+def _files(given: Raw) -> list[Attachment]:
     """The attachments, each by itself: one that is odd does not lose the others."""
     found: list[Attachment] = []
-    try:
-        several = msgspec.json.decode(given, type=list[msgspec.Raw])
-    except msgspec.MsgspecError:
-        return found
-    for one in several[: mime.MAX_ATTACHMENTS]:
+    for one in items_in(given)[: mime.MAX_ATTACHMENTS]:
         try:
             file = msgspec.json.decode(one, type=_File)
         except msgspec.MsgspecError:
             continue
-        size = file.ContentLength
-        kind = headers.parameters(outcomes.cleaned(file.ContentType)[:512])[0]
+        name, kind, size = (
+            value_in(field, MAX_SHORT_BYTES)
+            for field in (file.Name, file.ContentType, file.ContentLength)
+        )
+        kind = headers.parameters(outcomes.cleaned(kind)[:512])[0]
         known = isinstance(size, int) and 0 <= size < 10**12
-        found.append(mime.attachment(kind, outcomes.cleaned(file.Name), size if known else -1))
+        found.append(mime.attachment(kind, outcomes.cleaned(name), size if known else -1))
     return found
 
 

@@ -12,8 +12,6 @@ from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
 from ctxbridge.channels._edge import (
     UNREADABLE,
     UNVERIFIABLE,
@@ -33,6 +31,7 @@ from ctxbridge.channels._signed_time import (
 from ctxbridge.channels.mail import headers, mime, outcomes, trust
 from ctxbridge.channels.mail.digest import digest
 from ctxbridge.channels.mail.forms import Form, form_of
+from ctxbridge.channels.mail.json_fields import items_in, object_in
 from ctxbridge.channels.mail.letterbox import Envelope, Letterbox, nobody
 from ctxbridge.errors import ConfigurationError, Malformed
 from ctxbridge.model import (
@@ -176,11 +175,11 @@ class SendGrid:
             mail = mime.parse(raw, self._max_bytes)
             body = mime.read(mail)
         else:
-            charsets = _object(form.text("charsets"))
+            charsets = object_in(form.raw("charsets"))
             mail = mime.parse(_head(form, charsets), self._max_bytes)
             plain, shown = (outcomes.word(charsets.get(name)) for name in ("text", "html"))
             body = mime.read_fields((text, plain), (html, shown), _files(form))
-        envelope = _object(form.only("envelope"))
+        envelope = object_in(form.only("envelope").encode())
         to = envelope.get("to")
         vouches = nobody
         if sure:
@@ -198,16 +197,13 @@ class SendGrid:
         )
 
     def _events(self, body: bytes, *, sure: bool) -> Parsed:
-        try:
-            found = msgspec.json.decode(body, type=list[msgspec.Raw])
-        except (msgspec.MsgspecError, UnicodeError, RecursionError):
-            return malformed("the request is no list of events")
+        found = items_in(body)
         if not found:
-            return malformed("the list of events is empty")
+            return malformed("the request is no list of events, or has too many")
         events: list[Inbound | Receipt | Notice] = []
         errors: list[Malformed] = []
         for raw in found[:MAX_EVENTS]:
-            given = _object(raw)
+            given = object_in(raw)
             name = outcomes.word(given.get("event"))
             if name:
                 events.append(self._event(name, given, sure=sure))
@@ -286,15 +282,6 @@ def _is_signed(key: "EllipticCurvePublicKey", signature: bytes, signed: bytes) -
     return True
 
 
-def _object(given: str | bytes | msgspec.Raw) -> dict[str, Any]:
-    """The object in a field of JSON; an empty one for anything else."""
-    try:
-        found = msgspec.json.decode(given)
-    except (msgspec.MsgspecError, UnicodeError, RecursionError):
-        return {}
-    return found if isinstance(found, dict) else {}
-
-
 def _list(given: object) -> list[Any]:
     return given[: headers.MAX_MAILBOXES] if isinstance(given, list) else []
 
@@ -318,7 +305,7 @@ def _head(form: Form, charsets: dict[str, Any]) -> bytes:
 
 def _files(form: Form) -> list[Attachment]:
     """The attachments; ``attachment-info`` names them better than the form does."""
-    known = _object(form.raw("attachment-info"))
+    known = object_in(form.raw("attachment-info"))
     found = []
     for file in form.files():
         about = known.get(file.name)
