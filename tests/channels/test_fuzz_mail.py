@@ -1,7 +1,6 @@
 """The fuzzing of `test_fuzz`, for the providers of mail: nothing raises, nothing forged is accepted."""
 
 import random
-import re
 import time
 from collections.abc import Callable
 
@@ -14,6 +13,7 @@ from tests.channels.mail_posts import (
     POSTMARK,
     SECRET,
     SENDGRID,
+    TOKEN,
     mailgun,
     mailgun_event,
     postmark,
@@ -91,15 +91,10 @@ def test_3_of_twenty_thousand_damaged_requests_none_is_taken_for_a_good_one(name
 def _covered(name: str, request: RawRequest) -> object:
     """What the signature of `name` covers in a request."""
     if name == "postmark":
-        return tuple(
-            (request.header("authorization") or "").split()[1:]
-        )  # the scheme's case is free
+        # The scheme's case is free.
+        return tuple((request.header("authorization") or "").split()[1:])
     if name == "mailgun":
-        return tuple(
-            sorted(
-                re.findall(rb"(?<![0-9])(?:%d|%b)(?![0-9])" % (AT, TOKEN.encode()), request.body)
-            )
-        )
+        return all(word in request.body for word in (str(AT).encode(), TOKEN.encode()))
     covered = [v for k, v in request.headers if k.lower().endswith(("timestamp", "-id"))]
     return (request.body, *covered)
 
