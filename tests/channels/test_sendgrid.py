@@ -359,6 +359,7 @@ class TestEvents:
             ({"event": "bounce", "status": "5.1.1"}, "failed", "5.1.1"),
             ({"event": "dropped", "reason": "Bounced Address"}, "failed", "Bounced Address"),
             ({"event": "open"}, "read", ""),
+            ({"event": "open", "sg_machine_open": True}, "delivered", ""),
         ],
     )
     def test_what_became_of_ours(self, changed, status, code):
