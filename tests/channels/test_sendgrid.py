@@ -2,6 +2,7 @@
 
 import base64
 import json
+import subprocess
 import sys
 
 import pytest
@@ -129,6 +130,13 @@ class TestSignature:
         for key in ("x", "AAAA", p384, edwards, "-----BEGIN PUBLIC KEY-----\n", KEY[:-8], "é"):
             with pytest.raises(ConfigurationError, match="P-256"):
                 SendGrid(key)
+
+    def test_without_a_key_cryptography_is_not_loaded(self):
+        code = "import sys; from ctxbridge.channels import SendGrid; SendGrid(); print('cryptography' in sys.modules)"
+        done = subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=True
+        )
+        assert done.stdout.strip() == "False"
 
     def test_without_cryptography_the_extra_is_named(self, monkeypatch):
         monkeypatch.setitem(sys.modules, "cryptography.exceptions", None)

@@ -232,11 +232,7 @@ class TestAnswers:
     def test_what_was_surely_not_taken_is_tried_again(self, name):
         for status in (401, 403, 429):
             sent = BUILDERS[name]().read_receipt(answer(status, b"no", Retry_After="17"))
-            assert sent == Sent("retry", code=f"{name}.{status}", retry_after=17.0)
-        for given in ("x", "-1", "1e9", "9" * 20, "Thu, 28 May 2026 20:26:40 GMT", "٣"):
-            assert (
-                BUILDERS[name]().read_receipt(answer(429, b"", Retry_After=given)).retry_after == 0
-            )
+            assert sent == Sent("retry", code=f"{name}.{status}")
 
     @ALL
     @pytest.mark.parametrize(

@@ -24,6 +24,6 @@ def is_fresh(signed_at: int, request: RawRequest, tolerance_seconds: float) -> b
     return abs(request.received_at / 1000 - signed_at) <= tolerance_seconds
 
 
-def is_stale(outcome: Parsed) -> bool:
-    """Whether the request was refused for its age alone."""
-    return any(isinstance(e, SignatureInvalid) and str(e) == STALE for e in outcome.errors)
+def is_refused_for(outcome: Parsed, reason: str) -> bool:
+    """Whether the request was refused for exactly that, and not for its signature."""
+    return any(isinstance(e, SignatureInvalid) and str(e) == reason for e in outcome.errors)

@@ -25,7 +25,7 @@ from ctxbridge.channels._signed_time import (
     STALE,
     TOLERANCE_SECONDS,
     is_fresh,
-    is_stale,
+    is_refused_for,
     seconds_of,
 )
 from ctxbridge.channels.mail import headers, mime, outcomes, trust
@@ -57,6 +57,8 @@ STATUSES: dict[str, ReceiptStatus] = {
     "dropped": "failed",
 }
 """What events become. A failure that is not permanent is tried again, so it is ``sent``."""
+
+REUSED = "the token was used for another request"
 
 WISHES = {"unsubscribed": "opt_out.stop", "complained": "opt_out.stop"}
 
@@ -133,7 +135,7 @@ class Mailgun:
                 if not is_fresh(signed_at, request, self._tolerance_seconds):
                     return _failed(STALE)
                 if not self._tokens.is_first_or_same(token, _content(request, form)):
-                    return _failed("the token was used for another request")
+                    return _failed(REUSED)
                 return Verification("verified", self.name, binds_body=False, key=key)
         return _failed("the signature does not match")
 
@@ -165,10 +167,11 @@ class Mailgun:
     def reply(self, outcome: Parsed, _answer: Sequence[Message] = (), /) -> HttpReply:
         """200, also for what is malformed; 406 for a wrong signature, which ends its repetition.
 
-        A request that is only too old gets 401 and comes again: the clock may have been wrong.
+        A request that is only too old gets 401 and comes again: the clock may have been wrong. So
+        does one whose token was used for another.
         """
-        if is_stale(outcome):
-            return HttpReply(401, b"stale")
+        if is_refused_for(outcome, STALE) or is_refused_for(outcome, REUSED):
+            return HttpReply(401, b"unauthorized")
         return HttpReply(406, b"forbidden") if is_forged(outcome) else HttpReply(200)
 
     def _form(self, request: RawRequest) -> Form | None:
@@ -253,9 +256,8 @@ def _content(request: RawRequest, form: Form | None) -> bytes:
     Of files only the sizes are known.
     """
     fields = [f for f in form.fields if f.name not in _SIGNED] if form is not None else []
-    told = [b"%b\0%d" % (f.name.encode("utf-8", "replace"), f.size) for f in fields]
-    pieces = [piece for f, name in zip(fields, told, strict=True) for piece in (name, f.value)]
-    return digest(*pieces or (request.body,)).encode()
+    told = sorted([(f"{f.name} {f.size}".encode("utf-8", "replace"), f.value) for f in fields])
+    return digest(*[piece for pair in told for piece in pair] or [request.body]).encode()
 
 
 def _failed(reason: str) -> Verification:

@@ -25,7 +25,7 @@ from ctxbridge.channels._signed_time import (
     STALE,
     TOLERANCE_SECONDS,
     is_fresh,
-    is_stale,
+    is_refused_for,
     seconds_of,
 )
 from ctxbridge.channels.mail import headers, mime, outcomes, trust
@@ -165,7 +165,7 @@ class SendGrid:
 
         A request that is only too old gets 503 and comes again: the clock may have been wrong.
         """
-        if is_stale(outcome):
+        if is_refused_for(outcome, STALE):
             return HttpReply(503, b"stale")
         return HttpReply(401, b"unauthorized") if is_forged(outcome) else HttpReply(200)
 

@@ -94,16 +94,6 @@ def refused(answer: HttpAnswer, name: str, *, is_word: bool, code: str = "") -> 
     """
     code = code or f"{name}.{answer.status}"
     if answer.status in _NOT_TAKEN:
-        return Sent("retry", code=code, retry_after=_wait(answer.header("Retry-After")))
+        return Sent("retry", code=code)
     never = is_word and 400 <= answer.status < 500
     return Sent("failed" if never else "unknown", code=code)
-
-
-def _wait(given: str) -> float:
-    """Seconds to wait, at most a day. A date is left to who has a clock."""
-    given = given.strip()
-    return (
-        min(float(given), 86_400.0)
-        if given.isascii() and given.isdigit() and len(given) < 9
-        else 0.0
-    )
