@@ -204,6 +204,12 @@ class TestAutomatic:
             f"--R\r\n\r\nAccepted\r\n--R\r\nContent-Type: text/calendar; method={method}\r\n\r\nBEGIN:VCALENDAR\r\n--R--"
         ).encode()
         assert message_of(read(raw)).flags == ("auto",)
+        mixed = (
+            b"From: ann@example.org\r\nContent-Type: multipart/mixed; boundary=M\r\n\r\n--M\r\n"
+            + raw.partition(b"\r\n")[2]
+            + b"\r\n--M\r\nContent-Type: application/ics; name=invite.ics\r\n\r\nx\r\n--M--"
+        )
+        assert message_of(read(mixed)).flags == ("auto",)
 
     @pytest.mark.parametrize(
         "head",

@@ -43,10 +43,17 @@ def _suppresses(value: str) -> bool:
 
 
 def _is_invitation(mail: Part) -> bool:
-    """Whether the mail is an entry of a calendar, or the answer to one (RFC 6047)."""
-    several = headers.parameters(mail.first("content-type"))[0] == "multipart/alternative"
-    for part in (mail, *(below(mail) if several else ())):
-        kind, named = headers.parameters(part.first("content-type"))
+    """Whether the mail is an entry of a calendar, or the answer to one (RFC 6047).
+
+    Then it is one of the forms of its words. One that lies beside them is a file that somebody
+    sends. Invitations with files have their forms one level down.
+    """
+    forms = [mail]
+    for part in (mail, *below(mail)):
+        kind = headers.parameters(part.first("content-type"))[0]
+        forms += below(part) if kind == "multipart/alternative" else ()
+    for form in forms:
+        kind, named = headers.parameters(form.first("content-type"))
         if kind == "text/calendar" and named.get("method"):
             return True
     return False
