@@ -295,6 +295,7 @@ UNTRUSTED = [
     {"dkim": "{@evil.example : fail; @example.org : pass}", "SPF": ""},
     {"dkim": "{" + "@x.y : pass, " * 9000 + "@example.org : pass}", "SPF": ""},
     {"dkim": "{@example.org : pass}", "headers": HEAD.replace("s=a;", "s=a; l=3;")},
+    {"dkim": "{@example.org : pass}", "headers": HEAD.replace("s=a;", "s=a; x=" + "y" * 9000 + "; l=3;")},
     {"dkim": "{@example.org : pass, @evil.example : fail}", "headers": "DKIM-Signature: d=example.org : pass, @evil.example; b=x\r\n" + HEAD},
     {"dkim": "none", "SPF": "pass", "envelope": '{"from":"x@evil.example"}'},
     {"dkim": "none", "SPF": "pass", "envelope": '{"from":""}'},
