@@ -367,6 +367,12 @@ class TestEvents:
             ({"event": "deferred", "reason": "busy"}, "sent", ""),
             ({"event": "bounce", "status": "5.1.1"}, "failed", "5.1.1"),
             ({"event": "dropped", "reason": "Bounced Address"}, "failed", "Bounced Address"),
+            (
+                {"event": "bounce", "reason": "550 <ann@example.org>: unknown", "type": "blocked"},
+                "failed",
+                "blocked",
+            ),
+            ({"event": "bounce", "reason": "no mailbox of Ann Lee in this house"}, "failed", ""),
             ({"event": "open"}, "read", ""),
             ({"event": "open", "sg_machine_open": True}, "delivered", ""),
         ],

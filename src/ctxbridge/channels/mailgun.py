@@ -365,4 +365,4 @@ def _first(given: object) -> str:
 def _code(event: dict[str, Any]) -> str:
     status = event.get("delivery-status")
     code = status.get("code") if isinstance(status, dict) else None
-    return outcomes.word(code) or outcomes.word(event.get("reason"))
+    return outcomes.code(code, event.get("reason"))

@@ -248,7 +248,7 @@ class Postmark:
         status = "sent" if said in PASSING_BOUNCES else STATUSES[kind]
         receipt = outcomes.receipt(
             endpoint, recipient, id, status,
-            said=said, code=said if kind == "Bounce" else "", at=at,
+            said=said, code=outcomes.code(said) if kind == "Bounce" else "", at=at,
             provider=self.name, delivery=key,
         )  # fmt: skip
         return Parsed(events=(receipt,))

@@ -229,7 +229,7 @@ class SendGrid:
             return outcomes.passing(endpoint, name, event_id, self.name)
         # A mail program that fetches images before anybody looks has got the mail, and that is all.
         status = "delivered" if given.get("sg_machine_open") is True else STATUSES[name]
-        code = outcomes.word(given.get("status")) or outcomes.word(given.get("reason"))
+        code = outcomes.code(given.get("status"), given.get("reason"), given.get("type"))
         return outcomes.receipt(
             endpoint, recipient, id, status,
             said=name, code=code if status == "failed" else "", at=at,

@@ -13,6 +13,8 @@ MAX_WORD = 64
 MAX_ID = 255
 
 _KEY = re.compile(r"[0-9a-f]{32}")
+# ``550``, ``5.1.1``, ``suppress-bounce``, ``HardBounce``, ``Bounced Address``.
+_CODE = re.compile(r"[0-9]{3}|[0-9](?:\.[0-9]{1,3}){2}|[A-Za-z-]{1,32}(?: [A-Za-z]{1,32}){0,2}")
 
 
 def key_in(metadata: object) -> str:
@@ -32,6 +34,11 @@ def word(given: object, limit: int = MAX_WORD) -> str:
     if isinstance(given, int) and not isinstance(given, bool):
         given = str(given) if abs(given) < 10**15 else ""
     return headers.text(given[: 4 * limit])[:limit] if isinstance(given, str) else ""
+
+
+def code(*given: object) -> str:
+    """The first of them that is a code or a fixed phrase; never what a server wrote of somebody."""
+    return next((found for one in given if _CODE.fullmatch(found := word(one))), "")
 
 
 def address(given: object) -> str:
