@@ -18,19 +18,40 @@ from ctxbridge.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from ctxbridge.channels.email import Email
+    from ctxbridge.channels.mailgun import Mailgun
+    from ctxbridge.channels.postmark import Postmark
+    from ctxbridge.channels.sendgrid import SendGrid
     from ctxbridge.channels.sinch import Sinch
     from ctxbridge.channels.sinch_sms import SinchSms
+    from ctxbridge.channels.standard_webhooks import StandardWebhooks
     from ctxbridge.channels.twilio import Twilio
     from ctxbridge.channels.webchat import WebChat
     from ctxbridge.channels.whatsapp import WhatsApp
     from ctxbridge.ports import Channel
 
-__all__ = ["ADAPTERS", "Email", "Sinch", "SinchSms", "Twilio", "WebChat", "WhatsApp", "adapter"]
+__all__ = [
+    "ADAPTERS",
+    "Email",
+    "Mailgun",
+    "Postmark",
+    "SendGrid",
+    "Sinch",
+    "SinchSms",
+    "StandardWebhooks",
+    "Twilio",
+    "WebChat",
+    "WhatsApp",
+    "adapter",
+]
 
 ADAPTERS: dict[str, str] = {
     "email": "ctxbridge.channels.email:Email",
+    "mailgun": "ctxbridge.channels.mailgun:Mailgun",
+    "postmark": "ctxbridge.channels.postmark:Postmark",
+    "sendgrid": "ctxbridge.channels.sendgrid:SendGrid",
     "sinch": "ctxbridge.channels.sinch:Sinch",
     "sinch_sms": "ctxbridge.channels.sinch_sms:SinchSms",
+    "standard-webhooks": "ctxbridge.channels.standard_webhooks:StandardWebhooks",
     "twilio": "ctxbridge.channels.twilio:Twilio",
     "webchat": "ctxbridge.channels.webchat:WebChat",
     "whatsapp": "ctxbridge.channels.whatsapp:WhatsApp",

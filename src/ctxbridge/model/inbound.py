@@ -56,7 +56,8 @@ class Inbound(Struct, frozen=True, gc=False, array_like=True):
     `flags` are facts that guards read: ``opt_out.stop``, ``opt_out.start``, ``opt_out.help`` (the
     provider has answered it; ``opt_out.stop.marketing`` is for one purpose), ``auto`` (automatic
     mail), ``self`` (an echo of our own), ``forwarded``, ``unsupported`` (kept, and not read),
-    ``from.mismatch``, ``from.ambiguous``, ``hidden_text``, ``truncated``, ``id_reused``.
+    ``from.mismatch``, ``from.ambiguous``, ``hidden_text``, ``truncated``, ``token.forged`` (a reply
+    token that is not ours), ``id_reused``.
     """
 
     channel: str

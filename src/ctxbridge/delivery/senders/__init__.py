@@ -18,6 +18,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ctxbridge.delivery.senders.http import HttpSender
+    from ctxbridge.delivery.senders.mailgun import MailgunBuilder
+    from ctxbridge.delivery.senders.postmark import PostmarkBuilder
+    from ctxbridge.delivery.senders.sendgrid import SendGridBuilder
     from ctxbridge.delivery.senders.sinch import SinchBuilder
     from ctxbridge.delivery.senders.sinch_sms import SinchSmsBuilder
     from ctxbridge.delivery.senders.smtp import SmtpSender
@@ -27,13 +30,26 @@ if TYPE_CHECKING:
     from ctxbridge.delivery.senders.whatsapp import WhatsAppBuilder
 
 __all__ = [
-    "ClientCredentials", "HttpSender", "SinchBuilder", "SinchSmsBuilder", "SmtpSender",
-    "TwilioBuilder", "TwilioSender", "WebChatSender", "WhatsAppBuilder",
-]  # fmt: skip
+    "ClientCredentials",
+    "HttpSender",
+    "MailgunBuilder",
+    "PostmarkBuilder",
+    "SendGridBuilder",
+    "SinchBuilder",
+    "SinchSmsBuilder",
+    "SmtpSender",
+    "TwilioBuilder",
+    "TwilioSender",
+    "WebChatSender",
+    "WhatsAppBuilder",
+]
 
 _PLACES = {
     "ClientCredentials": "tokens",
     "HttpSender": "http",
+    "MailgunBuilder": "mailgun",
+    "PostmarkBuilder": "postmark",
+    "SendGridBuilder": "sendgrid",
     "SinchBuilder": "sinch",
     "SinchSmsBuilder": "sinch_sms",
     "SmtpSender": "smtp",
