@@ -174,7 +174,7 @@ class Linking(Looking):
 
 def _come_back(claim: LinkClaim, contact: Contact) -> Contact:
     """An address that had left the contact has not any more."""
-    if not contact.left:
-        return contact
     hash = address_key(claim.tenant, claim.link.address)
+    if hash not in contact.left:
+        return contact
     return replace(contact, left=tuple([one for one in contact.left if one != hash]))

@@ -82,7 +82,7 @@ class Looking:
         `known` is the `seq` that we had been told of when we asked there.
         """
         tenant, address, window = query.tenant, query.address, query.window
-        own, tries = self._keys.of_address(tenant, address), 0
+        own, tries, left = self._keys.of_address(tenant, address), 0, None
         while tries < _TRIES:
             home, reading, known = await self._follow(place, found, known, window)
             if reading is None and home is own:
@@ -95,7 +95,7 @@ class Looking:
                 self._meet(tenant, home, reading)
                 return reading
             if reading is not None and address_key(tenant, address) in reading.contact.left:
-                own = await self._elsewhere(tenant, address, home)
+                own, left = await self._elsewhere(tenant, address, home, left), home
             elif reading is not None and own in (home, place):
                 # Not a forward that we remember wrongly: somebody else's reply.
                 self.distrust(home)
@@ -106,10 +106,15 @@ class Looking:
             found = await self.look(own, window)
         raise ReplyMismatch("the store keeps answering with another contact than was asked for")
 
-    async def _elsewhere(self, tenant: str, address: Address, home: Place) -> Place:
-        """Where an address has its list that was parted from who lives at `home`."""
+    async def _elsewhere(
+        self, tenant: str, address: Address, home: Place, seen: Place | None
+    ) -> Place:
+        """Where to look for an address that was parted from who lives at `home`.
+
+        Where it was looked for before, unless that has been `seen` to lead there twice.
+        """
         own = self._keys.of_address(tenant, address)
-        if await self.finish_parting(tenant, home) or own is not home:
+        if await self.finish_parting(tenant, home) or seen is not home:
             return own
         return self._keys.pass_on(tenant, address)
 

@@ -3,7 +3,8 @@
 Two slots perhaps, so in steps that anybody can finish:
 
 1. It is taken out of the log, the address out of the contact, and all of it is noted beside them.
-2. It is put where it belongs: in the place of the forward that stands there, or where nothing is.
+2. It is put where it belongs: what was merged in the place of the forward that was left there, an
+   address that was unlinked at the next place of its own where nothing is yet.
 3. The note is taken away.
 
 Who looks for the address meets a contact that says it has left, does 2 and 3, and looks again.
@@ -49,6 +50,7 @@ _TRIES = 100
 _MOST_GENERATIONS = 1_000
 UNDER_WAY = b">"
 """Before the id of a contact: a split that is under way."""
+_NAME_BYTES = 17
 
 
 class Splitting:
@@ -84,7 +86,7 @@ class Splitting:
         """Finish the splits that are under way here; whether there were any."""
         whole = await gather(self._ground, home)
         notes = whole.notes if whole else {}
-        under_way = [name for name in notes if name[:1] == UNDER_WAY]
+        under_way = [n for n in notes if n[:1] == UNDER_WAY and len(n) == _NAME_BYTES]
         for name in under_way:
             await self._settle(tenant, home, name, decode_moving(notes[name]))
         return bool(under_way)
@@ -129,13 +131,11 @@ class Splitting:
             if there is None or not isinstance(found, Forward):
                 raise CorruptRecord("the place of a contact that was merged holds no forward")
             return there, encode_forward(found)
+        # Never where a list has been, or who knew that one would take this for an older one.
         for generation in range(_MOST_GENERATIONS):
             place = self._keys.own_place(split.tenant, split.address, generation)
-            found = await self._looking.look(place, 1)
-            if found is None:
+            if await self._looking.look(place, 1) is None:
                 return place, b""
-            if isinstance(found, Forward):
-                return place, encode_forward(found)
         raise CorruptRecord("an address was parted more often than can be")
 
     def _parting(

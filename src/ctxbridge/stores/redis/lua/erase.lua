@@ -14,7 +14,7 @@ local ids, kept = redis.pcall('HGETALL', KEYS[2]), redis.pcall('HGETALL', KEYS[3
 local notes = redis.pcall('HGETALL', KEYS[8])
 if ids.err or kept.err or notes.err or not unclaimed(KEYS[7]) then return {nonce, 'torn'} end
 for i = 1, #notes, 2 do
-  if string.sub(notes[i], 1, 1) == '>' then return {nonce, 'again'} end -- a split is under way
+  if #notes[i] == 17 and string.sub(notes[i], 1, 1) == '>' then return {nonce, 'again'} end -- a split is under way
 end
 local refused = may_list(nonce, KEYS[5], hash) or list_at(nonce, KEYS[4], hash, 0)
 if refused then return refused end
