@@ -48,7 +48,7 @@ export class Chat {
     this.open();
   }
 
-  /** Call `listener` for each event of that name. @returns {() => void} takes it off again */
+  /** Call `listener` at each event of that name. @returns {() => void} takes it off again */
   on(name, listener) {
     const known = this.listeners.get(name) ?? new Set();
     this.listeners.set(name, known.add(listener));
@@ -114,13 +114,11 @@ export class Chat {
       const token = this.options.token ? await this.options.token() : "";
       if (!this.wanted) return;
       this.attach(new WebSocket(this.url), token);
-    } catch (error) {
+    } catch {
       this.emit("error", { reason: "connect", again: true });
       this.again();
     }
   }
-
-  // --- the connection ---------------------------------------------------------------------------
 
   /** @param {WebSocket} socket  @param {string} token */
   attach(socket, token) {
@@ -194,8 +192,6 @@ export class Chat {
     if (this.status === "open") this.socket.send(JSON.stringify(frame));
   }
 
-  // --- what comes in ----------------------------------------------------------------------------
-
   /** @param {any} frame */
   take(frame) {
     this.heardAt = Date.now();
@@ -261,8 +257,6 @@ export class Chat {
       this.emit("failed", own ?? frame);
     }
   }
-
-  // --- what is to be seen -----------------------------------------------------------------------
 
   find = (id) => this.messages.find((m) => m.client_msg_id === id);
 
