@@ -184,7 +184,7 @@ class TestAcknowledgements:
 
     def test_what_an_earlier_connection_got_can_still_be_read(self) -> None:
         connection = resumed(last_seq=9, log="L", seq=4)
-        connection.knows([3, 7, 9])
+        connection.knows([3, 7, 9, 12], "L")
         assert sent(connection, {"type": "ack", "seq": 9}).events == ()
         read = sent(connection, {"type": "read", "seq": 9}).events
         assert [event.message_id for event in read] == ["7", "9"]

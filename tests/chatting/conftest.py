@@ -84,9 +84,13 @@ class Page:
         return self.code
 
     async def settled(self):
-        """All frames so far: once a ping has come back, what was said before is done."""
-        self.say(type="ping")
-        await self.next("pong")
+        """All frames so far: once pings have come back, what was said before is done.
+
+        The first makes the server look into the log, the second comes behind what it found.
+        """
+        for _ in range(2):
+            self.say(type="ping")
+            await self.next("pong")
         return self.frames
 
     def texts(self, *authors):

@@ -164,8 +164,8 @@ class Talk:
                 await self._put.send(TRY_LATER)
             return True
         if greets:
-            self._connection.knows(look.ours())
             log = log_of(context, writer.address)
+            self._connection.knows(look.ours(), log)
             await self._put.send(self._connection.ready(log, context.seq))
         self._looked_at = context.seq
         for frame in missed:

@@ -184,9 +184,12 @@ class Connection:
         }  # fmt: skip
         return encoded(frame)
 
-    def knows(self, places: Iterable[int]) -> None:
-        """That the page has messages of ours at these `places`, from an earlier connection."""
-        for place in places:
+    def knows(self, places: Iterable[int], log: str) -> None:
+        """Of messages of ours at these `places` the page has those that it does not lack.
+
+        An earlier connection has shown them, and they can still be read.
+        """
+        for place in [place for place in places if not self.lacks(place, log)]:
             known = _READ if place <= self._resumed.seq else _DELIVERED
             self._ours.setdefault(place, known)
 
