@@ -2,7 +2,7 @@
  * ctxbridge web chat: the page's side, without dependencies.
  *
  *   import { Chat } from "/chat/client.js";
- *   const chat = new Chat("wss://acme.example/chat", { token: async () => (await fetch("/token")).text() });
+ *   const chat = new Chat("wss://acme.example/chat/", { token: async () => (await fetch("/token")).text() });
  *   chat.on("message", (message) => show(message));
  *   chat.send("Where is my order?");
  *
