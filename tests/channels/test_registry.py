@@ -47,7 +47,7 @@ def test_importing_the_room_loads_no_adapter() -> None:
     assert found.stdout.strip() == "[]"
 
 
-@pytest.mark.parametrize("name", ["twilio", "webchat"])
+@pytest.mark.parametrize("name", ["slack", "twilio", "webchat"])
 @pytest.mark.parametrize("empty", ["", ("",), ["good", ""], None])
 def test_an_empty_secret_refuses_to_start(name: str, empty: object) -> None:
     """Acceptance 24: a secret that is missing never means "unsigned"."""

@@ -18,14 +18,16 @@ from ctxbridge.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from ctxbridge.channels.email import Email
+    from ctxbridge.channels.slack import Slack
     from ctxbridge.channels.twilio import Twilio
     from ctxbridge.channels.webchat import WebChat
     from ctxbridge.ports import Channel
 
-__all__ = ["ADAPTERS", "Email", "Twilio", "WebChat", "adapter"]
+__all__ = ["ADAPTERS", "Email", "Slack", "Twilio", "WebChat", "adapter"]
 
 ADAPTERS: dict[str, str] = {
     "email": "ctxbridge.channels.email:Email",
+    "slack": "ctxbridge.channels.slack:Slack",
     "twilio": "ctxbridge.channels.twilio:Twilio",
     "webchat": "ctxbridge.channels.webchat:WebChat",
 }

@@ -7,7 +7,8 @@
     bridge = Bridge("sqlite:///support.db", tenant="acme", senders=[WebChatSender()])
     app.mount("/chat", chat(bridge, WebChat(secret), agent, origins=["https://acme.example"]))
 
-A page connects to ``wss://.../chat/`` (a mount needs the slash). The JavaScript for it is at ``.../chat/client.js``.
+A page connects to ``wss://.../chat/`` (a mount needs the slash). The JavaScript for it is at
+``.../chat/client.js``.
 """
 
 from ctxbridge.chatting.app import Chat, chat
