@@ -44,6 +44,7 @@ class Page:
         self.frames = []
         self.code = None
         self.accepted = False
+        self.hangs = False
         self._news = anyio.Event()
         self._taken = 0
 
@@ -56,6 +57,8 @@ class Page:
         elif message["type"] == "websocket.close":
             self.code = message["code"]
         else:
+            if self.hangs:
+                await anyio.sleep_forever()
             self.frames.append(json.loads(message["text"]))
         news, self._news = self._news, anyio.Event()
         news.set()

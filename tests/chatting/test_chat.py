@@ -7,6 +7,7 @@ from ctxbridge import Address, Bridge, Event, Message
 from ctxbridge.channels import WebChat
 from ctxbridge.channels.webchat import Limits, client
 from ctxbridge.chatting import chat
+from ctxbridge.chatting import talk as talk_module
 from ctxbridge.delivery.senders import WebChatSender
 from ctxbridge.errors import ConfigurationError
 from ctxbridge.model import Settle
@@ -203,6 +204,31 @@ class TestTabs:
             assert await third.closed() == 4429
         async with connected(app):
             pass
+
+    async def test_a_tab_that_takes_nothing_hinders_nobody_and_is_let_go(
+        self, bridge, app, monkeypatch
+    ):
+        monkeypatch.setattr(talk_module, "WRITE_SECONDS", 0.3)
+        sender = bridge.outbox.sender_on("chat")
+        async with connected(app) as hanging, connected(app) as good:
+            hanging.hangs = True
+            with anyio.fail_after(5):
+                good.write("Hello", "m1")
+                await good.next("message", author="agent")
+                while sender.connections(address()) > 1:
+                    await good.settled()
+            # Nothing is lost by that: it comes again.
+            async with connected(app) as again:
+                await again.next("message", author="agent")
+
+    async def test_a_tab_that_is_far_behind_is_let_go(self, bridge, app, monkeypatch):
+        sender = bridge.outbox.sender_on("chat")
+        async with connected(app) as hanging:
+            hanging.hangs = True
+            for n in range(talk_module.MOST_FRAMES + 10):
+                took = await sender.tell(address(), {"type": "draft", "id": "k", "text": str(n)})
+            assert not took
+            assert sender.connections(address()) == 0
 
     async def test_the_sender_knows_who_is_present(self, bridge, app):
         sender = bridge.outbox.sender_on("chat")

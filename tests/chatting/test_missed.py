@@ -243,12 +243,12 @@ class TestNothingFallsBetween:
 
     async def test_the_control_that_joins_behind_the_look_loses_it(self, bridge, app, monkeypatch):
         class Late(Talk):
-            def _join(self):
+            def _join(self, address):
                 return True
 
             async def _look(self, *, greets):
-                stays = await super()._look(greets=greets)
-                return super()._join() and stays
+                await super()._look(greets=greets)
+                super()._join(self._connection.writer.address)
 
         monkeypatch.setattr(app_module, "Talk", Late)
         assert await self.came(bridge, app, monkeypatch) == []

@@ -1,7 +1,7 @@
 """A message of a page on its way: stored, acknowledged, answered."""
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from ctxbridge.bridge import Turn
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("ctxbridge.chatting")
 
-Tell = Callable[[str], Awaitable[None]]
+Tell = Callable[[str], object]
 
 
 class Taken:
@@ -41,10 +41,10 @@ class Taken:
                 await self._spread_revision()
         except CtxBridgeError as failed:
             logger.warning("a chat message was not answered: %s", type(failed).__name__)
-            await self._refuse(type(failed).__name__, again=failed.retry_safe)
+            self._refuse(type(failed).__name__, again=failed.retry_safe)
         except Exception as failed:  # noqa: BLE001 - an agent is foreign code
             logger.error("an agent raised %s; its turn waits", type(failed).__name__)  # noqa: TRY400
-            await self._refuse("internal", again=True)
+            self._refuse("internal", again=True)
 
     async def _think(self, turn: Turn[Any]) -> str | None:
         """The agent's part, behind the acknowledgement."""
@@ -58,7 +58,6 @@ class Taken:
     async def _acknowledge(self, turn: Turn[Any]) -> None:
         if self._acknowledged:
             return
-        self._acknowledged = True
         address = self._inbound.sender
         ids = {m.message_id for m in turn.messages}
         frame: dict[str, object] = {"type": "ack", "client_msg_id": self._called}
@@ -71,7 +70,8 @@ class Taken:
                 frame["seq"] = seq
             if entry.message_id in ids and (told := theirs(seq, entry)) is not None:
                 await self._terms.sender.tell(address, told)
-        await self._tell(encoded(frame))
+        self._tell(encoded(frame))
+        self._acknowledged = True
 
     def _is_mine(self, message: Message) -> bool:
         mine = (self._inbound.sender, self._inbound.endpoint)
@@ -84,10 +84,10 @@ class Taken:
         frame = {"type": kind, "of": client_msg_id_of(inbound.revises), "text": inbound.text}
         await self._terms.sender.tell(inbound.sender, frame)
 
-    async def _refuse(self, reason: str, *, again: bool) -> None:
+    def _refuse(self, reason: str, *, again: bool) -> None:
         """Tell the page, unless it was told that the message is stored: it waits then."""
         if not self._acknowledged:
-            await self._tell(error(reason, self._called, again=again))
+            self._tell(error(reason, self._called, again=again))
 
     async def _show_typing(self, *, on: bool) -> None:
         frame = {"type": "typing", "author": "agent", "on": on}

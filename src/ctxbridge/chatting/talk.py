@@ -12,14 +12,13 @@ from ctxbridge.bridge import Bridge
 from ctxbridge.bridge.background import Background
 from ctxbridge.bridge.recovery import Agent
 from ctxbridge.channels.webchat import WebChat
-from ctxbridge.channels.webchat.connection import TOO_FAST as TOO_MANY
-from ctxbridge.channels.webchat.connection import Connection, Limits, Step, error
+from ctxbridge.channels.webchat.connection import TOO_FAST, Connection, Limits, Step, error
 from ctxbridge.channels.webchat.frames import client_msg_id_of
 from ctxbridge.chatting.missed import Look, log_of
 from ctxbridge.chatting.taken import Taken
 from ctxbridge.delivery.senders.webchat import WebChatSender
 from ctxbridge.errors import CtxBridgeError
-from ctxbridge.model import Inbound, Notice, Receipt
+from ctxbridge.model import Address, Inbound, Notice, Receipt
 
 logger = logging.getLogger("ctxbridge.chatting")
 
@@ -66,9 +65,9 @@ class Talk:
         self._connection = Connection(terms.channel, now, headers, terms.limits)
         self._stack = ExitStack()
         self._scope = anyio.CancelScope()
-        self._caught_up = anyio.Event()
         self._looked_at = -1
         self._in_flight = 0
+        self._held: list[str] | None = []
         self._put, self._queued = anyio.create_memory_object_stream[str | int](MOST_FRAMES)
 
     async def run(self) -> None:
@@ -111,78 +110,80 @@ class Talk:
             step = self._connection.beat(self._terms.bridge.clock.now())
         await self._do(step)
 
+    def _post(self, item: str | int) -> bool:
+        """Queue a frame, or a code to close with; whether the page may still get it.
+
+        Nobody waits for a page: one that is so far behind is to connect anew.
+        """
+        try:
+            self._put.send_nowait(item)
+        except (anyio.WouldBlock, anyio.BrokenResourceError, anyio.ClosedResourceError):
+            self._scope.cancel()
+            return False
+        return True
+
     async def _live(self, text: str) -> None:
         """Write what the sender brings, behind what the page had missed."""
-        try:
-            await self._caught_up.wait()
-            frame = self._connection.outgoing(text)
-            if frame is not None:
-                await self._put.send(frame)
-        except BaseException:
-            # The sender has given up on this page, which is to connect anew.
+        if self._held is not None and len(self._held) < MOST_FRAMES:
+            self._held.append(text)
+        elif self._held is not None or not self._show(text):
             self._scope.cancel()
-            raise
+            raise anyio.ClosedResourceError
 
-    async def _tell(self, frame: str) -> None:
-        """Write to this page, if it is still there."""
-        try:
-            await self._put.send(frame)
-        except (anyio.BrokenResourceError, anyio.ClosedResourceError):
-            return
+    def _show(self, text: str) -> bool:
+        frame = self._connection.outgoing(text)
+        return frame is None or self._post(frame)
 
     # --- what the page wants --------------------------------------------------------------------
 
     async def _do(self, step: Step) -> None:
         for frame in step.frames:
-            await self._put.send(frame)
+            self._post(frame)
         for event in step.events:
             if isinstance(event, Inbound):
-                await self._take(event)
+                self._take(event)
             else:
                 await self._receive(event)
-        if step.looks and not await self._look(greets=step.greets):
-            return
+        if step.looks:
+            await self._look(greets=step.greets)
         if step.close:
-            await self._put.send(step.close)
+            self._post(step.close)
 
-    async def _look(self, *, greets: bool) -> bool:
-        """Show the page what it has missed; whether it may stay."""
-        if not self._caught_up.is_set() and not self._join():
-            return False
+    async def _look(self, *, greets: bool) -> None:
+        """Show the page what it has missed."""
         writer = self._connection.writer
         assert writer is not None
+        if self._looked_at < 0 and not self._join(writer.address):
+            return
         look = Look(self._terms.bridge, self._terms.channel.endpoint, writer)
         try:
             context = await look.read(self._terms.limits.history)
             if context.seq == self._looked_at and not greets:
-                return True
+                return
             missed = await look.frames(self._connection)
         except CtxBridgeError as failed:
             logger.warning("a page cannot be shown what it missed: %s", type(failed).__name__)
-            if not self._caught_up.is_set():
-                await self._put.send(error("store", again=True))
-                await self._put.send(TRY_LATER)
-            return True
+            if greets:
+                self._post(error("store", again=True))
+                self._post(TRY_LATER)
+            return
         if greets:
             log = log_of(context, writer.address)
             self._connection.knows(look.ours(), log)
-            await self._put.send(self._connection.ready(log, context.seq))
+            self._post(self._connection.ready(log, context.seq))
         self._looked_at = context.seq
-        for frame in missed:
-            if (text := self._connection.outgoing(frame)) is not None:
-                await self._put.send(text)
-        self._caught_up.set()
-        return True
+        held, self._held = self._held, None
+        for text in (*missed, *(held or ())):
+            self._show(text)
 
-    def _join(self) -> bool:
+    def _join(self, address: Address) -> bool:
         """Be reached by the sender from now on, before the log is read: nothing falls between."""
-        sender, writer = self._terms.sender, self._connection.writer
-        assert writer is not None
-        if sender.connections(writer.address) >= self._terms.limits.tabs:
-            self._put.send_nowait(error("tabs", again=True))
-            self._put.send_nowait(TOO_MANY)
+        sender = self._terms.sender
+        if sender.connections(address) >= self._terms.limits.tabs:
+            self._post(error("tabs", again=True))
+            self._post(TOO_FAST)
             return False
-        self._stack.enter_context(sender.connected(writer.address, self._live))
+        self._stack.enter_context(sender.connected(address, self._live))
         return True
 
     async def _receive(self, event: Receipt | Notice) -> None:
@@ -191,15 +192,15 @@ class Talk:
         except CtxBridgeError as failed:
             logger.warning("what a page told is not stored: %s", type(failed).__name__)
 
-    async def _take(self, inbound: Inbound) -> None:
+    def _take(self, inbound: Inbound) -> None:
         if self._in_flight >= self._terms.limits.in_flight:
-            await self._put.send(error("busy", client_msg_id_of(inbound.message_id), again=True))
+            self._post(error("busy", client_msg_id_of(inbound.message_id), again=True))
             return
         self._in_flight += 1
         Background(partial(self._carry, inbound))
 
     async def _carry(self, inbound: Inbound) -> None:
         try:
-            await Taken(self._terms, inbound, self._tell).run()
+            await Taken(self._terms, inbound, self._post).run()
         finally:
             self._in_flight -= 1
