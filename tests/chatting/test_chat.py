@@ -24,9 +24,12 @@ class TestAnExchange:
     async def test_a_message_is_acknowledged_then_answered(self, bridge, app):
         async with connected(app) as page:
             page.write("Hello", "m1")
-            ack = await page.next("ack")
             reply = await page.next("message", author="agent")
-        assert (ack["client_msg_id"], ack["seq"]) == ("m1", 1)
+            await page.settled()
+        (ack,) = [f for f in page.frames if f["type"] == "ack"]
+        (own,) = [f for f in page.frames if f.get("author") == "contact"]
+        assert ack == {"type": "ack", "client_msg_id": "m1"}
+        assert (own["client_msg_id"], own["seq"]) == ("m1", 1)
         assert (reply["text"], reply["seq"]) == ("re: Hello", 2)
         assert await stored(bridge) == [("contact", "Hello"), ("agent", "re: Hello")]
 
@@ -40,11 +43,28 @@ class TestAnExchange:
         async with connected(app_of(bridge, slow)) as page:
             page.write("Hello", "m1")
             await page.next("ack")
-            assert (await page.next("typing"))["on"] is True
             assert page.texts("agent") == []
             thinks.set()
-            assert (await page.next("typing"))["on"] is False
             await page.next("message", author="agent")
+        typing = [f["on"] for f in page.frames if f["type"] == "typing"]
+        assert typing == [True, False]
+
+    async def test_a_message_behind_a_turn_that_runs_is_acknowledged_at_once(self, bridge):
+        thinks = anyio.Event()
+
+        async def slow(turn):
+            await thinks.wait()
+            return f"to {len(turn.messages)}"
+
+        async with connected(app_of(bridge, slow)) as page:
+            for n in range(3):
+                page.write("Hello", f"m{n}")
+                await page.next("ack", client_msg_id=f"m{n}")
+            thinks.set()
+            await page.next("message", author="agent", text="to 2")
+            await page.settled()
+        assert page.texts("agent") == ["to 1", "to 2"]
+        assert page.texts("contact") == ["Hello"] * 3
 
     async def test_82_a_message_that_is_sent_again_is_stored_and_answered_once(self, bridge, app):
         async with connected(app) as page:
@@ -52,6 +72,8 @@ class TestAnExchange:
                 page.write("Hello", "m1")
             for _ in range(5):
                 await page.next("ack", client_msg_id="m1")
+            async with connected(app) as other:
+                await other.next("message", author="agent")
             await page.settled()
             assert page.texts("agent") == ["re: Hello"]
         assert await stored(bridge) == [("contact", "Hello"), ("agent", "re: Hello")]

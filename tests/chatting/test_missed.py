@@ -8,6 +8,7 @@ from ctxbridge.channels import WebChat
 from ctxbridge.channels.webchat import Limits
 from ctxbridge.chatting import app as app_module
 from ctxbridge.chatting import chat
+from ctxbridge.chatting import talk as talk_module
 from ctxbridge.chatting.missed import Look
 from ctxbridge.chatting.talk import Talk
 from ctxbridge.delivery.senders import WebChatSender
@@ -25,8 +26,8 @@ async def exchange(app, *texts):
         for n, text in enumerate(texts):
             page.write(text, f"m{n}")
             last = await page.next("message", author="agent")
-        ack = next(f for f in page.frames if f["type"] == "ack")
-    return ack["log"], last["seq"]
+        own = next(f for f in page.frames if f.get("log"))
+    return own["log"], last["seq"]
 
 
 async def shown(app, *authors, **resume):
@@ -209,6 +210,37 @@ class TestOtherProcesses:
             # And once.
             await here.settled()
             assert len(here.texts()) == 5
+
+
+class TestWhatIsLeaving:
+    async def test_a_reply_that_has_left_and_is_not_noted_yet_is_shown_a_moment_later(
+        self, bridge, app, monkeypatch
+    ):
+        """The page comes between the sending of a reply and the note that it was sent."""
+        monkeypatch.setattr(talk_module, "LOOK_AGAIN_SECONDS", 0.05)
+        log, last = await exchange(app, "one")
+        noted, record = anyio.Event(), bridge.outbox._record
+
+        async def late(*said):
+            await noted.wait()
+            return await record(*said)
+
+        monkeypatch.setattr(bridge.outbox, "_record", late)
+        async with (
+            anyio.create_task_group() as sending,
+            connected(app, log=log, last_seq=last) as early,
+        ):
+            sending.start_soon(bridge.send, address(), "just left")
+            await early.next("message", text="just left")
+            try:
+                async with connected(app, log=log, last_seq=last) as page:
+                    await page.settled()
+                    before = page.texts()
+                    noted.set()
+                    await page.next("message", text="just left")
+            finally:
+                noted.set()
+        assert (before, page.texts()) == ([], ["just left"])
 
 
 class TestNothingFallsBetween:

@@ -1,5 +1,7 @@
 """What a turn tells: its span, which has never a text, an address or a name, and its answer."""
 
+from pathlib import PurePath
+
 from ctxbridge.bridge.judging import Inquiry, allowed_to
 from ctxbridge.model import Assurance, Context, Floor, Message, Opened
 from ctxbridge.telemetry import (
@@ -51,3 +53,17 @@ def still_sendable(
         return ()
     told = sendable(answer)
     return told if context.floor is Floor.AGENT else tuple(m for m in told if m.author != "agent")
+
+
+def raised(error: BaseException) -> str:
+    """The type of an error of foreign code, and where it was raised: its words may hold anything.
+
+    As in ``KeyError (bot.py:31)``.
+    """
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    if trace is None:
+        return type(error).__name__
+    file = PurePath(trace.tb_frame.f_code.co_filename).name
+    return f"{type(error).__name__} ({file}:{trace.tb_lineno})"

@@ -17,6 +17,9 @@ Placed = tuple[int, Message]
 _LEFT = frozenset({"claimed", "unknown", "sent", "delivered", "read"})
 """What the gate has let go once. What waits or failed since nobody was there is asked anew."""
 
+LEAVING_MILLISECONDS = 15_000
+"""How long after it was stored a reply may be leaving, and nobody has noted yet that it has."""
+
 
 def log_of(context: Context, address: Address) -> str:
     """A name for the conversation's log, which tells nothing of it; empty while there is none."""
@@ -26,7 +29,11 @@ def log_of(context: Context, address: Address) -> str:
 
 
 class Look:
-    """One look into the log of `writer`, for the page behind `connection`."""
+    """One look into the log of `writer`.
+
+    Once `frames` was asked, `unsure` says that something may be leaving this moment: it is to be
+    looked again soon.
+    """
 
     def __init__(self, bridge: Bridge[Any], endpoint: Endpoint, writer: Writer) -> None:
         self._bridge = bridge
@@ -34,6 +41,7 @@ class Look:
         self._writer = writer
         self._gate = SendGate(bridge.panel, bridge.clock)
         self._context: Context | None = None
+        self.unsure = False
 
     async def read(self, entries: int) -> Context:
         """The newest entries, as this writer may see them."""
@@ -85,14 +93,17 @@ class Look:
     async def _may_be_shown(self, seq: int, message: Message) -> bool:
         """Whether it left once, or was tried to and may leave now."""
         assert self._context is not None
-        find = self._bridge.outbox.known_as
+        find, now = self._bridge.outbox.known_as, self._bridge.clock.now()
         delivery = await find(str(seq), self._endpoint, self._writer.address)
-        if delivery is None or delivery.status == "withheld":
+        if delivery is None:
+            self.unsure |= now - message.accepted_at < LEAVING_MILLISECONDS
+            return False
+        if delivery.status == "withheld":
             return False
         if delivery.status in _LEFT:
             return True
         permit = await self._gate(self._context, message)
-        return not permit.refused and permit.until <= self._bridge.clock.now()
+        return not permit.refused and permit.until <= now
 
 
 def theirs(

@@ -30,48 +30,41 @@ class Taken:
         self._inbound = inbound
         self._tell = tell
         self._called = client_msg_id_of(inbound.message_id)
-        self._acknowledged = False
 
     async def run(self) -> None:
         """Return when its turn has ended; what goes wrong is told and logged."""
         try:
-            turn = await self._terms.bridge.answer(self._inbound, self._think)
-            await self._acknowledge(turn)
-            if turn.status == "noted":
-                await self._spread_revision()
+            accepted = await self._terms.bridge.accept(self._inbound, self._think)
         except CtxBridgeError as failed:
-            logger.warning("a chat message was not answered: %s", type(failed).__name__)
-            self._refuse(type(failed).__name__, again=failed.retry_safe)
-        except Exception as failed:  # noqa: BLE001 - an agent is foreign code
-            logger.error("an agent raised %s; its turn waits", type(failed).__name__)  # noqa: TRY400
-            self._refuse("internal", again=True)
+            logger.warning("a chat message was not accepted: %s", type(failed).__name__)
+            self._tell(error(type(failed).__name__, self._called, again=failed.retry_safe))
+            return
+        self._tell(encoded({"type": "ack", "client_msg_id": self._called}))
+        if accepted.status == "noted":
+            await self._spread_revision()
+        await accepted.wait()
 
     async def _think(self, turn: Turn[Any]) -> str | None:
         """The agent's part, behind the acknowledgement."""
-        await self._acknowledge(turn)
+        await self._spread(turn)
         await self._show_typing(on=True)
         try:
-            return await self._terms.agent(turn)
+            reply: str | None = await self._terms.agent(turn)
+            return reply
         finally:
             await self._show_typing(on=False)
 
-    async def _acknowledge(self, turn: Turn[Any]) -> None:
-        if self._acknowledged:
-            return
+    async def _spread(self, turn: Turn[Any]) -> None:
+        """Let all tabs show what is to be answered now, and where in the log it stands."""
         address = self._inbound.sender
         ids = {m.message_id for m in turn.messages}
-        frame: dict[str, object] = {"type": "ack", "client_msg_id": self._called}
-        if log := log_of(turn.context, address):
-            frame["log"] = log
+        log = {"log": log_of(turn.context, address)}
         for seq, entry in turn.context.window.numbered():
-            if not isinstance(entry, Message) or not self._is_mine(entry):
+            if not isinstance(entry, Message) or entry.message_id not in ids:
                 continue
-            if entry.message_id == self._inbound.message_id:
-                frame["seq"] = seq
-            if entry.message_id in ids and (told := theirs(seq, entry)) is not None:
-                await self._terms.sender.tell(address, told)
-        self._tell(encoded(frame))
-        self._acknowledged = True
+            told = theirs(seq, entry) if self._is_mine(entry) else None
+            if told is not None:
+                await self._terms.sender.tell(address, told | log)
 
     def _is_mine(self, message: Message) -> bool:
         mine = (self._inbound.sender, self._inbound.endpoint)
@@ -83,11 +76,6 @@ class Taken:
         kind = "edit" if inbound.parts else "delete"
         frame = {"type": kind, "of": client_msg_id_of(inbound.revises), "text": inbound.text}
         await self._terms.sender.tell(inbound.sender, frame)
-
-    def _refuse(self, reason: str, *, again: bool) -> None:
-        """Tell the page, unless it was told that the message is stored: it waits then."""
-        if not self._acknowledged:
-            self._tell(error(reason, self._called, again=again))
 
     async def _show_typing(self, *, on: bool) -> None:
         frame = {"type": "typing", "author": "agent", "on": on}

@@ -25,6 +25,7 @@ logger = logging.getLogger("ctxbridge.chatting")
 WRITE_SECONDS = 10.0
 """A page that takes a frame no sooner is gone, whatever its socket says."""
 
+LOOK_AGAIN_SECONDS = 1.0
 MOST_FRAMES = 256
 TRY_LATER = 1013
 
@@ -66,6 +67,7 @@ class Talk:
         self._stack = ExitStack()
         self._scope = anyio.CancelScope()
         self._looked_at = -1
+        self._unsure = anyio.Event()
         self._in_flight = 0
         self._held: list[str] | None = []
         self._put, self._queued = anyio.create_memory_object_stream[str | int](MOST_FRAMES)
@@ -76,6 +78,7 @@ class Talk:
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(self._write)
                 tasks.start_soon(self._beat)
+                tasks.start_soon(self._look_again)
                 await self._read()
                 self._scope.cancel()
 
@@ -171,10 +174,20 @@ class Talk:
             log = log_of(context, writer.address)
             self._connection.knows(look.ours(), log)
             self._post(self._connection.ready(log, context.seq))
-        self._looked_at = context.seq
+        self._looked_at = 0 if look.unsure else context.seq
+        if look.unsure:
+            self._unsure.set()
         held, self._held = self._held, None
         for text in (*missed, *(held or ())):
             self._show(text)
+
+    async def _look_again(self) -> None:
+        """Soon after a look that fell into the moment in which something was leaving."""
+        while True:
+            await self._unsure.wait()
+            await anyio.sleep(LOOK_AGAIN_SECONDS)
+            self._unsure = anyio.Event()
+            await self._look(greets=False)
 
     def _join(self, address: Address) -> bool:
         """Be reached by the sender from now on, before the log is read: nothing falls between."""

@@ -222,10 +222,11 @@ export class Chat {
   }
 
   show(frame) {
+    this.log ||= frame.log ?? "";
     const own = frame.client_msg_id ? this.find(frame.client_msg_id) : undefined;
     if (own) this.place(own, frame.seq);
     else if (!this.messages.some((m) => m.seq === frame.seq)) {
-      const { type, id, ...message } = frame;
+      const { type, id, log, ...message } = frame;
       this.messages.push(message);
       this.sort();
       this.emit("draft", null);
@@ -239,10 +240,9 @@ export class Chat {
   }
 
   acknowledged(frame) {
-    if (frame.log && !this.log) this.log = frame.log;
     this.unacked.delete(frame.client_msg_id);
     const own = this.find(frame.client_msg_id);
-    if (own) this.place(own, frame.seq);
+    if (own) this.place(own);
     this.emit("ack", frame);
   }
 
@@ -266,9 +266,9 @@ export class Chat {
     if (message) this.emit("change", Object.assign(message, to));
   }
 
-  place(own, seq) {
+  place(own, seq = own.seq) {
     own.state = "stored";
-    if (seq) own.seq = seq;
+    own.seq = seq;
     this.sort();
     this.emit("change", own);
   }
