@@ -45,6 +45,7 @@ class Page:
         self.code = None
         self.accepted = False
         self.hangs = False
+        self.ended = anyio.Event()
         self._news = anyio.Event()
         self._taken = 0
 
@@ -62,6 +63,10 @@ class Page:
             self.frames.append(json.loads(message["text"]))
         news, self._news = self._news, anyio.Event()
         news.set()
+
+    async def live(self, app, scope):
+        await app(scope, self.receive, self.send)
+        self.ended.set()
 
     def say(self, **frame):
         self.put.send_nowait({"type": "websocket.receive", "text": json.dumps(frame)})
@@ -112,7 +117,7 @@ async def opened(app, origin=SITE, headers=()):
     named = [(b"origin", origin.encode())] if origin else []
     scope = {"type": "websocket", "path": "/", "headers": [*named, *headers]}
     async with page.put, page.incoming, anyio.create_task_group() as tasks:
-        tasks.start_soon(app, scope, page.receive, page.send)
+        tasks.start_soon(page.live, app, scope)
         yield page
         page.put.send_nowait({"type": "websocket.disconnect", "code": 1001})
 

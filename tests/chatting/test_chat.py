@@ -237,8 +237,8 @@ class TestTabs:
             with anyio.fail_after(5):
                 good.write("Hello", "m1")
                 await good.next("message", author="agent")
-                while sender.connections(address()) > 1:
-                    await good.settled()
+                await hanging.ended.wait()
+            assert sender.connections(address()) == 1
             # Nothing is lost by that: it comes again.
             async with connected(app) as again:
                 await again.next("message", author="agent")
@@ -250,6 +250,7 @@ class TestTabs:
             for n in range(talk_module.MOST_FRAMES + 10):
                 took = await sender.tell(address(), {"type": "draft", "id": "k", "text": str(n)})
             assert not took
+            await hanging.ended.wait()
             assert sender.connections(address()) == 0
 
     async def test_the_sender_knows_who_is_present(self, bridge, app):
