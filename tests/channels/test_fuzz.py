@@ -200,7 +200,7 @@ def test_mutated_frames_only_give_values() -> None:
 
 def test_no_mutated_token_is_taken_for_a_good_one() -> None:
     chance = random.Random(5)
-    for _ in range(int(5_000 * SCALE)):
+    for _ in range(int(20_000 * SCALE)):
         changed = mutated(TOKEN, chance)
         request = RawRequest(
             b"{}", (("Authorization", "Bearer " + changed.decode("latin-1")),), received_at=NOW

@@ -1,6 +1,7 @@
 """Slack: events, commands, interactions. The signer is slack_sdk's own verifier."""
 
 import json
+import time
 from urllib.parse import urlencode
 
 import pytest
@@ -231,6 +232,16 @@ class TestMessages:
                 async with bridge.turn(message_of(parsed)) as turn:
                     statuses.append(turn.status)
         assert statuses == ["new", "duplicate", "duplicate"]
+
+    def test_28_the_mention_of_an_edited_message_is_the_same_edit(self) -> None:
+        edited = {"text": "<@UBOT> Hello!", "edited": {"user": "U1", "ts": "1780000000.000000"}}
+        changed = message_of(
+            event(subtype="message_changed", message=MESSAGE | edited, previous_message=MESSAGE)
+        )
+        mention = message_of(event(type="app_mention", **edited))
+        assert (mention.message_id, mention.revises, mention.parts) == (
+            changed.message_id, changed.revises, changed.parts,
+        )  # fmt: skip
 
     def test_75_an_edit_revises_and_a_preview_does_not(self) -> None:
         now = MESSAGE | {"text": "Hello!", "edited": {"user": "U1", "ts": "1780000000.000000"}}
@@ -513,6 +524,22 @@ class TestCapturedTraffic:
 )  # fmt: skip
 def test_marks_are_what_people_see(raw: str, shown: str) -> None:
     assert plain(raw) == shown
+
+
+@pytest.mark.parametrize(
+    "unit", ["<", "<" + "a" * 2999, "<@U1>", "&amp;", "<https://x.example|y>", "<!date^", "&"]
+)
+def test_3_a_megabyte_of_marks_is_cut_flagged_and_read_quickly(unit: str) -> None:
+    body = json.dumps(
+        CALLBACK | {"event": MESSAGE | {"text": unit * (900_000 // len(unit))}}
+    ).encode()
+    channel, request, best = Slack(), RawRequest(body), 1.0
+    for _ in range(3):
+        start = time.perf_counter()
+        message = message_of(channel.parse(request, Verification("unsigned")))
+        best = min(best, time.perf_counter() - start)
+    assert "truncated" in message.flags
+    assert best < 0.05
 
 
 def test_what_is_escaped_comes_back_as_it_was() -> None:

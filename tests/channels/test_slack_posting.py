@@ -138,7 +138,7 @@ class TestWhatIsAsked:
 
     def test_blocks_keep_every_word_and_their_limits(self) -> None:
         text = "word " * 2000
-        many = Choices(tuple(Choice("i" * 3000, "l" * 100) for _ in range(40)))
+        many = Choices(tuple(Choice("i" * 2000, "l" * 75) for _ in range(25)))
         *sections, actions = asked(SlackPosts("x", markup=True), outgoing(text, "D1", many))[
             "blocks"
         ]
@@ -166,6 +166,10 @@ class TestWhatIsAsked:
             (outgoing(" \n"), "empty"),
             (outgoing("x" * 40_001), "too_long"),
             (outgoing("&" * 8_001), "too_long"),
+            (outgoing("x", "D1", Choices((Choice("1", "One"),) * 26)), "choices"),
+            (outgoing("x", "D1", Choices((Choice("i" * 2001, "One"),))), "choices"),
+            (outgoing("x", "D1", Choices((Choice("1", "l" * 76),))), "choices"),
+            (outgoing("x", "D1", Choices((Choice("", "One"),))), "choices"),
             (outgoing(thread="C1:soon"), "address"),
             (outgoing(thread="a b"), "address"),
             (outgoing(thread="", address=Address("slack", "a@b", "T1")), "address"),

@@ -27,7 +27,7 @@ from ctxbridge.channels.slack.payloads import (
     milliseconds,
     thread_of,
 )
-from ctxbridge.channels.slack.text import mentioned, plain
+from ctxbridge.channels.slack.text import MAX_CHARACTERS, mentioned, plain
 from ctxbridge.errors import Malformed
 from ctxbridge.model import (
     Attachment,
@@ -95,6 +95,10 @@ def _written(envelope: Envelope, event: Event, where: Where, channel: str) -> Pa
     parts, errors = _parts(event)
     if not parts:
         return malformed("the message has neither text nor files")
+    if event.edited is not None and milliseconds(event.edited.ts):
+        # A mention is told again where its message is edited, under the same ts.
+        made = _revision(envelope, event, where, channel, event, event.ts, parts, event.edited.ts)
+        return Parsed(made.events, (*made.errors, *errors))
     inbound = Inbound(
         CHANNEL,
         where.endpoint,
@@ -180,6 +184,8 @@ def _flags(envelope: Envelope, message: Message, *, mention: bool) -> tuple[str,
         flags.append("auto" if _is_of_another(envelope, message) else "self")
     if mention or _bots(envelope) & mentioned(message.text or ""):
         flags.append("mention")
+    if len(message.text or "") > MAX_CHARACTERS:
+        flags.append("truncated")
     return tuple(flags)
 
 

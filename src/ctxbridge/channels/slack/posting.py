@@ -90,13 +90,14 @@ class SlackPosts:
         self._markup = markup
         self._url = url
         self.capabilities = msgspec.structs.replace(
-            CAPABILITIES, form="slack" if markup else "plain"
+            CAPABILITIES, form="slack" if markup else "plain", media=False
         )
 
     def build_send(self, outgoing: Outgoing, /) -> HttpRequest | Sent:
         """The request, or why there can be none.
 
-        ``failed``: ``slack.empty``, ``slack.too_long``, ``slack.address``, ``slack.token``.
+        ``failed``: ``slack.empty``, ``slack.too_long``, ``slack.choices`` (too many, or one over
+        its limits), ``slack.address``, ``slack.token``. Attachments are not sent.
         """
         text, choices = clean(outgoing.text), _choices(outgoing)
         if not text.strip():
@@ -104,6 +105,8 @@ class SlackPosts:
         shown = text if self._markup else escaped(text)
         if len(shown) > MAX_TEXT_CHARACTERS:
             return Sent("failed", code="slack.too_long")
+        if len(choices) > MAX_BUTTONS or not all(map(_fits, choices)):
+            return Sent("failed", code="slack.choices")
         channel, _, thread = outgoing.message.thread.partition(":")
         channel = channel or outgoing.address.value
         if not is_id(channel) or (thread and not milliseconds(thread)):
@@ -161,7 +164,13 @@ def _choices(outgoing: Outgoing) -> list[Choice]:
         for part in outgoing.message.parts
         if isinstance(part, Choices)
         for choice in part.offered
-    ][:MAX_BUTTONS]
+    ]
+
+
+def _fits(choice: Choice) -> bool:
+    """Whether it is a button that Slack takes; a cut id would come back as another."""
+    label = 0 < len(choice.label) <= MAX_LABEL_CHARACTERS
+    return label and 0 < len(choice.id) <= MAX_VALUE_CHARACTERS
 
 
 def _cuts(text: str) -> Iterator[str]:
@@ -179,8 +188,8 @@ def _buttons(choices: list[Choice]) -> dict[str, object]:
         {
             "type": "button",
             "action_id": f"choice-{n}",
-            "text": {"type": "plain_text", "text": clean(choice.label)[:MAX_LABEL_CHARACTERS]},
-            "value": clean(choice.id)[:MAX_VALUE_CHARACTERS],
+            "text": {"type": "plain_text", "text": clean(choice.label)},
+            "value": clean(choice.id),
         }
         for n, choice in enumerate(choices)
     ]

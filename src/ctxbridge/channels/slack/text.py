@@ -8,6 +8,9 @@ import re
 
 from ctxbridge.rules.text import clean
 
+MAX_CHARACTERS = 100_000
+"""Slack's own limit is 40,000 as they are shown; what is beyond this is not read."""
+
 _MARK = re.compile(r"<([^<>\s][^<>]{0,2999})>|&(lt|gt|amp);")
 _ESCAPED = {"lt": "<", "gt": ">", "amp": "&"}
 _USER = re.compile(r"<@([A-Z0-9]{1,32})[|>]")
@@ -19,12 +22,12 @@ def plain(text: str) -> str:
     ``<https://x.example|here>`` is ``here (https://x.example)``. One pass, so that what is escaped
     is never taken for a mark.
     """
-    return _MARK.sub(_shown, clean(text))
+    return _MARK.sub(_shown, clean(text[:MAX_CHARACTERS]))
 
 
 def mentioned(text: str) -> frozenset[str]:
     """The ids of the users that are mentioned."""
-    return frozenset(_USER.findall(text))
+    return frozenset(_USER.findall(text[:MAX_CHARACTERS]))
 
 
 def escaped(text: str) -> str:

@@ -85,13 +85,13 @@ _FRAME = msgspec.json.Decoder(Frame)
 _Reading = Callable[[Frame, Writer, Endpoint], Parsed]
 
 
-def read(body: bytes | str, max_bytes: int) -> Frame | None:
+def read(body: bytes, max_bytes: int) -> Frame | None:
     """The frame in `body`; `None` if it is none, or too large."""
     if len(body) > max_bytes:
         return None
     try:
         return _FRAME.decode(body)
-    except (*UNDECODABLE, UnicodeEncodeError):
+    except UNDECODABLE:
         return None
 
 
