@@ -8,7 +8,7 @@ import re
 
 from ctxbridge.rules.text import clean
 
-MAX_CHARACTERS = 100_000
+MAX_CHARACTERS = 64_000
 """Slack's own limit is 40,000 as they are shown; what is beyond this is not read."""
 
 _MARK = re.compile(r"<([^<>\s][^<>]{0,2999})>|&(lt|gt|amp);")
