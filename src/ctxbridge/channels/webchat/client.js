@@ -6,8 +6,8 @@
  *   chat.on("message", (message) => show(message));
  *   chat.send("Where is my order?");
  *
- * What is sent has an id of its own and is sent again until it is acknowledged, also over a new
- * connection: the server stores it once. What was missed meanwhile is asked for by its place.
+ * What is sent has an id and is sent again until it is acknowledged, also over a new connection:
+ * the server stores it once. What was missed meanwhile is asked for by its place.
  */
 
 /**
@@ -110,9 +110,10 @@ export class Chat {
     this.wanted = true;
     this.stop();
     this.say("connecting");
+    const attempt = (this.attempt = {});
     try {
       const token = this.options.token ? await this.options.token() : "";
-      if (!this.wanted) return;
+      if (!this.wanted || attempt !== this.attempt) return;
       this.attach(new WebSocket(this.url), token);
     } catch {
       this.emit("error", { reason: "connect", again: true });
@@ -155,17 +156,20 @@ export class Chat {
   /** Ask now and then whether the other side is still there; a socket alone does not tell. */
   heartbeat(seconds) {
     clearInterval(this.beat);
-    this.heardAt = Date.now();
+    this.asked = false;
     this.beat = setInterval(() => {
-      if (Date.now() - this.heardAt > 2.5 * seconds * 1000) {
-        // No answer at all: the close handshake would wait for one too.
-        const dead = this.socket;
-        this.socket = undefined;
-        dead?.close();
-        this.stop();
-        this.say("connecting");
-        this.again();
-      } else this.write({ type: "ping" });
+      if (!this.asked) {
+        this.asked = true;
+        this.write({ type: "ping" });
+        return;
+      }
+      // No answer at all: the close handshake would wait for one too.
+      const dead = this.socket;
+      this.socket = undefined;
+      dead?.close();
+      this.stop();
+      this.say("connecting");
+      this.again();
     }, seconds * 1000);
   }
 
@@ -187,14 +191,13 @@ export class Chat {
     this.write(frame);
   }
 
-  /** @param {object} frame that is lost where nobody is connected */
   write(frame) {
     if (this.status === "open") this.socket.send(JSON.stringify(frame));
   }
 
   /** @param {any} frame */
   take(frame) {
-    this.heardAt = Date.now();
+    this.asked = false;
     switch (frame.type) {
       case "ready": return this.ready(frame);
       case "message": return this.show(frame);
@@ -241,8 +244,7 @@ export class Chat {
 
   acknowledged(frame) {
     this.unacked.delete(frame.client_msg_id);
-    const own = this.find(frame.client_msg_id);
-    if (own) this.place(own);
+    this.place(this.find(frame.client_msg_id));
     this.emit("ack", frame);
   }
 
@@ -252,13 +254,12 @@ export class Chat {
       clearTimeout(this.resend);
       this.resend = setTimeout(() => this.resendAll(), 1000 + Math.random() * 1000);
     } else if (this.unacked.delete(frame.client_msg_id)) {
-      const own = this.find(frame.client_msg_id);
-      if (own) own.state = "failed";
-      this.emit("failed", own ?? frame);
+      this.emit("failed", Object.assign(this.find(frame.client_msg_id) ?? frame, { state: "failed" }));
     }
   }
 
   find = (id) => this.messages.find((m) => m.client_msg_id === id);
+  seen = (seq) => (this.lastSeq = Math.max(this.lastSeq, seq ?? 0));
 
   change(id, to, seq = 0) {
     this.seen(seq);
@@ -266,18 +267,15 @@ export class Chat {
     if (message) this.emit("change", Object.assign(message, to));
   }
 
-  place(own, seq = own.seq) {
-    own.state = "stored";
-    own.seq = seq;
-    this.sort();
+  place(own, seq = own?.seq) {
+    if (!own) return;
+    this.sort(Object.assign(own, { state: "stored", seq }));
     this.emit("change", own);
   }
 
   sort() {
     this.messages.sort((a, b) => (a.seq ?? Infinity) - (b.seq ?? Infinity) || (a.at ?? 0) - (b.at ?? 0));
   }
-
-  seen = (seq) => (this.lastSeq = Math.max(this.lastSeq, seq ?? 0));
 
   say(status) {
     if (status === this.status) return;
@@ -286,7 +284,10 @@ export class Chat {
   }
 
   emit(name, value) {
-    for (const listener of this.listeners.get(name) ?? []) listener(value);
+    for (const listener of this.listeners.get(name) ?? []) {
+      // What a listener throws is the page's business, and must not stop ours.
+      try { listener(value); } catch (error) { reportError(error); }
+    }
   }
 }
 

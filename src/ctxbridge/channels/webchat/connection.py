@@ -31,9 +31,9 @@ class Limits(Struct, frozen=True):
     """What a page may do: `per_second` frames, `burst` of them at once.
 
     More is an error, and twice as many the end. It must send ``resume`` within `resume_seconds` and
-    anything at all within two and a half `heartbeat_seconds`. `in_flight` of its messages may be
-    waiting for their answers, `history` is how many entries of the log it is shown when it resumes,
-    `tabs` how many connections one person may have here.
+    anything at all within four `heartbeat_seconds`, as hidden pages have slow clocks. `in_flight`
+    of its messages may be waiting for their answers, `history` is how many entries of the log it is
+    shown when it resumes, `tabs` how many connections one person may have here.
     """
 
     per_second: float = 5.0
@@ -114,7 +114,7 @@ class Connection:
 
     def beat(self, now: int) -> Step:
         """Whether the connection may go on; to be asked every few seconds."""
-        silent = (now - self._heard_at) / 1000 > self.limits.heartbeat_seconds * 2.5
+        silent = (now - self._heard_at) / 1000 > self.limits.heartbeat_seconds * 4
         if self.writer is None and (now - self._began_at) / 1000 > self.limits.resume_seconds:
             return Step(frames=(error("token", again=True),), close=NO_TOKEN)
         if self._has_expired(now):
