@@ -5,6 +5,7 @@ import sys
 
 import anyio
 import uvicorn
+from msgspec.structs import replace
 
 from ctxbridge import Bridge
 from ctxbridge.asgi import Limits, webhooks
@@ -21,8 +22,19 @@ async def agent(turn):
     return "re: " + " ".join(m.text for m in turn.messages)
 
 
+class Forgetful(Twilio):
+    """Broken on purpose: gives every copy of a message an id of its own."""
+
+    def parse(self, request, verification):
+        parsed = super().parse(request, verification)
+        return replace(
+            parsed, events=tuple(replace(e, message_id=os.urandom(8).hex()) for e in parsed.events)
+        )
+
+
 bridge = Bridge(f"sqlite:///{DB}", tenant="acme", drain_seconds=DRAINS, lease_seconds=LEASES)
-channels = [Twilio("token-of-the-tests"), WebChat("chat-secret-of-the-tests-with-32-bytes")]
+twilio = Forgetful if KIND == "forgetful" else Twilio
+channels = [twilio("token-of-the-tests"), WebChat("chat-secret-of-the-tests-with-32-bytes")]
 hooks = webhooks(bridge, channels, agent, limits=Limits(body_seconds=1.0))
 
 

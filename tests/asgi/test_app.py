@@ -331,6 +331,14 @@ class TestRouted:
         assert (await call(hooks(Agent()), scope, [encoded(fields)])).status == 200
         await settled(bridge)
 
+    async def test_mounted_by_a_dispatcher_that_takes_its_path_away(self, hooks, bridge):
+        """As Hypercorn's does: what was called is told by `raw_path` alone."""
+        fields = form("SM1", "Hello")
+        headers = [("X-Twilio-Signature", signature(ORIGIN + "/hooks/twilio", fields))]
+        scope = scope_of("POST", "/twilio", headers, raw_path=b"/hooks/twilio")
+        assert (await call(hooks(Agent()), scope, [encoded(fields)])).status == 200
+        await settled(bridge)
+
     async def test_a_websocket_is_turned_away(self, hooks):
         sent = []
 
@@ -454,6 +462,17 @@ class TestConfigured:
         with pytest.raises(errors.ConfigurationError):
             Limits(requests=0)
 
+    def test_what_a_channel_does_without_is_told(self, caplog):
+        from tests.delivery.conftest import Pigeon
+
+        bridge = Bridge("memory://", tenant="acme", senders=[Pigeon()])
+        webhooks(bridge, [Twilio(TOKEN), Email()], Agent())
+        webhooks(bridge, [WebChat(SECRET)], Agent(), in_band={"webchat": 5.0})
+        assert [record.getMessage() for record in caplog.records] == [
+            "email: nothing verifies its requests: anybody can write there",
+            "email: the bridge has no sender for email: answers are stored, and do not leave",
+        ]
+
     async def test_that_nobody_sweeps_is_told_once(self, hooks, bridge, caplog):
         app = hooks(Agent())
         with caplog.at_level(logging.WARNING, "ctxbridge"):
@@ -469,4 +488,3 @@ class TestConfigured:
             await sms(app, "SM1", "one")
             await settled(bridge)
         assert "nobody runs" not in caplog.text
-        assert WebChat(SECRET)  # the other adapter of the page

@@ -12,10 +12,32 @@ import pytest
 from .served import Bot, asked, running, stored, until
 
 SENDERS = [f"+1555010{n:04}" for n in range(8)]
+WAITING = "+15550110000"
 
 
 def answered(folder, *senders):
     return all([who for who, _ in log] == ["contact", "agent"] for log in stored(folder, *senders))
+
+
+def parallel(bots, copies, sid, sender):
+    """The statuses of so many copies of one message, sent to all the bots at once."""
+    statuses = []
+
+    async def post(client, bot):
+        url, fields, headers = bot.signed(sid, "Hello", sender)
+        statuses.append((await client.post(url, data=fields, headers=headers)).status_code)
+
+    async def all_at_once():
+        limits = httpx.Limits(max_connections=50)
+        async with (
+            httpx.AsyncClient(timeout=30, limits=limits) as client,
+            anyio.create_task_group() as group,
+        ):
+            for n in range(copies):
+                group.start_soon(post, client, bots[n % len(bots)])
+
+    anyio.run(all_at_once)
+    return statuses
 
 
 class TestServed:
@@ -41,6 +63,8 @@ class TestKilled:
         first = Bot(tmp_path, thinks=60.0, leases=1.0).wait()
         for n, sender in enumerate(SENDERS):
             assert first.sms(f"SM{n}", "Hello", sender).status_code == 200
+        assert first.sms("SM9", "one", WAITING).status_code == 200
+        assert first.sms("SM10", "two", WAITING).status_code == 200
         first.kill()
         assert stored(tmp_path, *SENDERS) == [[("contact", "Hello")]] * len(SENDERS)
         with running(tmp_path, leases=1.0) as second:
@@ -49,6 +73,9 @@ class TestKilled:
             assert until(lambda: answered(tmp_path, *SENDERS))
             time.sleep(1.2)  # nobody answers it once more
         assert answered(tmp_path, *SENDERS)
+        assert stored(tmp_path, WAITING) == [
+            [("contact", "one"), ("contact", "two"), ("agent", "re: one two")]
+        ]
         counts = asked(tmp_path)
         assert {counts[f"SM{n}"] for n in range(len(SENDERS))} <= {1, 2}
 
@@ -114,24 +141,15 @@ class TestDoubled:
         folder, bots = pair
         sid, sender = f"SM{copies}", f"+1555019{copies:04}"
 
-        async def post(client, bot, statuses):
-            url, fields, headers = bot.signed(sid, "Hello", sender)
-            statuses.append((await client.post(url, data=fields, headers=headers)).status_code)
-
-        async def all_at_once():
-            statuses = []
-            limits = httpx.Limits(max_connections=50)
-            async with (
-                httpx.AsyncClient(timeout=30, limits=limits) as client,
-                anyio.create_task_group() as group,
-            ):
-                for n in range(copies):
-                    group.start_soon(post, client, bots[n % 2], statuses)
-            return statuses
-
-        assert anyio.run(all_at_once) == [200] * copies
+        assert parallel(bots, copies, sid, sender) == [200] * copies
         assert until(lambda: answered(folder, sender))
         assert asked(folder)[sid] == 1
+
+    def test_an_app_that_forgets_ids_answers_every_copy(self, tmp_path):
+        """The negative control of the test above."""
+        with running(tmp_path, "forgetful") as bot:
+            assert parallel([bot], 10, "SM1", SENDERS[0]) == [200] * 10
+            assert until(lambda: asked(tmp_path).total() == 10)
 
     @pytest.fixture(scope="class")
     @staticmethod

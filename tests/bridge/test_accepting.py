@@ -237,6 +237,7 @@ class TestClosing:
         ) as closing:
             await closing.accept(write("one"), agent)
             await closing.accept(write("two"), agent)
+            clock.time += 50_000  # one that failed would be tried again after half of that
         assert "2 given back" in caplog.text
         clock.time += 1_001  # a lease would be 60 s
         assert await (await another()).recover(quick) == 1

@@ -30,8 +30,9 @@ from ctxbridge.asgi.receiving import Quarantine, Receiving
 from ctxbridge.asgi.routes import HEALTH, Channels, Route, local_path, routes_of
 from ctxbridge.bridge import Bridge
 from ctxbridge.bridge.recovery import Agent
-from ctxbridge.bridge.telling import raised
-from ctxbridge.errors import ConfigurationError, CtxBridgeError, UsageError
+from ctxbridge.bridge.telling import raised, told
+from ctxbridge.errors import ConfigurationError, UsageError
+from ctxbridge.model import RawRequest
 
 logger = logging.getLogger("ctxbridge")
 
@@ -112,7 +113,7 @@ class Webhooks:
                 phase = "shutdown"
                 await receive()
         except Exception as error:  # noqa: BLE001 - the server is told, and ends
-            await send({"type": f"lifespan.{phase}.failed", "message": _told(error)})
+            await send({"type": f"lifespan.{phase}.failed", "message": told(error)})
         else:
             await send({"type": "lifespan.shutdown.complete"})
 
@@ -128,10 +129,9 @@ class Webhooks:
     async def _routed(self, scope: Scope, receive: Receive) -> Answer | None:
         path, method = local_path(scope), scope["method"]
         if path == HEALTH:
-            asked = method in {"GET", "HEAD"}
-            return (
-                await self._health.answer(self._draining) if asked else not_allowed(["GET", "HEAD"])
-            )
+            if method not in {"GET", "HEAD"}:
+                return not_allowed(["GET", "HEAD"])
+            return await self._health.answer(self._draining)
         route = self._routes.get(path)
         if route is None:
             return NOT_FOUND
@@ -216,7 +216,21 @@ def webhooks(
     routes = routes_of(channels, in_band or {}, limits)
     if in_band and agent is None:
         raise ConfigurationError("in_band waits for an agent, and there is none here")
+    for route in routes.values():
+        _say_what_is_open(bridge, route, answers=agent is not None)
     return Webhooks(bridge, routes, agent, quarantine, origin.rstrip("/"), limits)
+
+
+def _say_what_is_open(bridge: Bridge[Any], route: Route, *, answers: bool) -> None:
+    """Tell the log what a route does without, which may be meant and may be forgotten."""
+    channel = route.channel
+    if channel.verify(RawRequest(b"")).status == "unsigned":
+        logger.warning("%s: nothing verifies its requests: anybody can write there", route.path)
+    if answers and not route.answer_seconds and bridge.outbox.sender_on(channel.channel) is None:
+        logger.warning(
+            "%s: the bridge has no sender for %s: answers are stored, and do not leave",
+            route.path, channel.channel,
+        )  # fmt: skip
 
 
 def _some_at_once(agent: Agent, most: int) -> Agent:
@@ -230,10 +244,3 @@ def _some_at_once(agent: Agent, most: int) -> Agent:
             return await agent(turn) if turn.open else None
 
     return think
-
-
-def _told(error: Exception) -> str:
-    """Our own errors hold nothing of a customer's; of others only where they were raised."""
-    return (
-        f"{type(error).__name__}: {error}" if isinstance(error, CtxBridgeError) else raised(error)
-    )

@@ -12,15 +12,26 @@ from ctxbridge.asgi.limits import Limits
 from ctxbridge.asgi.routes import Route
 from ctxbridge.bridge import Accepted, Bridge
 from ctxbridge.bridge.recovery import Agent
-from ctxbridge.bridge.telling import raised
+from ctxbridge.bridge.telling import raised, told
 from ctxbridge.errors import BacklogFull, CtxBridgeError, IdempotencyMismatch, Malformed
-from ctxbridge.model import Inbound, Message, Notice, Parsed, RawRequest, Receipt, Verification
+from ctxbridge.model import (
+    HttpReply,
+    Inbound,
+    Message,
+    Notice,
+    Parsed,
+    RawRequest,
+    Receipt,
+    Verification,
+)
 from ctxbridge.ports import Channel, Greeted
 
 logger = logging.getLogger("ctxbridge")
 
 Quarantine = Callable[[str, RawRequest, Sequence[CtxBridgeError]], Awaitable[None]]
 """Is given a path, a request of which something can never be stored, and why; keeps it."""
+
+Read = tuple[Verification, Parsed]
 
 LARGE_BYTES = 64 * 1024
 """From this size on a body is read beside the event loop."""
@@ -50,11 +61,12 @@ class Receiving:
     async def answer(self, route: Route, request: RawRequest) -> Answer:
         """Take it in, and give what to answer. Raises what only a mistake of an adapter raises."""
         channel = route.channel
-        if isinstance(channel, Greeted) and (greeting := channel.handshake(request)) is not None:
-            return answer_of(greeting)
-        if request.method != "POST":
+        read = await self._read(channel, request)
+        if isinstance(read, HttpReply):
+            return answer_of(read)
+        if read is None:
             return not_allowed(["POST"])
-        verification, parsed = await self._read(channel, request)
+        verification, parsed = read
         if verification.status == "failed":
             logger.warning("%s: a request was refused: %s", route.path, verification.reason)
             return answer_of(channel.reply(parsed))
@@ -69,7 +81,7 @@ class Receiving:
 
     # --- reading --------------------------------------------------------------------------------
 
-    async def _read(self, channel: Channel, request: RawRequest) -> tuple[Verification, Parsed]:
+    async def _read(self, channel: Channel, request: RawRequest) -> HttpReply | Read | None:
         if len(request.body) < LARGE_BYTES:
             return _read(channel, request)
         # Few at a time: each of them takes from the event loop what it needs of the interpreter.
@@ -100,7 +112,7 @@ class Receiving:
             except (Malformed, IdempotencyMismatch) as error:
                 unusable.append(error)
             except Exception as error:  # noqa: BLE001 - the others are stored all the same
-                logger.warning("%s: not stored: %s", route.path, _told(error))
+                logger.warning("%s: not stored: %s", route.path, told(error))
                 is_whole = False
             else:
                 awaited += [accepted] if accepted else []
@@ -161,13 +173,11 @@ class Receiving:
         return answer
 
 
-def _read(channel: Channel, request: RawRequest) -> tuple[Verification, Parsed]:
+def _read(channel: Channel, request: RawRequest) -> HttpReply | Read | None:
+    """What a greeting is answered with; of anything else what it is, which must be a POST."""
+    if isinstance(channel, Greeted) and (greeting := channel.handshake(request)) is not None:
+        return greeting
+    if request.method != "POST":
+        return None
     verification = channel.verify(request)
     return verification, channel.parse(request, verification)
-
-
-def _told(error: Exception) -> str:
-    """Our own errors hold nothing of what was sent; of others only where they were raised."""
-    if isinstance(error, CtxBridgeError):
-        return f"{type(error).__name__}: {error}"
-    return raised(error)

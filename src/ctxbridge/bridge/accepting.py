@@ -158,7 +158,7 @@ class Acceptances:
 
     async def _give_back(self) -> None:
         logger.warning("turns had not ended when the bridge closed: %d given back", len(self._held))
-        for accepted in self._held:
+        for accepted in list(self._held):
             accepted.end()
         with anyio.move_on_after(_GIVING_BACK_SECONDS):
             await self._wait()

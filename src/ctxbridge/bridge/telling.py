@@ -3,6 +3,7 @@
 from pathlib import PurePath
 
 from ctxbridge.bridge.judging import Inquiry, allowed_to
+from ctxbridge.errors import CtxBridgeError
 from ctxbridge.model import Assurance, Context, Floor, Message, Opened
 from ctxbridge.telemetry import (
     ASSURANCE,
@@ -67,3 +68,10 @@ def raised(error: BaseException) -> str:
         return type(error).__name__
     file = PurePath(trace.tb_frame.f_code.co_filename).name
     return f"{type(error).__name__} ({file}:{trace.tb_lineno})"
+
+
+def told(error: BaseException) -> str:
+    """An error in full where it is ours, which holds nothing of a customer's; else as `raised`."""
+    return (
+        f"{type(error).__name__}: {error}" if isinstance(error, CtxBridgeError) else raised(error)
+    )

@@ -65,6 +65,7 @@ class Turn(Generic[StateT]):
         self._inbound = inbound
         self._inquiry = Inquiry(bridge.panel, inbound)
         self.arrival = Arrival(bridge, self._inquiry, resumes)
+        """How the message comes into the store: `Bridge.accept` goes so far before it returns."""
         can_wait = bridge.outbox.sender_on(inbound.channel) is not None
         self._replying = Replying(bridge.panel, self._inquiry, can_wait=can_wait)
         self._entered = self._left = self._was_open = False
@@ -334,7 +335,9 @@ class Turn(Generic[StateT]):
         if self._inquiry.beside is not None:
             self._inquiry.beside.end()
         opened, hold, received = self._require()
-        await hold.give_back(received.accepted_at)
+        # Who was only told to stop has not failed: another worker may try at once.
+        failed = issubclass(kind, Exception)
+        await hold.give_back(received.accepted_at if failed else self._bridge.clock.now())
         await self._drafts.withdraw(opened.turn)
         self._end_span(kind)
 
