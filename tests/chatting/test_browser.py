@@ -104,7 +104,7 @@ async def shop(tmp_path, agent=echo, guards=()):
             config = uvicorn.Config(
                 service(bridge, agent, origin),
                 log_level="warning",
-                ws="websockets-sansio",
+                ws="auto",
                 lifespan="off",
             )
             server = uvicorn.Server(config)
