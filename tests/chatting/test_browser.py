@@ -15,6 +15,7 @@ from fastapi.responses import HTMLResponse, PlainTextResponse
 
 from ctxbridge import Address, Bridge
 from ctxbridge.channels import WebChat
+from ctxbridge.channels.webchat import Limits
 from ctxbridge.chatting import chat
 from ctxbridge.delivery.senders import WebChatSender
 from ctxbridge.guards.guard import allow, guard
@@ -74,9 +75,9 @@ async def echo(turn):
     return f"re: {turn.inbound.text}"
 
 
-def service(bridge, agent, origin):
+def service(bridge, agent, origin, limits):
     app = FastAPI()
-    app.mount("/chat", chat(bridge, CHANNEL, agent, origins=[origin]))
+    app.mount("/chat", chat(bridge, CHANNEL, agent, origins=[origin], limits=limits))
 
     @app.get("/")
     async def page():
@@ -90,7 +91,7 @@ def service(bridge, agent, origin):
 
 
 @asynccontextmanager
-async def shop(tmp_path, agent=echo, guards=()):
+async def shop(tmp_path, agent=echo, guards=(), limits=None):
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
         listening.listen(128)
@@ -102,7 +103,7 @@ async def shop(tmp_path, agent=echo, guards=()):
         ):
             origin = f"http://127.0.0.1:{proxy.port}"
             config = uvicorn.Config(
-                service(bridge, agent, origin),
+                service(bridge, agent, origin, limits),
                 log_level="warning",
                 ws="auto",
                 lifespan="off",
@@ -224,6 +225,20 @@ async def test_82_what_came_while_the_line_was_down_is_shown_in_its_order(browse
         # A page that is loaded anew is shown the same.
         again = await opened(browser, here.site)
         await shows(again, await page.evaluate("texts()"))
+
+
+async def test_82_a_line_that_is_dead_and_does_not_say_so_is_noticed(browser, tmp_path):
+    """No reset and no close: what is sent vanishes, and so does what would come."""
+    async with shop(tmp_path, limits=Limits(heartbeat_seconds=0.3)) as here:
+        page = await opened(browser, here.site)
+        await page.wait_for_function("chat.status === 'open'")
+        here.proxy.lose(1, "blackhole")
+        await page.evaluate("chat.send('Hello')")
+        await shows(page, ["Hello", "re: Hello"])
+        await page.wait_for_function("chat.unacked.size === 0")
+        assert here.proxy.lost == 1
+        assert here.proxy.connections >= 2
+        assert await here.stored() == [("contact", "Hello"), ("agent", "re: Hello")]
 
 
 async def test_82_two_tabs_show_the_same_and_a_third_person_nothing(browser, tmp_path):
