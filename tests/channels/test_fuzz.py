@@ -4,7 +4,9 @@
 """
 
 import base64
+import hashlib
 import hmac
+import json
 import os
 import random
 import time
@@ -13,7 +15,7 @@ from urllib.parse import urlencode
 
 import pytest
 
-from ctxbridge.channels import Email, Sinch, SinchSms, Twilio, WebChat, WhatsApp
+from ctxbridge.channels import Email, Sinch, SinchSms, Slack, Twilio, WebChat, WhatsApp
 from ctxbridge.channels._edge import UNFORESEEN
 from ctxbridge.model import (
     HttpReply,
@@ -23,7 +25,7 @@ from ctxbridge.model import (
     Text,
     Verification,
 )
-from ctxbridge.ports import Channel
+from ctxbridge.ports import Channel, Greeted
 
 SCALE = float(os.environ.get("CTXBRIDGE_FUZZ_SCALE", "1"))
 NOW = 1_780_000_000_000
@@ -59,7 +61,28 @@ TOKEN = CHAT.token("ann", now=NOW).encode()
 FRAMES = [
     b'{"type":"message","client_msg_id":"m1","text":"h\\u00e9llo","sent_at":1,"visitor":"v"}',
     b'{"type":"message","client_msg_id":"m1","text":"x","token":"' + TOKEN + b'","more":{"a":[1]}}',
+    b'{"type":"edit","client_msg_id":"m2","of":"m1","text":"x","visitor":"v"}',
+    b'{"type":"reaction","client_msg_id":"m3","seq":12,"value":"\xf0\x9f\x91\x8d","on":false,"visitor":"v"}',
+    b'{"type":"read","seq":12,"visitor":"v"}{"type":"typing"}',
 ]
+SLACK_MESSAGE = {"type": "message", "channel": "C1", "user": "U1", "text": "h\u00e9 <@U2|x> &lt;<https://x|y>", "ts": "1779999999.000200",
+                 "thread_ts": "1779999999.000100", "files": [{"mimetype": "image/png", "size": 5}]}  # fmt: skip
+SLACK_BODIES = [
+    *[json.dumps({"type": "event_callback", "team_id": "T1", "api_app_id": "A1", "event_id": "Ev1", "event": one,
+                  "authorizations": [{"team_id": "T1", "user_id": "UB", "is_bot": True}]}).encode()
+      for one in (SLACK_MESSAGE,
+                  {"type": "message", "subtype": "message_changed", "channel": "C1", "ts": "1780000000.0002",
+                   "message": SLACK_MESSAGE | {"edited": {"ts": "1780000000.0001"}}, "previous_message": SLACK_MESSAGE},
+                  {"type": "message", "subtype": "message_deleted", "channel": "C1", "ts": "1780000000.0002",
+                   "deleted_ts": "1779999999.000200", "previous_message": SLACK_MESSAGE},
+                  {"type": "reaction_added", "user": "U1", "reaction": "x", "item": {"type": "message", "channel": "C1", "ts": "1.2"}})],
+    b'{"type":"url_verification","challenge":"abc"}',
+    urlencode({"team_id": "T1", "channel_id": "C1", "user_id": "U1", "command": "/x", "text": "&lt;", "trigger_id": "1.2"}).encode(),
+    urlencode({"payload": json.dumps({
+        "type": "block_actions", "user": {"id": "U1"}, "team": {"id": "T1"}, "channel": {"id": "C1"},
+        "container": {"message_ts": "1.2"}, "actions": [{"type": "button", "value": "v", "action_ts": "1.2", "text": {"text": "t"}},
+                                                        {"type": "checkboxes", "action_ts": "1.2", "selected_options": [{"value": "v"}]}]})}).encode(),
+]  # fmt: skip
 
 
 WHATSAPP = [
@@ -177,6 +200,24 @@ def sinch(chance: random.Random) -> RawRequest:
     return RawRequest(mutated(seed, chance), tuple(given[: chance.randint(1, 9)]), received_at=NOW)
 
 
+def slack_request(chance: random.Random) -> RawRequest:
+    """A body that was damaged before or after it was signed, or a damaged signature."""
+    body = mutated(chance.choice(SLACK_BODIES), chance)
+    signed = b"v0:%d:" % (NOW // 1000) + body
+    signature = ("v0=" + hmac.new(b"s", signed, hashlib.sha256).hexdigest()).encode()
+    if chance.random() < 0.5:
+        signature = mutated(signature, chance)
+    stamp = str(NOW // 1000).encode()
+    headers = (
+        ("X-Slack-Signature", signature.decode("latin-1")),
+        (
+            "X-Slack-Request-Timestamp",
+            header(stamp, chance) if chance.random() < 0.3 else stamp.decode(),
+        ),
+    )
+    return RawRequest(body, headers, received_at=NOW)
+
+
 def surprises(channels: Sequence[Channel], make: object, tries: int, seed: int) -> list[str]:
     """What went wrong: exceptions, answers of another type, and inputs that only `total` caught."""
     chance = random.Random(seed)
@@ -194,6 +235,9 @@ def surprises(channels: Sequence[Channel], make: object, tries: int, seed: int) 
 def _wrong(channel: Channel, request: RawRequest) -> list[str]:
     verification = channel.verify(request)
     found = []
+    greeting = channel.handshake(request) if isinstance(channel, Greeted) else None
+    if not isinstance(greeting, HttpReply | None):
+        found.append(f"no greeting for {request!r}")
     for checked in {verification, Verification("unsigned"), Verification("verified")}:
         parsed = channel.parse(request, checked)
         reply = channel.reply(parsed, ANSWER)
@@ -270,7 +314,7 @@ def test_3_no_greeting_that_was_damaged_gives_more_than_its_challenge() -> None:
 
 def test_no_mutated_token_is_taken_for_a_good_one() -> None:
     chance = random.Random(5)
-    for _ in range(int(5_000 * SCALE)):
+    for _ in range(int(20_000 * SCALE)):
         changed = mutated(TOKEN, chance)
         request = RawRequest(
             b"{}", (("Authorization", "Bearer " + changed.decode("latin-1")),), received_at=NOW
@@ -279,12 +323,33 @@ def test_no_mutated_token_is_taken_for_a_good_one() -> None:
             assert changed.strip() == TOKEN
 
 
+def test_mutated_slack_requests_only_give_values() -> None:
+    """Acceptance 3."""
+    assert surprises([Slack(), Slack("s"), Slack(["x", "s"])], slack_request, 20_000, 8) == []
+
+
+def test_no_forged_slack_request_is_taken_for_a_good_one() -> None:
+    """Acceptance 3: whatever is changed behind the signing is not verified."""
+    chance, channel = random.Random(9), Slack("s")
+    good = SLACK_BODIES[0]
+    signed = b"v0:%d:" % (NOW // 1000) + good
+    signature = "v0=" + hmac.new(b"s", signed, hashlib.sha256).hexdigest()
+    for _ in range(int(20_000 * SCALE)):
+        body, sign = mutated(good, chance), mutated(signature.encode(), chance).decode("latin-1")
+        stamp = mutated(str(NOW // 1000).encode(), chance).decode("latin-1")
+        headers = (("X-Slack-Signature", sign), ("X-Slack-Request-Timestamp", stamp))
+        request = RawRequest(body, headers, received_at=NOW)
+        if channel.verify(request).status == "verified":
+            assert (body, sign, stamp) == (good, signature, str(NOW // 1000))
+
+
 def test_no_input_takes_longer_than_fifty_milliseconds() -> None:
     """Acceptance 3; the best of three counts, so that a busy machine does not."""
     chance = random.Random(6)
     for make, channel in (
         (mail, Email()), (form, Twilio("1")), (frame, CHAT), (whatsapp, WhatsApp("1")),
         (sinch, Sinch("1")), (sinch, SinchSms("1")),
+        (slack_request, Slack("s")),
     ):  # fmt: skip
         for _ in range(300):
             request = make(chance)

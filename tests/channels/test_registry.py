@@ -55,6 +55,7 @@ def test_importing_the_room_loads_no_adapter() -> None:
         "sendgrid",
         "sinch",
         "sinch_sms",
+        "slack",
         "standard-webhooks",
         "twilio",
         "webchat",

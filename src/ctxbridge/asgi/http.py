@@ -48,7 +48,8 @@ def not_allowed(methods: Iterable[str]) -> Answer:
 
 def answer_of(reply: HttpReply) -> Answer:
     """What an adapter wants to be answered."""
-    return Answer(reply.status, reply.body, reply.content_type)
+    headers = tuple([(name.lower(), value) for name, value in reply.headers])
+    return Answer(reply.status, reply.body, reply.content_type, headers)
 
 
 async def respond(send: Send, scope: Scope, answer: Answer) -> None:

@@ -366,7 +366,7 @@ class Turn(Generic[StateT]):
             await self._drafts.withdraw(opened.turn, finished.deliveries)
             if finished.change is not None and finished.deliveries:
                 send = self._bridge.outbox.send_claimed
-                self._deliveries = await send(finished.change, finished.since)
+                self._deliveries = await send(finished.change, finished.since, finished.seq)
         finally:
             self._describe()
             self._end_span(None)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from ctxbridge.channels.sendgrid import SendGrid
     from ctxbridge.channels.sinch import Sinch
     from ctxbridge.channels.sinch_sms import SinchSms
+    from ctxbridge.channels.slack import Slack
     from ctxbridge.channels.standard_webhooks import StandardWebhooks
     from ctxbridge.channels.twilio import Twilio
     from ctxbridge.channels.webchat import WebChat
@@ -37,6 +38,7 @@ __all__ = [
     "SendGrid",
     "Sinch",
     "SinchSms",
+    "Slack",
     "StandardWebhooks",
     "Twilio",
     "WebChat",
@@ -51,6 +53,7 @@ ADAPTERS: dict[str, str] = {
     "sendgrid": "ctxbridge.channels.sendgrid:SendGrid",
     "sinch": "ctxbridge.channels.sinch:Sinch",
     "sinch_sms": "ctxbridge.channels.sinch_sms:SinchSms",
+    "slack": "ctxbridge.channels.slack:Slack",
     "standard-webhooks": "ctxbridge.channels.standard_webhooks:StandardWebhooks",
     "twilio": "ctxbridge.channels.twilio:Twilio",
     "webchat": "ctxbridge.channels.webchat:WebChat",

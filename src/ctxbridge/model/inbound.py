@@ -142,3 +142,4 @@ class HttpReply(Struct, frozen=True):
     status: int
     body: bytes = b""
     content_type: str = "text/plain; charset=utf-8"
+    headers: tuple[tuple[str, str], ...] = ()
