@@ -15,5 +15,6 @@ require("langgraph", "1.2", "2")
 require("langgraph-checkpoint", "4.3", "5")
 
 from ctxbridge.integrations.langgraph.saver import BridgeSaver  # noqa: E402
+from ctxbridge.integrations.langgraph.store import BridgeStore  # noqa: E402
 
-__all__ = ["BridgeSaver"]
+__all__ = ["BridgeSaver", "BridgeStore"]

@@ -35,8 +35,8 @@ async def delta_history(
         if not open_channels:
             break
     result: dict[str, DeltaChannelHistory] = {}
-    for channel, writes in found.items():
-        result[channel] = {"writes": writes[::-1]}
+    for channel, backwards in found.items():
+        result[channel] = {"writes": backwards[::-1]}
         if channel in seeds:
             result[channel]["seed"] = seeds[channel]
     return result

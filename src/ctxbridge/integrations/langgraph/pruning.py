@@ -52,7 +52,9 @@ async def _settle(
         if found is None:
             return False
         head = found
-    return await vault.move(where, replace(trail, head=head, entries=tuple(kept), older=""), revision)
+    return await vault.move(
+        where, replace(trail, head=head, entries=tuple(kept), older=""), revision
+    )
 
 
 async def delete_thread(vault: Vault, thread: str) -> None:
@@ -108,7 +110,9 @@ async def _copy(vault: Vault, source: Where, target: Where) -> None:
             await vault.keep_value(target, owner, channel, values[channel])
     grown: list[Entry] = []
     for entry in entries:
-        saved = trail.head if entry.id == trail.head.entry.id else await vault.point(source, entry.id)
+        saved = (
+            trail.head if entry.id == trail.head.entry.id else await vault.point(source, entry.id)
+        )
         if saved is None:
             continue
         grown.append(entry)

@@ -19,18 +19,23 @@ from ctxbridge.integrations.langgraph.records import (
 )
 
 _LONGEST = 64
+_FRESH = 300_000
 
 
 class Sheet(Struct, frozen=True, array_like=True, gc=False):
     """Names, oldest first, and the page of older ones."""
 
     format: int = 1
-    names: tuple[str, ...] = ()
+    names: tuple[tuple[str, int], ...] = ()
     older: str = ""
 
 
 class Roll:
-    """One such list. A name may be added twice; it is told once."""
+    """One such list. A name may be added twice; it is told once.
+
+    Each stands there with the time at which it was added (Unix milliseconds), so that who clears up
+    leaves alone what somebody is writing just now.
+    """
 
     def __init__(self, records: Records, *name: str) -> None:
         self._records = records
@@ -39,14 +44,16 @@ class Roll:
     async def add(self, name: str) -> None:
         """Put `name` on the list. Raises `Busy` if the list keeps changing."""
         for _ in range(TRIES):
+            now = self._records.now()
             sheet, revision = await self._newest()
-            if name in sheet.names:
+            if any(one == name and at > now - _FRESH for one, at in sheet.names):
                 return
-            grown, page = Sheet(1, (*sheet.names, name), sheet.older), ""
-            if len(sheet.names) >= _LONGEST:
+            others = tuple([one for one in sheet.names if one[0] != name])
+            grown, page = Sheet(1, (*others, (name, now)), sheet.older), ""
+            if len(others) >= _LONGEST:
                 page = self._records.fresh()
-                await self._write(self._page(page), sheet)
-                grown = Sheet(1, (name,), page)
+                await self._write(self._page(page), Sheet(1, others, sheet.older))
+                grown = Sheet(1, ((name, now),), page)
             try:
                 await self._write(self._name, grown, revision)
             except Conflict:
@@ -56,16 +63,30 @@ class Roll:
             return
         raise Busy("a list of names kept changing; nothing was added to it")
 
-    async def names(self) -> list[str]:
-        """All names, newest first."""
-        names, _, _ = await self._whole()
-        return names
+    async def is_empty(self) -> bool:
+        """Whether nothing was ever put on it, or all was taken off."""
+        sheet, _ = await self._newest()
+        return not sheet.names
 
-    async def remove(self, gone: Collection[str]) -> None:
-        """Take names off the list, which is written anew; nothing happens if it keeps changing."""
+    async def names(self) -> list[str]:
+        """All names, the newest first."""
+        names, _, _ = await self._whole()
+        return list(names)
+
+    async def remove(self, gone: Collection[str], *, unless_fresh: bool = False) -> None:
+        """Take names off the list, which is written anew.
+
+        With `unless_fresh` those stay that were added during the last minutes. If the list keeps
+        changing it stays as it is.
+        """
         for _ in range(TRIES):
             names, pages, revision = await self._whole()
-            left = [name for name in reversed(names) if name not in gone]
+            until = self._records.now() - _FRESH if unless_fresh else None
+            left = [
+                (name, at)
+                for name, at in reversed(names.items())
+                if name not in gone or (until is not None and at > until)
+            ]
             if len(left) == len(names):
                 return
             try:
@@ -75,7 +96,7 @@ class Roll:
             await together(self._records.drop(self._page(page)) for page in pages)
             return
 
-    async def _rewrite(self, names: list[str], revision: int) -> None:
+    async def _rewrite(self, names: list[tuple[str, int]], revision: int) -> None:
         older = ""
         while len(names) > _LONGEST:
             page = self._records.fresh()
@@ -83,7 +104,7 @@ class Roll:
             older, names = page, names[_LONGEST:]
         await self._write(self._name, Sheet(1, tuple(names), older), revision)
 
-    async def _whole(self) -> tuple[list[str], list[str], int]:
+    async def _whole(self) -> tuple[dict[str, int], list[str], int]:
         """The names, newest first, the pages, and the revision; of one moment."""
         while True:
             newest, revision = await self._newest()
@@ -95,8 +116,10 @@ class Roll:
                 pages.append(older)
                 sheets.append(unpacked(value, Sheet))
             else:
-                names = [name for sheet in sheets for name in reversed(sheet.names)]
-                return list(dict.fromkeys(names)), pages, revision
+                names: dict[str, int] = {}
+                for name, at in (one for sheet in sheets for one in reversed(sheet.names)):
+                    names.setdefault(name, at)
+                return names, pages, revision
             if (await self._newest())[1] == revision:
                 raise CorruptRecord("a part of a list of names is missing")
 

@@ -1,6 +1,6 @@
 """Checkpoints of LangGraph in a bridge's store."""
 
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Iterator, Mapping, Sequence
 from typing import Any, Literal, Self
 
 from langchain_core.runnables import RunnableConfig
@@ -204,21 +204,19 @@ class BridgeSaver(BaseCheckpointSaver[int]):
 
     async def _tuple(self, where: Where, saved: Saved, head: str) -> CheckpointTuple | None:
         """The whole checkpoint; `None` if a part of it is gone."""
-        writes, large = await together(
-            [
-                self._vault.writes(where, saved.entry.id),
-                self._vault.values(where, saved.entry.held),  # type: ignore[list-item]
-            ]
-        )
-        if large is None:
-            return None
-        return tuple_of(self.serde, where, saved, large, writes, head)  # type: ignore[arg-type]
+        vault, entry = self._vault, saved.entry
+        parts: list[Awaitable[Any]] = [
+            vault.values(where, entry.held),
+            vault.writes(where, entry.id),
+        ]
+        large, writes = await together(parts)
+        return None if large is None else tuple_of(self.serde, where, saved, large, writes, head)
 
     async def alist(
         self,
         config: RunnableConfig | None,
         *,
-        filter: dict[str, Any] | None = None,  # noqa: A002
+        filter: dict[str, Any] | None = None,
         before: RunnableConfig | None = None,
         limit: int | None = None,
     ) -> AsyncIterator[CheckpointTuple]:
@@ -305,7 +303,7 @@ class BridgeSaver(BaseCheckpointSaver[int]):
         self,
         config: RunnableConfig | None,
         *,
-        filter: dict[str, Any] | None = None,  # noqa: A002
+        filter: dict[str, Any] | None = None,
         before: RunnableConfig | None = None,
         limit: int | None = None,
     ) -> Iterator[CheckpointTuple]:
@@ -337,9 +335,7 @@ class BridgeSaver(BaseCheckpointSaver[int]):
         self, *, config: RunnableConfig, channels: Sequence[str]
     ) -> Mapping[str, DeltaChannelHistory]:
         """As `aget_delta_channel_history`."""
-        return self._blocking.run(
-            self.aget_delta_channel_history(config=config, channels=channels)
-        )
+        return self._blocking.run(self.aget_delta_channel_history(config=config, channels=channels))
 
     def delete_thread(self, thread_id: str) -> None:
         """As `adelete_thread`."""

@@ -28,8 +28,9 @@ class Blocking:
             self._loop = None
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
-        """The result of `work`. Raises `UsageError` on the loop's own thread, which would wait
-        for itself.
+        """The result of `work`.
+
+        Raises `UsageError` on the loop's own thread, which would wait for itself.
         """
         own = self._loop
         loop = own if own is not None and own.is_running() else _shared()

@@ -21,7 +21,14 @@ import msgspec
 
 from ctxbridge.errors import Busy, Conflict, CorruptRecord
 from ctxbridge.integrations.langgraph import trail as trails
-from ctxbridge.integrations.langgraph.records import TRIES, Records, packed, together, unpacked
+from ctxbridge.integrations.langgraph.records import (
+    TRIES,
+    Name,
+    Records,
+    packed,
+    together,
+    unpacked,
+)
 from ctxbridge.integrations.langgraph.roll import Roll
 from ctxbridge.integrations.langgraph.trail import (
     Entry,
@@ -182,7 +189,9 @@ class Vault:
     async def drop(self, where: Where, gone: Iterable[Entry], kept: Iterable[Entry]) -> None:
         """Delete checkpoints with all that only they have."""
         gone = list(gone)
-        names = [(kind, *where, entry.id) for entry in gone for kind in ("point", "writes")]
+        names: list[Name] = [
+            (kind, *where, entry.id) for entry in gone for kind in ("point", "writes")
+        ]
         alone = trails.values_of(gone) - trails.values_of(kept)
         names += [("value", *where, *value) for value in alone]
         await together(self.records.drop(name) for name in names)
