@@ -54,7 +54,7 @@ class BridgeSaver(BaseCheckpointSaver[int]):
     kept after it was last written to, 0 for ever. `serde` is the framework's own by default, which
     is never let unpickle anything.
 
-    Use it while the bridge is open. Its sync verbs are for other threads than the event loop's; a
+    Make it in the event loop in which the bridge is open; its sync verbs are for other threads. A
     program that has no loop says ``with BridgeSaver(bridge) as saver:``, which opens and closes the
     bridge. The verbs raise `Conflict`, `Busy` if a thread keeps changing, `UsageError` for a value
     that cannot be stored, `TooLarge` for one beyond 8 MiB, `CorruptRecord`, and `StoreError`.

@@ -56,9 +56,10 @@ class BridgeStore(BaseStore):
     compares fields; words are not searched for (`query` has no effect). What a put costs does not
     depend on how much there is.
 
-    Its sync verbs are for other threads than the event loop's. The verbs raise `UsageError` for a
-    value that is no JSON object, `TooLarge`, `Busy`, `CorruptRecord`, `StoreError`, and the
-    framework's `InvalidNamespaceError`.
+    Make it in the event loop in which the bridge is open; its sync verbs are for other threads, or
+    for a program without a loop (``with BridgeStore(bridge) as store:``). The verbs raise
+    `UsageError` for a value that is no JSON object, `TooLarge`, `Busy`, `CorruptRecord`,
+    `StoreError`, and the framework's `InvalidNamespaceError`.
     """
 
     supports_ttl = True
