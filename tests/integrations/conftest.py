@@ -39,7 +39,7 @@ def place(request, tmp_path):
             server = request.getfixturevalue("server")
             return open_store(server.url, prefix=f"fw:{next(_numbers)}", clock="caller")
         return open_store(
-            "memory://" if kind == "memory" else f"sqlite:///{tmp_path}/{next(_numbers)}.db"
+            "memory://" if kind == "memory" else f"sqlite:///{tmp_path}/{next(_numbers)}.db?synchronous=normal"
         )
 
     return place

@@ -4,12 +4,12 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from langchain_core.chat_history import BaseChatMessageHistory
-from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
+from langchain_core.messages import AIMessage, BaseMessage
 from msgspec.structs import replace
 
 from ctxbridge.bridge.turn import Turn
 from ctxbridge.errors import UsageError
-from ctxbridge.integrations.langchain.messages import history_of
+from ctxbridge.integrations.langchain.messages import history_of, words_of
 from ctxbridge.model import Context, Message
 from ctxbridge.model.context import estimate_tokens
 
@@ -53,9 +53,7 @@ class BridgeHistory(BaseChatMessageHistory):
             raise UsageError("a history takes messages of langchain_core alone")
         for message in messages:
             if isinstance(message, AIMessage) and message.text:
-                self._turn.reply(message.text)
-            elif isinstance(message, HumanMessage):
-                continue  # it is the message that the turn answers
+                self._turn.reply(words_of(message))
 
     async def aadd_messages(self, messages: Sequence[BaseMessage]) -> None:
         """As `add_messages`."""

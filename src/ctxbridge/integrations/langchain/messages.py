@@ -51,4 +51,11 @@ def _paired(
 def final_text(messages: Sequence[BaseMessage]) -> str | None:
     """What the agent says at the end of a run; `None` if it says nothing."""
     last = messages[-1] if messages else None
-    return (last.text or None) if isinstance(last, AIMessage) and not last.tool_calls else None
+    if not isinstance(last, AIMessage) or last.tool_calls:
+        return None
+    return words_of(last) or None
+
+
+def words_of(message: BaseMessage) -> str:
+    """The text of a message, and nothing else: the framework's own is a subclass of `str`."""
+    return str(message.text)

@@ -11,6 +11,7 @@ from langgraph.types import Command
 
 from ctxbridge.bridge.turn import Turn
 from ctxbridge.errors import TooLarge
+from ctxbridge.integrations.langchain.messages import words_of
 
 Answer = ToolMessage | Command[Any]
 Tool = Callable[[ToolCallRequest], Awaitable[Answer]]
@@ -74,7 +75,7 @@ async def _shown(turn: Turn[Any], name: str, answer: Answer) -> Answer:
 
 
 async def _judged(turn: Turn[Any], name: str, answer: ToolMessage) -> ToolMessage:
-    text = answer.text
+    text = words_of(answer)
     try:
         judged = await turn.tool_result(name, text)
     except TooLarge:
