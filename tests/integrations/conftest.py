@@ -39,7 +39,9 @@ def place(request, tmp_path):
             server = request.getfixturevalue("server")
             return open_store(server.url, prefix=f"fw:{next(_numbers)}", clock="caller")
         return open_store(
-            "memory://" if kind == "memory" else f"sqlite:///{tmp_path}/{next(_numbers)}.db?synchronous=normal"
+            "memory://"
+            if kind == "memory"
+            else f"sqlite:///{tmp_path}/{next(_numbers)}.db?synchronous=normal"
         )
 
     return place
@@ -57,7 +59,10 @@ async def bridge(kind, place, clock):
         yield bridge
 
 
-ENDPOINTS = {"sms": Endpoint("sms", "+15550199999"), "email": Endpoint("email", "help@acme.example")}
+ENDPOINTS = {
+    "sms": Endpoint("sms", "+15550199999"),
+    "email": Endpoint("email", "help@acme.example"),
+}
 SENDERS = {"sms": Address("sms", "+15550100001"), "email": Address("email", "ann@example.org")}
 
 
@@ -65,4 +70,6 @@ def write(text, channel="sms", id=None, **more):
     """A message of the customer."""
     id = id or f"M{next(_numbers)}"
     parts = (Text(text),)
-    return Inbound(channel, ENDPOINTS[channel], SENDERS[channel], id, parts, Assurance.CHANNEL, **more)
+    return Inbound(
+        channel, ENDPOINTS[channel], SENDERS[channel], id, parts, Assurance.CHANNEL, **more
+    )

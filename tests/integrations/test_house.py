@@ -35,8 +35,12 @@ def test_no_integration_imports_another(name):
 
 
 def test_the_root_and_the_bridge_load_none_of_them():
-    code = "import sys, ctxbridge; ctxbridge.Bridge('memory://', tenant='t'); print(list(sys.modules))"
-    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)
+    code = (
+        "import sys, ctxbridge; ctxbridge.Bridge('memory://', tenant='t'); print(list(sys.modules))"
+    )
+    loaded = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, check=True, text=True
+    )
     assert "ctxbridge.bridge" in loaded.stdout
     assert "ctxbridge.integrations" not in loaded.stdout
 
@@ -46,7 +50,9 @@ class TestVersions:
         _versions.require("msgspec", "0.18", "99")
         _versions.require("msgspec", version("msgspec"), "99")
 
-    @pytest.mark.parametrize(("lowest", "below"), [("99", "100"), ("0.1", "0.2"), ("0.1", version("msgspec"))])
+    @pytest.mark.parametrize(
+        ("lowest", "below"), [("99", "100"), ("0.1", "0.2"), ("0.1", version("msgspec"))]
+    )
     def test_another_is_named_in_the_error(self, lowest, below):
         with pytest.raises(ConfigurationError) as caught:
             _versions.require("msgspec", lowest, below)
@@ -54,7 +60,9 @@ class TestVersions:
         assert version("msgspec") in str(caught.value)
 
     def test_a_missing_one_is_named(self):
-        with pytest.raises(ConfigurationError, match="no-such-framework>=1,<2, which is not installed"):
+        with pytest.raises(
+            ConfigurationError, match="no-such-framework>=1,<2, which is not installed"
+        ):
             _versions.require("no-such-framework", "1", "2")
 
     @pytest.mark.parametrize(("found", "fits"), [
@@ -69,7 +77,10 @@ class TestVersions:
             with pytest.raises(ConfigurationError):
                 _versions.require("it", "1.2", "2")
 
-    @pytest.mark.parametrize(("module", "package"), [("langgraph", "langgraph-checkpoint"), ("langchain", "langchain-core")])
+    @pytest.mark.parametrize(
+        ("module", "package"),
+        [("langgraph", "langgraph-checkpoint"), ("langchain", "langchain-core")],
+    )
     def test_an_integration_refuses_a_framework_of_another_age(self, module, package):
         pytest.importorskip(module)
         code = (
@@ -77,7 +88,11 @@ class TestVersions:
             f"m.version = lambda name: '0.9' if name == {package!r} else real(name); "
             f"import ctxbridge.integrations.{module}"
         )
-        done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False, text=True)
+        done = subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, check=False, text=True
+        )
         last = done.stderr.strip().splitlines()[-1]
-        assert last.startswith("ctxbridge.errors.ConfigurationError: this integration needs " + package)
+        assert last.startswith(
+            "ctxbridge.errors.ConfigurationError: this integration needs " + package
+        )
         assert last.endswith("0.9 is installed")

@@ -5,6 +5,7 @@ from langchain.agents import create_agent
 from langchain_core.language_models.chat_models import BaseChatModel
 from langchain_core.messages import AIMessage
 from langchain_core.outputs import ChatGeneration, ChatResult
+from pydantic import Field
 
 from ctxbridge.integrations.langchain import BridgeMiddleware
 
@@ -13,7 +14,7 @@ class Scripted(BaseChatModel):
     """Says what `script` makes of the messages that it is shown: a text or an `AIMessage`."""
 
     script: object
-    seen: list = []
+    seen: list = Field(default_factory=list)
     seconds: float = 0.0
 
     @property
@@ -55,4 +56,6 @@ def call(name, id="c1", **arguments):
 
 
 def agent(model, *tools, saver=None, **options):
-    return create_agent(model, list(tools), middleware=[BridgeMiddleware(**options)], checkpointer=saver)
+    return create_agent(
+        model, list(tools), middleware=[BridgeMiddleware(**options)], checkpointer=saver
+    )

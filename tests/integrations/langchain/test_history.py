@@ -27,7 +27,9 @@ async def chain(bridge, text, **more):
     async with bridge.turn(write(text, **more)) as turn:
         if turn.open:
             history = BridgeHistory(turn)
-            runnable = RunnableWithMessageHistory(RunnableLambda(model), lambda: history, history_factory_config=[])
+            runnable = RunnableWithMessageHistory(
+                RunnableLambda(model), lambda: history, history_factory_config=[]
+            )
             await runnable.ainvoke([HumanMessage(turn.inbound.text)])
     return shown, [m.text for m in turn.answer]
 

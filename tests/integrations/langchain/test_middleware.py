@@ -37,7 +37,10 @@ class TestHistory:
         def no_bombs(check):
             return guards.block("bomb") if "bomb" in check.text else guards.allow()
 
-        async with place("memory") as store, Bridge(store, tenant="shop", guards=[no_bombs]) as bridge:
+        async with (
+            place("memory") as store,
+            Bridge(store, tenant="shop", guards=[no_bombs]) as bridge,
+        ):
             model = echoing()
             for text in ("a bomb", "hello"):
                 await bridge.answer(write(text), answering(agent(model)))
@@ -100,7 +103,10 @@ class TestTurn:
 
         saver = BridgeSaver(bridge)
         with pytest.raises(RuntimeError):
-            await bridge.answer(write("hello", id="A"), answering(agent(scripted(call("lookup", order="A")), lookup, saver=saver)))
+            await bridge.answer(
+                write("hello", id="A"),
+                answering(agent(scripted(call("lookup", order="A")), lookup, saver=saver)),
+            )
         model = echoing()
         await bridge.answer(write("hello", id="A"), answering(agent(model, lookup, saver=saver)))
         assert model.shown == [[("human", "hello")]]
@@ -119,7 +125,9 @@ class TestTurn:
         assert len(model.seen) == 1
 
     async def test_outside_of_a_turn_it_says_what_to_do(self):
-        with pytest.raises(errors.UsageError, match=r"bridge\.answer\(inbound, answering\(agent\)\)"):
+        with pytest.raises(
+            errors.UsageError, match=r"bridge\.answer\(inbound, answering\(agent\)\)"
+        ):
             await agent(echoing()).ainvoke({"messages": [HumanMessage("hi")]})
 
     async def test_a_config_reaches_the_graph(self, bridge):
@@ -131,7 +139,11 @@ class TestTurn:
 
 @guards.guard("tool_call", name="no_refunds", version="1")
 def no_refunds(check):
-    return guards.block("refund", say="Refunds need a person.") if check.tool == "refund" else guards.allow()
+    return (
+        guards.block("refund", say="Refunds need a person.")
+        if check.tool == "refund"
+        else guards.allow()
+    )
 
 
 @guards.guard("tool_call", name="small_orders", version="1", modifies=True)
@@ -145,7 +157,11 @@ def small_orders(check):
 def no_numbers(check):
     if "secret" in check.text:
         return guards.block("secret")
-    return guards.modify(check.text.replace("4111", "****"), "card") if "4111" in check.text else guards.allow()
+    return (
+        guards.modify(check.text.replace("4111", "****"), "card")
+        if "4111" in check.text
+        else guards.allow()
+    )
 
 
 called = []
@@ -180,7 +196,9 @@ async def secret() -> tuple[str, object]:
 @tool
 async def moved() -> Command:
     """Answer by a command."""
-    return Command(update={"messages": [ToolMessage("4111 by command", tool_call_id="c1", name="moved")]})
+    return Command(
+        update={"messages": [ToolMessage("4111 by command", tool_call_id="c1", name="moved")]}
+    )
 
 
 @tool
@@ -199,7 +217,9 @@ class TestTools:
 
     async def run(self, bridge, first):
         model = scripted(first, "said")
-        turn = await bridge.answer(write("please"), answering(agent(model, refund, order, card, secret, moved, flood)))
+        turn = await bridge.answer(
+            write("please"), answering(agent(model, refund, order, card, secret, moved, flood))
+        )
         assert texts(turn.answer) == ["said"]
         return model.seen[1][-1]
 
@@ -223,7 +243,10 @@ class TestTools:
 
     async def test_what_is_too_large_is_left_out_and_the_agent_goes_on(self, strict):
         assert "too large" in (await self.run(strict, call("flood"))).text
-        assert "too large" in (await self.run(strict, call("order", item="x" * 10_000_000, count=1))).text
+        assert (
+            "too large"
+            in (await self.run(strict, call("order", item="x" * 10_000_000, count=1))).text
+        )
 
     async def test_arguments_that_are_no_json_are_refused(self, strict):
         answer = await self.run(strict, call("order", item={1, 2}, count=1))
@@ -233,7 +256,9 @@ class TestTools:
     async def test_the_log_tells_what_was_decided(self, strict):
         await self.run(strict, call("refund", amount=5))
         context = await strict.context("sms:+15550100001")
-        decided = [about for entry in context.window for about, _ in getattr(entry, "decisions", ())]
+        decided = [
+            about for entry in context.window for about, _ in getattr(entry, "decisions", ())
+        ]
         assert "tool_call refund" in decided
 
     async def test_tools_without_effects_need_not_wait_for_judges(self, place):
@@ -253,12 +278,20 @@ class TestTools:
                 return "seen"
 
             with anyio.fail_after(5):
-                await bridge.answer(write("x"), answering(agent(scripted(call("look"), "ok"), look, read_only=["look"])))
+                await bridge.answer(
+                    write("x"),
+                    answering(agent(scripted(call("look"), "ok"), look, read_only=["look"])),
+                )
 
 
 class TestHealing:
     def test_pairs_stay_as_they_are(self):
-        whole = [HumanMessage("q"), call("a", "1"), ToolMessage("r", tool_call_id="1"), AIMessage("done")]
+        whole = [
+            HumanMessage("q"),
+            call("a", "1"),
+            ToolMessage("r", tool_call_id="1"),
+            AIMessage("done"),
+        ]
         assert healed(whole) == whole
 
     def test_a_call_without_a_result_gets_one_that_says_so(self):
@@ -275,11 +308,20 @@ class TestHealing:
 
     def test_results_stand_right_behind_their_call_in_its_order(self):
         both = AIMessage("", tool_calls=[{"name": n, "args": {}, "id": n} for n in "ab"])
-        found = healed([both, SystemMessage("s"), ToolMessage("B", tool_call_id="b"), ToolMessage("A", tool_call_id="a")])
+        found = healed(
+            [
+                both,
+                SystemMessage("s"),
+                ToolMessage("B", tool_call_id="b"),
+                ToolMessage("A", tool_call_id="a"),
+            ]
+        )
         assert [m.text for m in found] == ["", "A", "B", "s"]
 
     def test_calls_that_did_not_parse_are_answered_too(self):
-        broken = AIMessage("", invalid_tool_calls=[{"name": "a", "args": "{", "id": "9", "error": "x"}])
+        broken = AIMessage(
+            "", invalid_tool_calls=[{"name": "a", "args": "{", "id": "9", "error": "x"}]
+        )
         assert healed([broken])[1].tool_call_id == "9"
 
     async def test_the_model_is_never_shown_half_a_pair(self, bridge):
@@ -294,3 +336,30 @@ class TestHealing:
         bot = create_agent(model, [], middleware=[BridgeMiddleware(), Breaks()])
         await bridge.answer(write("hello"), answering(bot))
         assert model.shown[0][-1] == ("tool", NO_RESULT)
+
+
+async def test_what_another_channel_wrote_meanwhile_comes_behind_the_answer(place):
+    """In the log it stands between; a model would take it for a part of the question."""
+    async with place("memory") as store, Bridge(store, tenant="shop", overlap="queue") as bridge:
+        await bridge.link("sms:+15550100001", "email:ann@example.org", evidence="crm:7")
+        model, came = echoing(seconds=0.05), anyio.Event()
+
+        async def by_mail():
+            await came.wait()
+            await bridge.answer(write("by mail", "email"), answering(agent(model)))
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(by_mail)
+            async with bridge.turn(write("by text")) as turn:
+                came.set()
+                turn.reply(await answering(agent(model))(turn))
+        logged = [m.text for m in (await bridge.context("sms:+15550100001")).messages]
+        assert logged == ["by text", "by mail", "re: by text", "re: by mail"]
+        await bridge.answer(write("and now?"), answering(agent(model)))
+        assert [text for _, text in model.shown[-1]] == [
+            "by text",
+            "re: by text",
+            "by mail",
+            "re: by mail",
+            "and now?",
+        ]

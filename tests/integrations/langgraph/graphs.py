@@ -53,7 +53,9 @@ async def put(saver, config, made, step=0, **metadata):
 
 async def ids(saver, config, **more):
     """The ids of what is listed."""
-    return [one.config["configurable"]["checkpoint_id"] async for one in saver.alist(config, **more)]
+    return [
+        one.config["configurable"]["checkpoint_id"] async for one in saver.alist(config, **more)
+    ]
 
 
 class Counting:

@@ -30,7 +30,9 @@ async def report(place, kind, **options):
 
 async def test_every_capability_and_every_test_of_the_released_suite_passes(place, kind):
     found = await report(place, kind, on_conflict="fork")
-    assert {name for name, one in found.results.items() if one.detected} == {c.value for c in Capability}
+    assert {name for name, one in found.results.items() if one.detected} == {
+        c.value for c in Capability
+    }
     assert {name: one.failures for name, one in found.results.items() if one.failures} == {}
     assert found.passed_all()
     assert found.conformance_level() == "FULL"

@@ -6,6 +6,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from typing import Annotated, TypedDict
 
 import pytest
 
@@ -64,7 +65,10 @@ class TestConflict:
         for branch, n in ((one, 2), (two, 3)):
             found = await saver.aget_tuple(branch)
             assert found.checkpoint["channel_values"] == {"n": n}
-            assert found.parent_config["configurable"]["checkpoint_id"] == root["configurable"]["checkpoint_id"]
+            assert (
+                found.parent_config["configurable"]["checkpoint_id"]
+                == root["configurable"]["checkpoint_id"]
+            )
 
     async def test_the_same_put_again_is_no_conflict(self, saver):
         made = checkpoint(n=1)
@@ -76,7 +80,9 @@ class TestConflict:
         for text in ("one", "two"):
             await graph.ainvoke({"said": [text]}, config)
         history = [one async for one in graph.aget_state_history(config)]
-        old = next(one for one in history if one.values.get("said") == ["one", "re: one"] and not one.next)
+        old = next(
+            one for one in history if one.values.get("said") == ["one", "re: one"] and not one.next
+        )
         await graph.ainvoke({"said": ["other"]}, old.config)
         now = await graph.aget_state(config)
         assert now.values["said"] == ["one", "re: one", "other", "re: other"]
@@ -108,7 +114,9 @@ class TestConflict:
 
 
 class TestValues:
-    async def test_a_large_value_is_written_once_and_read_with_every_checkpoint(self, saver, counted):
+    async def test_a_large_value_is_written_once_and_read_with_every_checkpoint(
+        self, saver, counted
+    ):
         large, config = "x" * 50_000, thread("t")
         config = await put(saver, config, checkpoint(large=large, n=0))
         assert counted.taken()[2] > 50_000
@@ -149,7 +157,9 @@ class TestValues:
 
 class TestRetention:
     @pytest.mark.parametrize("keep", [1, 3])
-    async def test_only_the_newest_are_listed_and_what_is_swept_is_gone(self, bridge, counted, keep):
+    async def test_only_the_newest_are_listed_and_what_is_swept_is_gone(
+        self, bridge, counted, keep
+    ):
         saver, config = BridgeSaver(bridge, keep_last=keep), thread("t")
         configs = []
         for n in range(40):
@@ -188,8 +198,10 @@ class TestRetention:
     async def test_a_deleted_thread_leaves_no_bytes(self, place, clock):
         async with place("memory") as store, Bridge(store, tenant="shop", clock=clock) as bridge:
             saver, config = BridgeSaver(bridge), thread("t")
-            for n in range(80):
-                config = await put(saver, config, checkpoint(large="SECRET" * 200), run_id="run-of-SECRET")
+            for _ in range(80):
+                config = await put(
+                    saver, config, checkpoint(large="SECRET" * 200), run_id="run-of-SECRET"
+                )
                 await saver.aput_writes(config, [("large", "SECRET")], "task")
             assert any(b"SECRET" in record.value for record in store._records.values())
             await saver.adelete_thread("t")
@@ -213,6 +225,40 @@ class TestRetention:
         assert history["log"]["seed"] == ["a"]
         assert [write[2] for write in history["log"]["writes"]] == [["b"], ["c"]]
         assert (await saver.aget_tuple(snapshot)) is not None
+
+
+class TestDelta:
+    """The framework's delta channels (beta): their value is in the writes of older checkpoints."""
+
+    @pytest.mark.parametrize("keep", [0, 2])
+    @pytest.mark.parametrize("durability", ["sync", "async", "exit"])
+    async def test_a_delta_channel_is_read_back_whole(self, bridge, keep, durability):
+        from langgraph.channels.delta import DeltaChannel
+        from langgraph.graph import END, START, StateGraph
+
+        def added(before, writes):
+            return [*before, *[item for write in writes for item in write]]
+
+        class Log(TypedDict):
+            said: Annotated[list, DeltaChannel(added, snapshot_frequency=5)]
+
+        graph = StateGraph(Log).add_node(
+            "answer", lambda state: {"said": [f"re: {state['said'][-1]}"]}
+        )
+        graph.add_edge(START, "answer").add_edge("answer", END)
+        expected = []
+        for n in range(14):
+            app = graph.compile(checkpointer=BridgeSaver(bridge, keep_last=keep))
+            await app.ainvoke({"said": [f"{n}"]}, thread("t"), durability=durability)
+            expected += [f"{n}", f"re: {n}"]
+            assert (await app.aget_state(thread("t"))).values["said"] == expected
+        if not keep:
+            found = [
+                one.values.get("said", []) async for one in app.aget_state_history(thread("t"))
+            ]
+            assert all(expected[: len(said)] == said for said in found)
+            await BridgeSaver(bridge).aprune(["t"])
+            assert (await app.aget_state(thread("t"))).values["said"] == expected
 
 
 class TestCost:
@@ -252,7 +298,10 @@ class TestCost:
     async def test_parallel_tasks_lose_no_writes(self, saver):
         config = await put(saver, thread("t"), checkpoint(n=0))
         await asyncio.gather(
-            *[saver.aput_writes(config, [("n", n), ("m", n)], f"task-{n:02}", f"path-{n:02}") for n in range(20)]
+            *[
+                saver.aput_writes(config, [("n", n), ("m", n)], f"task-{n:02}", f"path-{n:02}")
+                for n in range(20)
+            ]
         )
         found = await saver.aget_tuple(config)
         assert [(w[0], w[1], w[2]) for w in found.pending_writes] == [
@@ -299,7 +348,9 @@ class TestCrash:
         def run(how):
             command = [sys.executable, "-c", CRASH, str(tmp_path / "crash.db"), str(log), how]
             root = Path(__file__).parents[3]
-            return subprocess.run(command, check=False, cwd=root, capture_output=True, text=True, timeout=60)
+            return subprocess.run(
+                command, check=False, cwd=root, capture_output=True, text=True, timeout=60
+            )
 
         assert run("dies").returncode == 9
         done = run("goes on")
@@ -320,7 +371,9 @@ class TestCrash:
         with pytest.raises(errors.Unavailable):
             await put(saver, config, checkpoint(large="b" * 2_000))
         bridge.store = alive
-        assert (await BridgeSaver(bridge).aget_tuple(thread("t"))).checkpoint["channel_values"]["large"][0] == "a"
+        assert (await BridgeSaver(bridge).aget_tuple(thread("t"))).checkpoint["channel_values"][
+            "large"
+        ][0] == "a"
         await put(saver, config, checkpoint(large="c" * 2_000))
 
     async def test_an_interrupt_is_resumed_in_another_process(self, bridge):
@@ -333,7 +386,9 @@ class TestCrash:
             return {"note": interrupt("really?")}
 
         graph = StateGraph(State).add_node("ask", ask).add_edge(START, "ask")
-        first = await graph.compile(checkpointer=BridgeSaver(bridge)).ainvoke({"said": ["x"]}, thread("t"))
+        first = await graph.compile(checkpointer=BridgeSaver(bridge)).ainvoke(
+            {"said": ["x"]}, thread("t")
+        )
         assert first["__interrupt__"][0].value == "really?"
         again = graph.compile(checkpointer=BridgeSaver(bridge))
         assert (await again.ainvoke(Command(resume="yes"), thread("t")))["note"] == "yes"
@@ -342,7 +397,9 @@ class TestCrash:
 class TestBadInput:
     async def test_a_value_that_cannot_be_stored_is_named_and_nothing_is_changed(self, saver):
         config = await put(saver, thread("t"), checkpoint(n=1))
-        with pytest.raises(errors.UsageError, match="channel 'lock' holds a lock that cannot be stored"):
+        with pytest.raises(
+            errors.UsageError, match="channel 'lock' holds a lock that cannot be stored"
+        ):
             await put(saver, config, checkpoint(lock=threading.Lock()))
         with pytest.raises(errors.UsageError, match="a write to 'lock' holds"):
             await saver.aput_writes(config, [("lock", threading.Lock())], "task")
@@ -371,7 +428,9 @@ class TestBadInput:
         assert worst < 0.5, "two of 10 MB each, on a machine that does other things too"
         assert (await saver.aget_tuple(thread("t"))).checkpoint["channel_values"] == {"n": 1}
 
-    @pytest.mark.parametrize("config", [{}, {"configurable": {}}, thread(""), {"configurable": {"thread_id": ""}}])
+    @pytest.mark.parametrize(
+        "config", [{}, {"configurable": {}}, thread(""), {"configurable": {"thread_id": ""}}]
+    )
     async def test_a_config_without_a_thread_is_refused(self, saver, config):
         if config.get("configurable", {}).get("thread_id"):
             config = {"configurable": {"thread_id": None}}
@@ -381,7 +440,12 @@ class TestBadInput:
             await put(saver, {"configurable": {"thread_id": None}}, checkpoint(n=1))
 
     async def test_settings_that_cannot_be_are_refused(self, bridge):
-        for options in ({"on_conflict": "merge"}, {"keep_last": -1}, {"keep_last": 101}, {"lifetime_seconds": -1}):
+        for options in (
+            {"on_conflict": "merge"},
+            {"keep_last": -1},
+            {"keep_last": 101},
+            {"lifetime_seconds": -1},
+        ):
             with pytest.raises(errors.ConfigurationError):
                 BridgeSaver(bridge, **options)
         with pytest.raises(errors.ConfigurationError, match="pickle_fallback"):
@@ -401,7 +465,9 @@ class TestBadInput:
     async def test_damaged_records_are_reported_never_returned(self, place, damage):
         async with place("memory") as store, Bridge(store, tenant="shop") as bridge:
             await put(BridgeSaver(bridge), thread("t"), checkpoint(large="x" * 2_000))
-            for key in [key for key in store._records if '"trail"' in key[2] or '"value"' in key[2]]:
+            for key in [
+                key for key in store._records if '"trail"' in key[2] or '"value"' in key[2]
+            ]:
                 whole = store._records[key]
                 store._records[key] = type(whole)(damage, whole.revision)
                 trail_gone = not damage and '"trail"' in key[2]
@@ -417,7 +483,9 @@ class TestBadInput:
             await put(saver, thread(name), checkpoint(name=name))
         with pytest.raises(errors.Conflict):
             await saver.acopy_thread("source", "target")
-        assert (await saver.aget_tuple(thread("target"))).checkpoint["channel_values"] == {"name": "target"}
+        assert (await saver.aget_tuple(thread("target"))).checkpoint["channel_values"] == {
+            "name": "target"
+        }
 
 
 class TestSync:
@@ -436,7 +504,10 @@ class TestSync:
             saver.delete_for_runs(["none"])
             saver.delete_thread("u")
             assert saver.get_tuple(thread("u")) is None
-            assert saver.get_delta_channel_history(config=config, channels=["said"])["said"]["writes"] == []
+            assert (
+                saver.get_delta_channel_history(config=config, channels=["said"])["said"]["writes"]
+                == []
+            )
 
     async def test_from_a_thread_beside_the_loop(self, saver):
         graph, config = echo_sync(saver), thread("t")

@@ -36,7 +36,11 @@ def found(items):
 
 class TestItems:
     async def test_an_item_comes_back_as_it_was_put(self, store, clock):
-        value = {"text": "ä ☂ ' \" \u0000", "deep": {"list": [1, 2.5, None, True, {"a": []}]}, "": ""}
+        value = {
+            "text": "ä ☂ ' \" \u0000",
+            "deep": {"list": [1, 2.5, None, True, {"a": []}]},
+            "": "",
+        }
         await store.aput(ANN, "k", value)
         item = await store.aget(ANN, "k")
         assert (item.value, item.key, item.namespace) == (value, "k", ANN)
@@ -50,7 +54,9 @@ class TestItems:
         assert await store.asearch(ANN) == []
 
     async def test_names_that_look_alike_are_apart(self, store):
-        for n, (space, key) in enumerate([(("a", "b"), "c"), (("a",), "b"), (("a",), 'b","c'), (("a", "b,c"), "c")]):
+        for n, (space, key) in enumerate(
+            [(("a", "b"), "c"), (("a",), "b"), (("a",), 'b","c'), (("a", "b,c"), "c")]
+        ):
             await store.aput(space, key, {"n": n})
         assert (await store.aget(("a", "b"), "c")).value == {"n": 0}
         assert (await store.aget(("a",), "b")).value == {"n": 1}
@@ -85,7 +91,11 @@ class TestSearch:
     async def test_all_that_is_below_a_prefix_page_by_page(self, store):
         for n in range(150):
             await store.aput(ANN if n % 2 else (*BEN, "deep"), f"k{n}", {"n": n})
-        seen = [i.value["n"] for start in range(0, 160, 40) for i in await store.asearch(("people",), limit=40, offset=start)]
+        seen = [
+            i.value["n"]
+            for start in range(0, 160, 40)
+            for i in await store.asearch(("people",), limit=40, offset=start)
+        ]
         assert sorted(seen) == list(range(150))
         newest = await store.asearch(ANN, limit=3)
         assert [item.key for item in newest] == ["k149", "k147", "k145"]
@@ -116,7 +126,9 @@ class TestSearch:
                 await one.abatch([PutOp(space, key, value)])
         for prefix in [(), *spaces]:
             for wanted in (None, {"n": 2}, {"n": {"$gte": 2}}):
-                ours, theirs = [await one.asearch(prefix, filter=wanted, limit=100) for one in (store, own)]
+                ours, theirs = [
+                    await one.asearch(prefix, filter=wanted, limit=100) for one in (store, own)
+                ]
                 assert found(ours) == found(theirs)
         conditions = [(), (MatchCondition("prefix", ("a",)),), (MatchCondition("prefix", ("*", "b")),),
                       (MatchCondition("suffix", ("c",)),), (MatchCondition("prefix", ("d",)), MatchCondition("suffix", ("*", "c")))]  # fmt: skip
@@ -137,7 +149,10 @@ class TestLifetimes:
             clock.time += 6 * 60_000
             assert await store.aget(ANN, "read") is not None
         assert await store.aget(ANN, "left") is None
-        assert {item.key for item in await store.asearch(ANN, refresh_ttl=False)} == {"read", "kept"}
+        assert {item.key for item in await store.asearch(ANN, refresh_ttl=False)} == {
+            "read",
+            "kept",
+        }
         clock.time += 6 * 60_000
         assert await store.aget(ANN, "read", refresh_ttl=False) is not None
         clock.time += 5 * 60_000
@@ -170,7 +185,9 @@ class TestCost:
 
 
 class TestBadInput:
-    @pytest.mark.parametrize("value", [{"s": {1, 2}}, {"b": b"x"}, {"o": object()}, ["list"], "text", 7])
+    @pytest.mark.parametrize(
+        "value", [{"s": {1, 2}}, {"b": b"x"}, {"o": object()}, ["list"], "text", 7]
+    )
     async def test_what_is_no_json_object_is_refused(self, store, value):
         with pytest.raises(errors.UsageError):
             await store.abatch([PutOp(ANN, "good", {"n": 1}), PutOp(ANN, "k", value)])
