@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Collection
 from contextvars import ContextVar
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from langchain.agents.middleware import (
     AgentMiddleware,
@@ -29,7 +29,7 @@ _turn: ContextVar[Turn[Any]] = ContextVar("ctxbridge_turn")
 class Graph(Protocol):
     """What can be run: `create_agent` gives one."""
 
-    async def ainvoke(self, input: Any, config: RunnableConfig | None = None) -> Any:
+    async def ainvoke(self, input: Any, config: RunnableConfig | None = None, **more: Any) -> Any:
         """Run it to its end."""
         ...
 
@@ -107,19 +107,24 @@ def may_go_on(turn: Turn[Any]) -> bool:
 
 
 def answering(
-    graph: Graph, config: RunnableConfig | None = None
+    graph: Graph,
+    config: RunnableConfig | None = None,
+    *,
+    durability: Literal["sync", "async", "exit"] | None = None,
 ) -> Callable[[Turn[Any]], Awaitable[str | None]]:
     """The agent that `graph` is, for `Bridge.answer`, `Bridge.run` and webhooks.
 
     `graph` is what `create_agent` made, with `BridgeMiddleware` in it. It is run while the turn
     holds the conversation, with the conversation's id for its `thread_id`; its last message is the
-    reply. `config` is given to every run. Raises whatever the graph raises.
+    reply. `config` is given to every run, and `durability` where it is set: with ``exit`` a graph
+    that has a checkpointer writes to it once for each turn. Raises whatever the graph raises.
     """
+    more = {"durability": durability} if durability else {}
 
     async def agent(turn: Turn[Any]) -> str | None:
         token = _turn.set(turn)
         try:
-            result = await graph.ainvoke({"messages": []}, _config_for(turn, config))
+            result = await graph.ainvoke({"messages": []}, _config_for(turn, config), **more)
         finally:
             _turn.reset(token)
         return final_text(result["messages"])

@@ -25,14 +25,15 @@ async def delta_history(
     """
     found: dict[str, list[PendingWrite]] = {channel: [] for channel in channels}
     seeds: dict[str, Any] = {}
-    open_channels = set(channels)
-    async for saved, writes in _before(vault, where, id if channels else None):
-        for write in reversed(pending_of(serde, [w for w in writes if w.channel in open_channels])):
+    unmet = set(channels)
+    async for entry, saved, writes in _before(vault, where, id, set(channels)):
+        for write in reversed(pending_of(serde, [w for w in writes if w.channel in unmet])):
             found[write[1]].append(write)
-        for channel in open_channels & (saved.values.keys() | saved.entry.held.keys()):
+        whole = saved.values.keys() | entry.held.keys() if saved is not None else set()
+        for channel in unmet & whole:
             seeds[channel] = await _value(vault, serde, where, saved, channel)
-            open_channels.discard(channel)
-        if not open_channels:
+        unmet -= whole
+        if not unmet:
             break
     result: dict[str, DeltaChannelHistory] = {}
     for channel, backwards in found.items():
@@ -43,36 +44,42 @@ async def delta_history(
 
 
 async def _before(
-    vault: Vault, where: Where, id: str | None
-) -> AsyncIterator[tuple[Saved, Sequence[Write]]]:
-    """The checkpoints before this one, parent after parent, with their pending writes."""
-    trail, _ = await vault.trail(where) if id is not None else (None, 0)
-    line: list[Entry] = []
+    vault: Vault, where: Where, id: str, channels: set[str]
+) -> AsyncIterator[tuple[Entry, Saved | None, Sequence[Write]]]:
+    """The checkpoints before this one, parent after parent, with their pending writes.
+
+    Those that are known to lack the channels are not read themselves.
+    """
+    trail, _ = await vault.trail(where) if channels else (None, 0)
     wanted = id or (trail.head.entry.id if trail else "")
+    line: list[Entry] = []
     async for entry in vault.entries(where, trail):
         if entry.id != wanted:
             continue
-        wanted = entry.parent
         line.append(entry)
-        if len(line) > _AT_ONCE:
-            for one in await _read(vault, where, line[1:]):
+        wanted = entry.parent
+        if len(line) > _AT_ONCE or not channels & set(entry.lacks):
+            for one in await _read(vault, where, line[1:], channels):
                 yield one
             line = [entry]
-    for one in await _read(vault, where, line[1:]):
+    for one in await _read(vault, where, line[1:], channels):
         yield one
 
 
 async def _read(
-    vault: Vault, where: Where, line: Sequence[Entry]
-) -> list[tuple[Saved, Sequence[Write]]]:
-    points = await together(vault.point(where, entry.id) for entry in line)
+    vault: Vault, where: Where, line: Sequence[Entry], channels: set[str]
+) -> list[tuple[Entry, Saved | None, Sequence[Write]]]:
     writes = await together(vault.writes(where, entry.id) for entry in line)
-    return [(p, w) for p, w in zip(points, writes, strict=True) if p is not None]
+    read = [entry for entry in line if channels - set(entry.lacks)]
+    points = await together(vault.point(where, entry.id) for entry in read)
+    saved = {entry.id: point for entry, point in zip(read, points, strict=True)}
+    return [(e, saved.get(e.id), w) for e, w in zip(line, writes, strict=True)]
 
 
 async def _value(
-    vault: Vault, serde: SerializerProtocol, where: Where, saved: Saved, channel: str
+    vault: Vault, serde: SerializerProtocol, where: Where, saved: Saved | None, channel: str
 ) -> Any:
+    assert saved is not None
     value = saved.values.get(channel)
     if value is None:
         large = await vault.values(where, {channel: saved.entry.held[channel]})
