@@ -66,7 +66,7 @@ class Draft(Struct, frozen=True, gc=False):
             stays = old is not None and old.version == version and old.at >= soon
             held[channel] = old if old and stays else Held(self.id, now, version)
         entry = Entry(self.id, parent, self.run, held, self.lacks)
-        return Saved(entry, self.checkpoint, self.metadata, small)
+        return Saved(1, entry, self.checkpoint, self.metadata, small)
 
 
 def draft_of(

@@ -40,6 +40,7 @@ class Entry(Struct, frozen=True, array_like=True, gc=False):
 class Saved(Struct, frozen=True, array_like=True, gc=False):
     """A checkpoint as it is stored; `values` are the small ones of its channels."""
 
+    format: int
     entry: Entry
     checkpoint: Typed
     metadata: Typed
