@@ -9,7 +9,7 @@ pytest.importorskip("langchain", reason="needs the extra: pip install ctxbridge[
 
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, ToolMessage
 from langchain_core.tools import tool
-from langgraph.types import Command
+from langgraph.types import Command, interrupt
 
 from ctxbridge import Bridge, errors, guards
 from ctxbridge.integrations.langchain import BridgeMiddleware, answering
@@ -129,6 +129,21 @@ class TestTurn:
             errors.UsageError, match=r"bridge\.answer\(inbound, answering\(agent\)\)"
         ):
             await agent(echoing()).ainvoke({"messages": [HumanMessage("hi")]})
+
+    async def test_an_agent_that_pauses_is_resumed_by_the_next_message(self, bridge):
+        @tool
+        async def confirm() -> str:
+            """Ask the customer."""
+            return interrupt("Really?")
+
+        model = scripted(call("confirm"), "As you wish.")
+        bot = agent(model, confirm, saver=BridgeSaver(bridge))
+        first = await bridge.answer(write("cancel it"), answering(bot))
+        assert texts(first.answer) == []
+        resuming = answering(bot, given=lambda turn: Command(resume=turn.inbound.text))
+        second = await bridge.answer(write("yes"), resuming)
+        assert texts(second.answer) == ["As you wish."]
+        assert model.shown[-1][-1] == ("tool", "yes")
 
     async def test_a_config_reaches_the_graph(self, bridge):
         bot = agent(echoing(), saver=BridgeSaver(bridge))

@@ -17,6 +17,7 @@ from langgraph.types import interrupt
 
 from ctxbridge import Bridge, errors
 from ctxbridge.integrations.langgraph import BridgeSaver
+from ctxbridge.integrations.langgraph.vault import Where
 from ctxbridge.model import RecordWrite
 from tests.integrations.langgraph.graphs import Counting, checkpoint, echo, ids, put, thread
 
@@ -208,6 +209,49 @@ class TestRetention:
             assert not any(b"SECRET" in record.value for record in store._records.values())
             assert await ids(saver, thread("t")) == []
             await put(saver, thread("t"), checkpoint(n=1))
+
+    async def test_a_run_that_was_refused_leaves_nothing(self, place, clock):
+        async with place("memory") as store, Bridge(store, tenant="shop", clock=clock) as bridge:
+            saver = BridgeSaver(bridge)
+            root = await put(saver, thread("t"), checkpoint(n=0))
+            await put(saver, root, checkpoint(n=1))
+            refused = checkpoint(large="SECRET" * 200)
+            await saver.aput_writes(
+                thread("t", checkpoint_id=refused["id"]), [("n", "SECRET")], "task"
+            )
+            assert any(b"SECRET" in record.value for record in store._records.values())
+            with pytest.raises(errors.Conflict):
+                await put(saver, root, refused)
+            assert not any(b"SECRET" in record.value for record in store._records.values())
+
+    async def test_writes_whose_checkpoint_never_comes_end_within_the_hour(self, saver, clock):
+        config = await put(saver, thread("t"), checkpoint(n=0))
+        late, never = checkpoint(n=1), thread("t", checkpoint_id="never")
+        for one in (thread("t", checkpoint_id=late["id"]), never):
+            await saver.aput_writes(one, [("n", 1)], "task")
+        await put(saver, config, late)
+        clock.time += 3_600_000
+        found = await saver.aget_tuple(thread("t"))
+        assert [write[2] for write in found.pending_writes] == [1]
+        assert await saver._vault.writes(Where("t", ""), "never") == ()
+
+    async def test_keep_last_can_be_turned_on_later(self, bridge):
+        config, everything = thread("t"), BridgeSaver(bridge)
+        large = "x" * 2_000
+        for n in range(100):
+            made = checkpoint(large=large, n=n)
+            config = await everything.aput(
+                {"configurable": {"checkpoint_ns": "", **config["configurable"]}}, made,
+                {"source": "loop", "step": n}, {"n": n} if n else {"n": n, "large": 1},
+            )  # fmt: skip
+        few = BridgeSaver(bridge, keep_last=3)
+        for n in range(100, 140):
+            made = checkpoint(large=large, n=n)
+            config = await few.aput(config, made, {"source": "loop", "step": n}, {"n": n})
+        for saver in (few, BridgeSaver(bridge)):
+            found = [one.checkpoint["channel_values"] async for one in saver.alist(thread("t"))]
+            assert 3 <= len(found) <= 12
+            assert all(values["large"] == large for values in found)
 
     async def test_pruning_keeps_what_a_delta_channel_needs(self, saver):
         config = thread("t")
@@ -425,7 +469,8 @@ class TestBadInput:
         running = False
         await watching
         assert caught.value.limit == 8 * 1024 * 1024
-        assert worst < 0.5, "two of 10 MB each, on a machine that does other things too"
+        assert worst < 0.15, "one turn of the loop, on a machine that does other things too"
+        print(f"longest turn of the loop: {worst * 1000:.0f} ms")
         assert (await saver.aget_tuple(thread("t"))).checkpoint["channel_values"] == {"n": 1}
 
     @pytest.mark.parametrize(

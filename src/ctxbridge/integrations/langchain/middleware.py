@@ -106,10 +106,15 @@ def may_go_on(turn: Turn[Any]) -> bool:
     return turn.open and not turn.superseded.is_set()
 
 
+def _nothing(turn: Turn[Any]) -> dict[str, Any]:  # noqa: ARG001 - the middleware shows the turn
+    return {"messages": []}
+
+
 def answering(
     graph: Graph,
     config: RunnableConfig | None = None,
     *,
+    given: Callable[[Turn[Any]], Any] = _nothing,
     durability: Literal["sync", "async", "exit"] | None = None,
 ) -> Callable[[Turn[Any]], Awaitable[str | None]]:
     """The agent that `graph` is, for `Bridge.answer`, `Bridge.run` and webhooks.
@@ -117,14 +122,16 @@ def answering(
     `graph` is what `create_agent` made, with `BridgeMiddleware` in it. It is run while the turn
     holds the conversation, with the conversation's id for its `thread_id`; its last message is the
     reply. `config` is given to every run, and `durability` where it is set: with ``exit`` a graph
-    that has a checkpointer writes to it once for each turn. Raises whatever the graph raises.
+    that has a checkpointer writes to it once for each turn. `given` makes the graph's input of the
+    turn, where that is not to begin anew: ``Command(resume=turn.inbound.text)``. Raises whatever
+    the graph raises.
     """
     more = {"durability": durability} if durability else {}
 
     async def agent(turn: Turn[Any]) -> str | None:
         token = _turn.set(turn)
         try:
-            result = await graph.ainvoke({"messages": []}, _config_for(turn, config), **more)
+            result = await graph.ainvoke(given(turn), _config_for(turn, config), **more)
         finally:
             _turn.reset(token)
         return final_text(result["messages"])

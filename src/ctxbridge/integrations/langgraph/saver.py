@@ -34,7 +34,7 @@ from ctxbridge.integrations.langgraph.points import (
 from ctxbridge.integrations.langgraph.records import TRIES, Records, together
 from ctxbridge.integrations.langgraph.serde import serializer, typed
 from ctxbridge.integrations.langgraph.threads import Blocking
-from ctxbridge.integrations.langgraph.trail import Saved, Trail, Write
+from ctxbridge.integrations.langgraph.trail import Entry, Saved, Trail, Write
 from ctxbridge.integrations.langgraph.vault import Vault, Where
 
 _MOST_KEPT = 100
@@ -108,15 +108,26 @@ class BridgeSaver(BaseCheckpointSaver[int]):
         whole = get_checkpoint_metadata(config, metadata)
         draft = draft_of(self.serde, checkpoint, whole, new_versions)
         written: set[str] = set()
+        try:
+            with self._vault.putting(where):
+                await self._put(where, parent, seen, draft, written)
+        except (Conflict, Busy):
+            await self._vault.disown(where, draft.id, written)
+            raise
+        await self._vault.settle_writes(where, draft.id)
+        return config_of(where, draft.id)
+
+    async def _put(
+        self, where: Where, parent: str, seen: str, draft: Draft, written: set[str]
+    ) -> None:
         look = self._vault.known
         for _ in range(TRIES):
             trail, revision = await look(where)
-            if trail is not None and trail.head.entry.id == draft.id:
-                return config_of(where, draft.id)  # this very call has been heard before
+            if trail is not None and trail.entry(draft.id) is not None:
+                return  # this very call has been heard before
             if self._forks or trails.follows(trail, parent, seen):
-                moved = await self._append(where, trail, revision, draft, parent, written)
-                if moved:
-                    return config_of(where, draft.id)
+                if await self._append(where, trail, revision, draft, parent, written):
+                    return
             elif look == self._vault.trail:
                 raise Conflict("another run has moved this thread on; read its head and run again")
             look = self._vault.trail
@@ -139,9 +150,14 @@ class BridgeSaver(BaseCheckpointSaver[int]):
         grown, gone = trails.grown(trail, saved, self._vault.keep)
         if not await self._vault.move(where, grown, revision):
             return False
-        if gone:
+        if gone and grown.older:  # it was written with another `keep_last` before
+            await pruning.thin(self._vault, where, self._newest)
+        elif gone:
             await self._vault.drop(where, gone, grown.entries)
         return True
+
+    def _newest(self, entries: Sequence[Entry]) -> set[str]:
+        return trails.retained(entries, self._vault.keep)
 
     async def _prepare(
         self, where: Where, trail: Trail | None, saved: Saved, draft: Draft, written: set[str]

@@ -5,7 +5,8 @@ from typing import Any
 from langgraph.checkpoint.serde.base import SerializerProtocol
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
-from ctxbridge.errors import ConfigurationError, CorruptRecord, UsageError
+from ctxbridge.errors import ConfigurationError, CorruptRecord, TooLarge, UsageError
+from ctxbridge.integrations.langgraph.records import MOST_BYTES
 from ctxbridge.integrations.langgraph.trail import Typed
 
 _REFUSED = "pickle"
@@ -22,7 +23,7 @@ def serializer(given: SerializerProtocol | None) -> SerializerProtocol:
 
 
 def typed(serde: SerializerProtocol, value: Any, what: str) -> Typed:
-    """The value as it is stored; raises `UsageError` for one that cannot be, naming its place."""
+    """The value as it is stored; raises `UsageError` for one that cannot be, and `TooLarge`."""
     try:
         form, data = serde.dumps_typed(value)
     except Exception as error:  # noqa: BLE001 - whatever a serializer raises of a value
@@ -32,6 +33,8 @@ def typed(serde: SerializerProtocol, value: Any, what: str) -> Typed:
         ) from None
     if form.startswith(_REFUSED):
         raise UsageError(f"{what} would be pickled, which is never done")
+    if len(data) > MOST_BYTES:
+        raise TooLarge(what, len(data), MOST_BYTES)
     return form, bytes(data)
 
 

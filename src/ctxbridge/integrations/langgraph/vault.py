@@ -14,6 +14,7 @@
 
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Collection, Iterable, Mapping
+from contextlib import AbstractContextManager
 from typing import NamedTuple
 from zlib import crc32
 
@@ -21,6 +22,7 @@ import msgspec
 
 from ctxbridge.errors import Busy, Conflict, CorruptRecord
 from ctxbridge.integrations.langgraph import trail as trails
+from ctxbridge.integrations.langgraph.coming import Coming
 from ctxbridge.integrations.langgraph.records import (
     TRIES,
     Name,
@@ -43,6 +45,8 @@ from ctxbridge.integrations.langgraph.trail import (
 
 _PARTS = 64
 _MOST_REMEMBERED = 256
+_LOOSE_SECONDS = 3_600.0
+"""How long writes stay whose checkpoint does not come: its run was refused, or its worker died."""
 
 
 class Value(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -69,6 +73,12 @@ class Vault:
         self.records = records
         self.keep = keep
         self._known: OrderedDict[Where, tuple[Trail | None, int]] = OrderedDict()
+        self._loose: set[tuple[Where, str]] = set()
+        self._coming = Coming()
+
+    def putting(self, where: Where) -> AbstractContextManager[None]:
+        """While a checkpoint is put there: its writes wait for that."""
+        return self._coming.while_putting(where)
 
     # --- the trail --------------------------------------------------------------------------------
 
@@ -109,6 +119,17 @@ class Vault:
             return False
         self._remember(where, trail, revision)
         return True
+
+    def _is_known(self, where: Where, id: str) -> bool:
+        trail, _ = self._known.get(where) or (None, 0)
+        return trail is not None and trail.entry(id) is not None
+
+    async def has(self, where: Where, id: str) -> bool:
+        """Whether there is such a checkpoint."""
+        if self._is_known(where, id):
+            return True
+        await self.trail(where)
+        return self._is_known(where, id) or await self.point(where, id) is not None
 
     async def clear(self, where: Where, revision: int) -> bool:
         """Leave nothing of the trail; false if it is at another revision."""
@@ -171,20 +192,49 @@ class Vault:
         return tuple(sorted(found, key=lambda w: (w.path, w.task, w.place)))
 
     async def add_writes(self, where: Where, id: str, new: Collection[Write]) -> None:
-        """Add pending writes; the first of a checkpoint take one step, later ones three."""
-        name, held, revision = ("writes", *where, id), b"", 0
+        """Add pending writes; the first of a checkpoint take one step, later ones three.
+
+        They may come before their checkpoint. Then they last for an hour, until that is there too.
+        """
+        await self._coming.wait(where, lambda: self._is_known(where, id))
+        loose = not await self.has(where, id)
+        if loose:
+            self._loose.add((where, id))
+        await self._add_writes(where, id, new, _LOOSE_SECONDS if loose else None)
+        if loose and self._is_known(where, id):
+            await self.settle_writes(where, id)
+
+    async def settle_writes(self, where: Where, id: str) -> None:
+        """Keep the writes of a checkpoint that has come after them."""
+        if (where, id) in self._loose:
+            self._loose.discard((where, id))
+            await self._add_writes(where, id, (), None)
+
+    async def _add_writes(
+        self, where: Where, id: str, new: Collection[Write], lifetime_seconds: float | None
+    ) -> None:
+        name = ("writes", *where, id)
+        held, revision = (b"", 0) if new else await self.records.read(name)
         for _ in range(TRIES):
             before = unpacked(held, Writes).all if held else ()
             after = trails.merged(before, new)
-            if after == before:
+            if (new and after == before) or not after:
                 return
+            value = packed(Writes(1, after))
             try:
-                await self.records.write(name, packed(Writes(1, after)), revision)
+                await self.records.write(name, value, revision, lifetime_seconds=lifetime_seconds)
             except Conflict:
                 held, revision = await self.records.read(name)
                 continue
             return
         raise Busy("the pending writes of a checkpoint kept changing; these were not stored")
+
+    async def disown(self, where: Where, id: str, channels: Collection[str]) -> None:
+        """Leave nothing of a checkpoint that was refused; one that is there stays."""
+        if await self.has(where, id):
+            return
+        self._loose.discard((where, id))
+        await self.drop(where, [Entry(id, held={c: Held(id, 0, 0) for c in channels})], ())
 
     async def drop(self, where: Where, gone: Iterable[Entry], kept: Iterable[Entry]) -> None:
         """Delete checkpoints with all that only they have."""
