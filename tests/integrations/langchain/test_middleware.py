@@ -124,6 +124,13 @@ class TestTurn:
             assert await answering(agent(model, slow))(turn) is None
         assert len(model.seen) == 1
 
+    async def test_a_turn_that_is_lost_already_asks_none(self, bridge):
+        model = echoing()
+        async with bridge.turn(write("hello")) as turn:
+            turn.superseded.set()
+            assert await answering(agent(model))(turn) is None
+        assert model.seen == []
+
     async def test_outside_of_a_turn_it_says_what_to_do(self):
         with pytest.raises(
             errors.UsageError, match=r"bridge\.answer\(inbound, answering\(agent\)\)"

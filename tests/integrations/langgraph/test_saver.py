@@ -16,7 +16,7 @@ from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from langgraph.types import interrupt
 
 from ctxbridge import Bridge, errors
-from ctxbridge.integrations.langgraph import BridgeSaver
+from ctxbridge.integrations.langgraph import BridgeSaver, trail
 from ctxbridge.integrations.langgraph.vault import Where
 from ctxbridge.model import RecordWrite
 from tests.integrations.langgraph.graphs import Counting, checkpoint, echo, ids, put, thread
@@ -196,6 +196,31 @@ class TestRetention:
         clock.time += 100_000
         assert await saver.aget_tuple(thread("t")) is None
 
+    async def test_threads_that_have_ended_are_listed_no_more(self, bridge, clock):
+        saver = BridgeSaver(bridge, lifetime_seconds=100)
+        for name in ("one", "two"):
+            await put(saver, thread(name), checkpoint(n=1))
+        clock.time += 600_000
+        await put(saver, thread("two"), checkpoint(n=1))
+        assert [one.config["configurable"]["thread_id"] async for one in saver.alist(None)] == [
+            "two"
+        ]
+        assert await saver._vault.threads() == ["two"]
+
+    async def test_a_run_does_not_bring_back_a_thread_that_was_deleted_meanwhile(self, saver):
+        config = await put(saver, thread("t"), checkpoint(n=1))
+        await saver.adelete_thread("t")
+        with pytest.raises(errors.Conflict):
+            await put(saver, config, checkpoint(n=2))
+        assert await ids(saver, thread("t")) == []
+
+    async def test_what_was_seen_is_in_no_metadata(self, saver):
+        graph = echo(saver)
+        for _ in range(2):
+            await graph.ainvoke({"said": ["x"]}, thread("t"))
+        found = await saver.aget_tuple(thread("t"))
+        assert {"source", "step", "parents"} >= found.metadata.keys()
+
     async def test_a_deleted_thread_leaves_no_bytes(self, place, clock):
         async with place("memory") as store, Bridge(store, tenant="shop", clock=clock) as bridge:
             saver, config = BridgeSaver(bridge), thread("t")
@@ -319,6 +344,17 @@ class TestCost:
         for place in range(3):
             assert sum(c[place] for c in late) <= 1.02 * sum(c[place] for c in early)
         assert len(await ids(saver, thread("t"), limit=50)) == 50
+
+    async def test_a_trail_without_pages_would_be_found(self, place, monkeypatch):
+        """The negative control of the one before."""
+        monkeypatch.setattr(trail, "LONGEST", 10_000)
+        async with place("memory") as store, Bridge(store, tenant="shop") as bridge:
+            bridge.store = counted = Counting(store)
+            saver, config, cost = BridgeSaver(bridge), thread("t"), []
+            for n in range(300):
+                config = await put(saver, config, checkpoint(n=n))
+                cost.append(counted.taken()[2])
+        assert sum(cost[-24:]) > 2 * sum(cost[40:64])
 
     async def test_a_run_takes_these_many_steps(self, saver, counted):
         graph, config = echo(saver), thread("t")

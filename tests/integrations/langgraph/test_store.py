@@ -193,6 +193,11 @@ class TestBadInput:
             await store.abatch([PutOp(ANN, "good", {"n": 1}), PutOp(ANN, "k", value)])
         assert await store.asearch(ANN) == []
 
+    @pytest.mark.parametrize("minutes", [0, -1, float("nan"), float("inf")])
+    async def test_a_lifetime_that_cannot_be_is_refused(self, store, minutes):
+        with pytest.raises(errors.UsageError, match="minutes"):
+            await store.aput(ANN, "k", {"n": 1}, ttl=minutes)
+
     async def test_what_goes_on_without_end_is_refused(self, store):
         circle = {}
         circle["self"] = circle

@@ -13,8 +13,9 @@ from ctxbridge.integrations.langgraph.serde import loaded, typed
 from ctxbridge.integrations.langgraph.trail import Entry, Held, Saved, Typed, Write
 from ctxbridge.integrations.langgraph.vault import Where
 
-SEEN = "ctxbridge_head"
-"""In a config: which checkpoint was the head when the one that it names was read."""
+SEEN = "__ctxbridge_head"
+"""In a config: which checkpoint was the head when the one that it names was read. What begins with
+two underscores the framework copies into no metadata."""
 
 _SMALL = 512
 """Values up to so many bytes go with every checkpoint; larger ones are written when they change."""

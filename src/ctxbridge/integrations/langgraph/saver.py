@@ -242,6 +242,8 @@ class BridgeSaver(BaseCheckpointSaver[int]):
         left = limit
         for where in await self._places(config):
             trail, _ = await self._vault.trail(where)
+            if trail is None and config is None:  # its lifetime is over
+                await self._vault.strike(where.thread, [where.space], unless_fresh=True)
             async for saved in self._saved(where, trail, id, until):
                 if left is not None and left <= 0:
                     return

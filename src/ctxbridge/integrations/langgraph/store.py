@@ -1,6 +1,7 @@
 """The long-term memory of LangGraph in a bridge's store."""
 
 import json
+import math
 from collections.abc import AsyncIterator, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Self
@@ -231,6 +232,8 @@ def _encoded(op: PutOp) -> tuple[bytes | None, float]:
     """The value as it is stored, and its lifetime in minutes."""
     if op.value is None:
         return None, 0.0
+    if op.ttl is not None and not 0 < op.ttl < math.inf:
+        raise UsageError("the lifetime of an item is a positive number of minutes")
     value: object = op.value
     if not isinstance(value, Mapping) or not isinstance(op.key, str):
         raise UsageError("an item has a text for a key, and its value is a JSON object")

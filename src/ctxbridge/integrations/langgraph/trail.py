@@ -91,8 +91,7 @@ def follows(trail: Trail | None, parent: str, seen: str) -> bool:
     It must come after the head, or be a branch of something older by somebody who has `seen` the
     head (time travel): what was done meanwhile by another is never left behind unsaid.
     """
-    head = trail.head.entry.id if trail else ""
-    return head in {parent, seen}
+    return trail.head.entry.id in {parent, seen} if trail is not None else not parent
 
 
 def grown(trail: Trail | None, saved: Saved, keep: int) -> tuple[Trail, tuple[Entry, ...]]:

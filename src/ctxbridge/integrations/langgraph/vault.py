@@ -263,13 +263,15 @@ class Vault:
         await self._threads(_part(where.thread)).add(where.thread)
         await self._spaces(where.thread).add(where.space)
 
-    async def strike(self, thread: str, spaces: Collection[str]) -> None:
-        """Note that these namespaces of a thread are no more."""
+    async def strike(
+        self, thread: str, spaces: Collection[str], *, unless_fresh: bool = False
+    ) -> None:
+        """Note that these namespaces of a thread are no more, unless they may be just beginning."""
         roll = self._spaces(thread)
-        await roll.remove(spaces)
+        await roll.remove(spaces, unless_fresh=unless_fresh)
         if not await roll.names():
+            await self._threads(_part(thread)).remove({thread}, unless_fresh=unless_fresh)
             await self.records.drop(("spaces", thread))
-            await self._threads(_part(thread)).remove({thread})
 
     async def spaces(self, thread: str) -> list[str]:
         """The namespaces of a thread."""
