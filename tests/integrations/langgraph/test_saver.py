@@ -375,6 +375,45 @@ class TestCost:
             found = await saver.aget_tuple(thread("t", checkpoint_id=made[place]))
             assert found.checkpoint["channel_values"] == {"n": place}
 
+    async def test_parallel_tasks_are_written_together(self, saver, counted):
+        config = await put(saver, thread("t"), checkpoint(n=0))
+        counted.taken()
+        await asyncio.gather(
+            *[saver.aput_writes(config, [("n", "x" * 1_000)], f"task-{n:03}") for n in range(200)]
+        )
+        reads, writes, size = counted.taken()
+        assert (reads, writes) == (0, 1)
+        assert size < 1.2 * 200 * 1_000
+        assert len((await saver.aget_tuple(config)).pending_writes) == 200
+
+    async def test_a_failure_is_told_to_all_tasks_that_were_written_together(self, bridge, saver):
+        config = await put(saver, thread("t"), checkpoint(n=0))
+
+        class Dies(Counting):
+            async def records(self, operation):
+                raise errors.Unavailable("the line is dead")
+
+        alive, bridge.store = bridge.store, Dies(bridge.store)
+        tasks = [saver.aput_writes(config, [("n", n)], f"task-{n}") for n in range(5)]
+        done = await asyncio.gather(*tasks, return_exceptions=True)
+        assert all(isinstance(one, errors.Unavailable) for one in done)
+        bridge.store = alive
+        await saver.aput_writes(config, [("n", 7)], "task")
+        assert [write[2] for write in (await saver.aget_tuple(config)).pending_writes] == [7]
+
+    async def test_a_task_that_is_cancelled_takes_no_others_with_it(self, saver):
+        config = await put(saver, thread("t"), checkpoint(n=0))
+        tasks = [
+            asyncio.create_task(saver.aput_writes(config, [("n", n)], f"task-{n}"))
+            for n in range(6)
+        ]
+        await asyncio.sleep(0)
+        tasks[1].cancel()
+        done = await asyncio.gather(*tasks, return_exceptions=True)
+        assert [type(one) for one in done if one is not None] == [asyncio.CancelledError]
+        found = {write[0] for write in (await saver.aget_tuple(config)).pending_writes}
+        assert found >= {f"task-{n}" for n in (0, 2, 3, 4, 5)}
+
     async def test_parallel_tasks_lose_no_writes(self, saver):
         config = await put(saver, thread("t"), checkpoint(n=0))
         await asyncio.gather(

@@ -123,8 +123,8 @@ def answering(
     holds the conversation, with the conversation's id for its `thread_id`; its last message is the
     reply. `config` is given to every run, and `durability` where it is set: with ``exit`` a graph
     that has a checkpointer writes to it once for each turn. `given` makes the graph's input of the
-    turn, where that is not to begin anew: ``Command(resume=turn.inbound.text)``. Raises whatever
-    the graph raises.
+    turn, where that is not to begin anew: ``Command(resume=turn.inbound.text)``. Messages in it are
+    left out, since the middleware shows those of the turn. Raises whatever the graph raises.
     """
     more = {"durability": durability} if durability else {}
 

@@ -22,6 +22,7 @@ import msgspec
 
 from ctxbridge.errors import Busy, Conflict, CorruptRecord
 from ctxbridge.integrations.langgraph import trail as trails
+from ctxbridge.integrations.langgraph.batches import Batches
 from ctxbridge.integrations.langgraph.coming import Coming
 from ctxbridge.integrations.langgraph.records import (
     TRIES,
@@ -75,6 +76,7 @@ class Vault:
         self._known: OrderedDict[Where, tuple[Trail | None, int]] = OrderedDict()
         self._loose: set[tuple[Where, str]] = set()
         self._coming = Coming()
+        self._batches: Batches[Write] = Batches()
 
     def putting(self, where: Where) -> AbstractContextManager[None]:
         """While a checkpoint is put there: its writes wait for that."""
@@ -194,13 +196,18 @@ class Vault:
     async def add_writes(self, where: Where, id: str, new: Collection[Write]) -> None:
         """Add pending writes; the first of a checkpoint take one step, later ones three.
 
-        They may come before their checkpoint. Then they last for an hour, until that is there too.
+        Those of tasks that end at once are written together. They may come before their checkpoint:
+        then they last for an hour, until that is there too.
         """
         await self._coming.wait(where, lambda: self._is_known(where, id))
         loose = not await self.has(where, id)
         if loose:
             self._loose.add((where, id))
-        await self._add_writes(where, id, new, _LOOSE_SECONDS if loose else None)
+
+        async def write(all: list[Write]) -> None:
+            await self._add_writes(where, id, all, _LOOSE_SECONDS if loose else None)
+
+        await self._batches.add((where, id), new, write)
         if loose and self._is_known(where, id):
             await self.settle_writes(where, id)
 
