@@ -33,11 +33,13 @@ class Batches(Generic[T]):
         batch = self._open.setdefault(key, Batch())
         batch.items += items
         lock = self._locks.setdefault(key, anyio.Lock())
-        async with lock:
-            if not batch.done:
-                await self._do(key, batch, work)
-        if not lock.locked() and not lock.statistics().tasks_waiting:
-            self._locks.pop(key, None)
+        try:
+            async with lock:
+                if not batch.done:
+                    await self._do(key, batch, work)
+        finally:
+            if not lock.locked() and not lock.statistics().tasks_waiting:
+                self._locks.pop(key, None)
         if batch.error is not None:
             raise batch.error
 
