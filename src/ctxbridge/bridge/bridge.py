@@ -11,6 +11,7 @@ from ctxbridge.bridge.leases import Leases
 from ctxbridge.bridge.line import Lines
 from ctxbridge.bridge.noticing import notice
 from ctxbridge.bridge.operating import Operating
+from ctxbridge.bridge.persons import Persons
 from ctxbridge.bridge.proofs import Proofs
 from ctxbridge.bridge.recovery import Agent, recover
 from ctxbridge.bridge.replying import GATE_OF_AGENT
@@ -43,7 +44,7 @@ RedisClient = Any
 """A client of `redis.asyncio`: `Redis` or `RedisCluster`. Nothing of redis is imported for it."""
 
 
-class Bridge(Identity, Proofs, Operating, Generic[StateT]):
+class Bridge(Identity, Persons, Proofs, Operating, Generic[StateT]):
     """What a team holds: opens turns, looks up contexts, links addresses, sends replies.
 
     `store` is a store or its address (``"sqlite:///support.db"``, ``"redis://host:port"``, see

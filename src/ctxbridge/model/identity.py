@@ -67,7 +67,8 @@ class Identified(Struct, frozen=True, gc=False):
 
     ``taken``: the address has a history under another contact. ``unknown``: no such contact, or
     nothing of it that could be parted. ``conflict``: somebody changed it meanwhile. ``unchanged``:
-    so it was before. `part` is the contact that was parted.
+    so it was before. `part` is the contact that was parted; with ``conflict`` the one that a split
+    would undo the merge of, so that one can ask with a `seq` of 0 what belongs to it.
     """
 
     status: Literal["linked", "merged", "split", "unchanged", "taken", "conflict", "unknown"]

@@ -113,10 +113,18 @@ def merge_event(part: Side, merge: Merge) -> Event:
     data = (
         ("contact", part.contact.id.hex()),
         ("entries", str(part.head.seq)),
+        ("state", "kept" if merge.state is None else "made"),
         ("evidence", merge.evidence),
         ("source", merge.source),
     )
     return Event(MERGED, merge.now, data=data)
+
+
+def tells_of_state(entries: Iterable[Entry], part: bytes) -> bool:
+    """Whether the latest merge of this contact is one whose state was made of both."""
+    told = [e for e in entries if isinstance(e, Event) and e.kind == MERGED]
+    mine = [e for e in told if e.about("contact") == part.hex()]
+    return bool(mine) and mine[-1].about("state") == "made"
 
 
 # --- split ----------------------------------------------------------------------------------------
@@ -174,7 +182,7 @@ def parted(
     it said at the `silent` places stays, and is not answered any more.
     """
     if kept is not None:
-        part = _with_links_of(held.contact, part)
+        part = replace(part, contact=as_now(held.contact, part.contact))
     before = part.head.seq
     places = {
         place: number if number <= before else number + 1
@@ -201,13 +209,13 @@ def parted(
     )  # fmt: skip
 
 
-def _with_links_of(held: Contact, part: Side) -> Side:
-    """The part with its links as they are now, but for one that was parted on its own since."""
-    links = [link if link.until else _as_now(held, link) for link in part.contact.links]
-    return replace(part, contact=replace(part.contact, links=tuple([k for k in links if k])))
+def as_now(held: Contact, part: Contact) -> Contact:
+    """Who was merged, with the links as they are now, but for those that were ended since."""
+    links = [link if link.until else _link_now(held, link) for link in part.links]
+    return replace(part, links=tuple([link for link in links if link]))
 
 
-def _as_now(held: Contact, link: Link) -> Link | None:
+def _link_now(held: Contact, link: Link) -> Link | None:
     """The link as the contact has it now, where it has ended since as that."""
     ended = (k for k in held.links if k.address == link.address and k.since == link.since)
     return held.link_to(link.address) or next(ended, None)

@@ -53,7 +53,8 @@ def split(store: "MemoryStore", split: Split) -> Identified:
     if held is None or first is None or held.contact.id != split.contact:
         return Identified("unknown")
     if held.head.seq != split.seq or len(split.moves) < first.head.seq:
-        return Identified("conflict", held.contact)
+        part_now = merging.as_now(held.contact, first.contact) if note else None
+        return Identified("conflict", held.contact, part_now)
     silent = merging.silent(dict(enumerate(held.entries, 1)), split)
     parted = merging.parted(_side(held), note.kept if note else None, first, split, silent)
     event = merging.split_event(split, first.contact, len(split.moves))

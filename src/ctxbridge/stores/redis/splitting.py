@@ -76,7 +76,8 @@ class Splitting:
             if first is None:
                 return Identified("unknown")
             if found.head.seq != split.seq or len(split.moves) < first.head.seq:
-                return Identified("conflict", found.contact)
+                part_now = merging.as_now(found.contact, first.contact) if note else None
+                return Identified("conflict", found.contact, part_now)
             outcome = await self._apply(split, home, part, whole, note, first)
             if outcome is not None:
                 return outcome

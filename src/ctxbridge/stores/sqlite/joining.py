@@ -99,7 +99,8 @@ def split(connection: sqlite3.Connection, split: Split) -> Identified:
     if first is None:
         return Identified("unknown")
     if held.head.seq != split.seq or len(split.moves) < first.head.seq:
-        return Identified("conflict", held.contact)
+        part = merging.as_now(held.contact, first.contact) if note else None
+        return Identified("conflict", held.contact, part)
     silent = _silent(connection, held, split)
     parted = merging.parted(_side(held), kept, first, split, silent)
     home = _found(connection, split, parted, first.head.seq)
