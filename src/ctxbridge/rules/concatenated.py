@@ -53,7 +53,7 @@ class Whole(Struct, frozen=True, gc=False):
 
 
 class Held(Struct, frozen=True, gc=False):
-    """The pieces of one message. `given` says that it was given, and is kept to know repetitions."""
+    """The pieces of one message. What is `given` has been handed on, and tells repetitions."""
 
     pieces: tuple[Piece, ...]
     since: int
