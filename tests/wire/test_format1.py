@@ -90,6 +90,11 @@ VALUES = {
         replace(MESSAGE, revises="<-1@example.org>", purpose="marketing"), wire.encode_entry, wire.decode_entry,
     ),
     "message_least_of_20_fields": (LEAST, wire.encode_entry, wire.decode_entry),
+    "message_of_21_fields": (
+        replace(MESSAGE, revises="<-1@example.org>", purpose="marketing", written_as="Ann@example.org"),
+        wire.encode_entry, wire.decode_entry,
+    ),
+    "message_least_of_21_fields": (LEAST, wire.encode_entry, wire.decode_entry),
     "event": (Event("link", 5, ID, (("a", "b"),)), wire.encode_entry, wire.decode_entry),
     "head": (HEAD, wire.encode_head, wire.decode_head),
     "head_least": (Head(ID), wire.encode_head, wire.decode_head),
@@ -122,8 +127,8 @@ VALUES = {
 }  # fmt: skip
 
 SHORTER = {
-    "message", "message_least", "message_of_19_fields", "message_least_of_19_fields", "contact",
-    "forward_being_made",
+    "message", "message_least", "message_of_19_fields", "message_least_of_19_fields", "message_of_20_fields",
+    "message_least_of_20_fields", "message_with_choices", "contact", "forward_being_made",
 }  # fmt: skip
 """Written before the array grew at its end: read for ever, and not written any more."""
 

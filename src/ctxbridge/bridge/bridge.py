@@ -3,6 +3,7 @@
 from typing import Any, Generic, TypeVar, Unpack, overload
 
 import anyio
+from msgspec.structs import replace
 
 from ctxbridge.bridge.gating import SendGate
 from ctxbridge.bridge.identity import Identity
@@ -33,6 +34,7 @@ from ctxbridge.model import (
     Receipt,
 )
 from ctxbridge.ports import Store
+from ctxbridge.rules.addresses import canonical
 from ctxbridge.stores import open_store, seal_around
 from ctxbridge.wire.checked import checked
 from ctxbridge.wire.typed import StateCodec
@@ -65,6 +67,8 @@ class Bridge(Identity, Proofs, Operating, Generic[StateT]):
       mapping for each.
     - `access` is an `AccessPolicy` (of `ctxbridge.model`): how sure we must be of whoever writes
       before they are shown something.
+    - `subaddressing` names the mail domains (``"*"``: all) at which what stands behind a plus is no
+      other mailbox (RFC 5233): there ``ann+shop@`` and ``ann@`` are one person. By default nowhere.
     - `window=20` is how many entries a turn's context shows, `backlog=128` how many messages of a
       conversation may wait.
     - `lease_seconds=60` is how long a worker is believed to live without a word; a turn is renewed
@@ -209,7 +213,10 @@ class Bridge(Identity, Proofs, Operating, Generic[StateT]):
         retry is safe), and `StoreError`.
         """
         where = Address.parse(address) if isinstance(address, str) else address
-        return await write(self, Letter(where, text, endpoint, purpose, subject, key))
+        letter = Letter(
+            self.canonical(where), text, endpoint, purpose, subject, key, written_as=where.value
+        )
+        return await write(self, letter)
 
     async def dispatch(self) -> int:
         """Send the deliveries whose time has come, once; how many were looked at."""
@@ -229,7 +236,20 @@ class Bridge(Identity, Proofs, Operating, Generic[StateT]):
         if isinstance(event, Notice):
             await notice(self, event)
             return None
-        return await self.outbox.record(checked(event))
+        event = checked(event)
+        recipient = event.recipient
+        if recipient is not None:
+            event = replace(event, recipient=self.canonical(recipient))
+        return await self.outbox.record(event)
+
+    def canonical(self, address: Address | str, /) -> Address:
+        """The one address that is stored, linked and looked up by, however it is written.
+
+        Text is read by `Address.parse`. All that takes an address does this by itself; what is sent
+        goes to the address as its channel wrote it. Raises `ConfigurationError` for an empty text.
+        """
+        where = Address.parse(address) if isinstance(address, str) else address
+        return canonical(where, self.settings.subaddressing)
 
     async def context(
         self,
@@ -246,7 +266,7 @@ class Bridge(Identity, Proofs, Operating, Generic[StateT]):
         use: the default is the tenant's own, who sees all. `fresh` goes past the near cache of a
         store that has one. `Context.contact` is `None` for somebody never seen.
         """
-        where = Address.parse(address) if isinstance(address, str) else address
+        where = self.canonical(address)
         size = self.settings.window if window is None else window
         if size < 0:
             raise UsageError("window is the number of entries, or 0 for the whole conversation")

@@ -6,11 +6,19 @@ from msgspec.structs import replace
 
 from ctxbridge.bridge.joining import Joined, as_edited, gather
 from ctxbridge.bridge.judging import Inquiry
-from ctxbridge.model import Context, Message, Opened
+from ctxbridge.model import Context, Inbound, Message, Opened
 
 if TYPE_CHECKING:
     from ctxbridge.bridge.bridge import Bridge
     from ctxbridge.bridge.holding import Hold
+
+
+def known_as(bridge: "Bridge[Any]", inbound: Inbound) -> Inbound:
+    """The message from the address that its sender is known under; how they write it is kept."""
+    sender = bridge.canonical(inbound.sender)
+    if sender is inbound.sender:
+        return inbound
+    return replace(inbound, sender=sender, written_as=inbound.sender.value)
 
 
 class Entered(NamedTuple):

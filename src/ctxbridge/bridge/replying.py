@@ -202,6 +202,7 @@ class Replying:
             flags=(gate.CONFIRMS,) if author == "system" and self._inquiry.confirms else (),
             references=_thread_of(inbound),
             purpose=check.purpose,
+            written_as=inbound.written_as,
         )
 
 

@@ -45,7 +45,10 @@ class Written(Struct, frozen=True):
 
 
 class Letter(Struct, frozen=True):
-    """What is to be written, to whom, from where, what for, and the caller's key for it."""
+    """What is to be written, to whom, from where, what for, and the caller's key for it.
+
+    `written_as` is the value of `address` as the caller wrote it.
+    """
 
     address: Address
     text: str
@@ -53,6 +56,7 @@ class Letter(Struct, frozen=True):
     purpose: Purpose = "service"
     subject: str = ""
     key: str = ""
+    written_as: str = ""
 
 
 async def write(bridge: "Bridge[Any]", letter: Letter) -> Written:
@@ -106,10 +110,15 @@ def _as_if_answered(letter: Letter, context: Context) -> Inbound:
     endpoint = letter.endpoint or (last.endpoint if last else None)
     if endpoint is None or endpoint.channel != address.channel:
         raise UsageError(f"name the endpoint to write from, one of channel {address.channel}")
+    written_as = letter.written_as if letter.written_as != address.value else ""
     if last is None:
-        return Inbound(address.channel, endpoint, address, "", (), subject=letter.subject)
+        return Inbound(
+            address.channel, endpoint, address, "", (), subject=letter.subject,
+            written_as=written_as,
+        )  # fmt: skip
     ids = last.references if last.author != "contact" else (last.message_id, *last.references)
     return Inbound(
         address.channel, endpoint, address, ids[0] if ids else "", (), last.assurance,
         thread=last.thread, subject=letter.subject or last.subject, references=ids[1:],
+        written_as=written_as or last.written_as,
     )  # fmt: skip

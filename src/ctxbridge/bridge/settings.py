@@ -1,6 +1,6 @@
 """What a bridge can be told, with its limits."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, TypedDict
 
 from msgspec import Struct
@@ -32,6 +32,7 @@ class Options(TypedDict, total=False):
     seal: "KeySource | None"
     overlap: Overlaps
     access: AccessPolicy
+    subaddressing: Collection[str]
     window: int
     backlog: int
     lease_seconds: float
@@ -52,6 +53,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     clock: Clock
     ids: Ids
     code_secret: Secrets
+    subaddressing: frozenset[str] = frozenset()
     window: int = 20
     backlog: int = 128
     lease_seconds: float = 60.0
@@ -90,10 +92,20 @@ def settings_of(options: Options) -> Settings:
         clock=options.get("clock") or SystemClock(),
         ids=options.get("ids") or Uuid7(),
         code_secret=Secrets(options.get("code_secret", ()), "code_secret"),
+        subaddressing=_domains(options.get("subaddressing", ())),
         **numbers,  # type: ignore[arg-type]
     )
 
 
 _NO_NUMBERS = frozenset(
-    {"guards", "senders", "seal", "overlap", "access", "clock", "ids", "code_secret"}
-)
+    {
+        "guards", "senders", "seal", "overlap", "access", "clock", "ids", "code_secret",
+        "subaddressing",
+    }
+)  # fmt: skip
+
+
+def _domains(names: Collection[str]) -> frozenset[str]:
+    if isinstance(names, str) or not all(name and "@" not in name for name in names):
+        raise ConfigurationError('subaddressing is a list of domains, such as ["gmail.com"]')
+    return frozenset([name.lower() for name in names])

@@ -12,7 +12,7 @@ from ctxbridge.bridge.holding import Hold
 from ctxbridge.bridge.judging import Inquiry, allowed_to
 from ctxbridge.bridge.keeping import Kept
 from ctxbridge.bridge.opening import open_turn
-from ctxbridge.bridge.received import Entered, Received
+from ctxbridge.bridge.received import Entered, Received, known_as
 from ctxbridge.bridge.remarks import Remarks
 from ctxbridge.bridge.replying import Reply, Replying
 from ctxbridge.bridge.speaking import Speaking
@@ -192,7 +192,7 @@ class Turn(Speaking, Generic[StateT]):
         started = time.time_ns()
         try:
             inbound, content = checked_inbound(self._inbound)
-            self._inbound = self._inquiry.inbound = inbound
+            self._inbound = self._inquiry.inbound = inbound = known_as(self._bridge, inbound)
             await self._inquiry.judge_early(self._bridge.clock.now())
             opened = await open_turn(self._bridge, self._inquiry, content, self._resumes)
             received = Received(self._bridge, self._inquiry, opened)

@@ -125,11 +125,12 @@ class Outbox:
         not send: by then the delivery may be somebody else's.
         """
         sender = self._senders[message.channel]
-        assert message.address is not None and message.endpoint is not None  # noqa: PT018
+        to = message.recipient
+        assert to is not None and message.endpoint is not None  # noqa: PT018
         await self._pace.wait(message.endpoint, sender.per_second)
         if monotonic() >= until:
             return None
-        outgoing = Outgoing(delivery, message, message.address, message.endpoint)
+        outgoing = Outgoing(delivery, message, to, message.endpoint)
         try:
             sent = await attempt(sender, outgoing)
         except BaseException:

@@ -55,7 +55,8 @@ class Inbound(Struct, frozen=True, gc=False, array_like=True):
 
     `flags` are facts that guards read: ``opt_out.stop``, ``opt_out.start``, ``opt_out.help`` (the
     provider has answered it), ``auto`` (automatic mail), ``self`` (an echo of our own),
-    ``from.mismatch``, ``from.ambiguous``, ``hidden_text``, ``truncated``, ``id_reused``.
+    ``from.mismatch``, ``from.ambiguous``, ``hidden_text``, ``truncated``, ``partial`` (pieces of an
+    SMS are missing), ``id_reused``.
     """
 
     channel: str
@@ -74,6 +75,9 @@ class Inbound(Struct, frozen=True, gc=False, array_like=True):
     provider: str = ""
     revises: str = ""
     """The id of the message that this one takes the place of; without parts it is a deletion."""
+    written_as: str = ""
+    """How the channel writes the value of `sender`; set by the bridge, where that is not canonical.
+    An answer goes there."""
 
     @property
     def text(self) -> str:

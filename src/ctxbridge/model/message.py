@@ -107,6 +107,16 @@ class Message(Struct, frozen=True, array_like=True, gc=False, tag=0):
     revises: str = ""
     """The id of the message that this one takes the place of; without parts it is a deletion."""
     purpose: Purpose = "service"
+    written_as: str = ""
+    """How the channel writes the value of `address`, where that is another way than ours."""
+
+    @property
+    def recipient(self) -> Address | None:
+        """Where a message to the contact goes: `address`, as its channel writes it."""
+        address = self.address
+        if not self.written_as or address is None:
+            return address
+        return Address(address.channel, self.written_as, address.scope)
 
     @property
     def text(self) -> str:
