@@ -27,6 +27,7 @@ from ctxbridge.model import (
     Head,
     Link,
     LinkClaim,
+    Markup,
     Message,
     Opaque,
     Quote,
@@ -95,6 +96,9 @@ VALUES = {
         wire.encode_entry, wire.decode_entry,
     ),
     "message_least_of_21_fields": (LEAST, wire.encode_entry, wire.decode_entry),
+    "message_with_markup_of_21_fields": (
+        replace(LEAST, parts=(Text("Hi"), Markup("slack", "*Hi*"))), wire.encode_entry, wire.decode_entry,
+    ),
     "event": (Event("link", 5, ID, (("a", "b"),)), wire.encode_entry, wire.decode_entry),
     "head": (HEAD, wire.encode_head, wire.decode_head),
     "head_least": (Head(ID), wire.encode_head, wire.decode_head),

@@ -1,5 +1,6 @@
 """The bridge: one tenant's conversations over one store."""
 
+from collections.abc import Sequence
 from typing import Any, Generic, TypeVar, Unpack, overload
 
 import anyio
@@ -24,6 +25,7 @@ from ctxbridge.guards.panel import Panel
 from ctxbridge.model import (
     Address,
     Assurance,
+    Choice,
     Context,
     Delivery,
     Endpoint,
@@ -69,6 +71,9 @@ class Bridge(Identity, Proofs, Operating, Generic[StateT]):
       before they are shown something.
     - `subaddressing` names the mail domains (``"*"``: all) at which what stands behind a plus is no
       other mailbox (RFC 5233): there ``ann+shop@`` and ``ann@`` are one person. By default nowhere.
+    - `markdown=False` says whether agents write Markdown: true, or the channels on which they do.
+      It is then shown as each channel can show it, with the extra `render`. Else texts leave as
+      they are.
     - `window=20` is how many entries a turn's context shows, `backlog=128` how many messages of a
       conversation may wait.
     - `lease_seconds=60` is how long a worker is believed to live without a word; a turn is renewed
@@ -200,13 +205,15 @@ class Bridge(Identity, Proofs, Operating, Generic[StateT]):
         purpose: Purpose = "service",
         subject: str = "",
         key: str = "",
+        choices: Sequence[Choice | str] = (),
     ) -> Written:
         """Write first: to somebody who is stored, judged and committed as a reply is, then sent.
 
         `endpoint` is where it comes from; without, the one that `address` last wrote to or was
         written from. `purpose` decides which consent is asked for and whether quiet hours make it
         wait. With a `key` of yours a repetition has no second effect, as long as message ids are
-        remembered; without, it is another message. See `Written` for what comes back.
+        remembered; without, it is another message. `choices` are as in `Turn.reply`. See `Written`
+        for what comes back.
 
         Raises `UnknownContact` for an address that nobody is stored under, `UsageError` for a text
         or an endpoint that cannot be, `TooLarge`, `Busy` if the conversation keeps changing (a
@@ -214,8 +221,9 @@ class Bridge(Identity, Proofs, Operating, Generic[StateT]):
         """
         where = Address.parse(address) if isinstance(address, str) else address
         letter = Letter(
-            self.canonical(where), text, endpoint, purpose, subject, key, written_as=where.value
-        )
+            self.canonical(where), text, endpoint, purpose, subject, key, where.value,
+            tuple(choices),
+        )  # fmt: skip
         return await write(self, letter)
 
     async def dispatch(self) -> int:

@@ -12,6 +12,7 @@ from ctxbridge.errors import ConfigurationError
 from ctxbridge.guards import automatic, opt_out, pii
 from ctxbridge.model import AccessPolicy
 from ctxbridge.ports import Clock, Guard, Ids, Sender
+from ctxbridge.rules import rendering
 
 if TYPE_CHECKING:
     from ctxbridge.stores.sealed import KeySource
@@ -33,6 +34,7 @@ class Options(TypedDict, total=False):
     overlap: Overlaps
     access: AccessPolicy
     subaddressing: Collection[str]
+    markdown: bool | Collection[str]
     window: int
     backlog: int
     lease_seconds: float
@@ -54,6 +56,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     ids: Ids
     code_secret: Secrets
     subaddressing: frozenset[str] = frozenset()
+    markdown: bool | frozenset[str] = False
     window: int = 20
     backlog: int = 128
     lease_seconds: float = 60.0
@@ -92,6 +95,7 @@ def settings_of(options: Options) -> Settings:
         clock=options.get("clock") or SystemClock(),
         ids=options.get("ids") or Uuid7(),
         code_secret=Secrets(options.get("code_secret", ()), "code_secret"),
+        markdown=_markdown(options.get("markdown", False)),
         subaddressing=_domains(options.get("subaddressing", ())),
         **numbers,  # type: ignore[arg-type]
     )
@@ -100,7 +104,7 @@ def settings_of(options: Options) -> Settings:
 _NO_NUMBERS = frozenset(
     {
         "guards", "senders", "seal", "overlap", "access", "clock", "ids", "code_secret",
-        "subaddressing",
+        "subaddressing", "markdown",
     }
 )  # fmt: skip
 
@@ -109,3 +113,12 @@ def _domains(names: Collection[str]) -> frozenset[str]:
     if isinstance(names, str) or not all(name and "@" not in name for name in names):
         raise ConfigurationError('subaddressing is a list of domains, such as ["gmail.com"]')
     return frozenset([name.lower() for name in names])
+
+
+def _markdown(channels: bool | Collection[str]) -> bool | frozenset[str]:
+    if isinstance(channels, str):
+        raise ConfigurationError('markdown is True, or a list of channels, such as ["sms"]')
+    if not channels:
+        return False
+    rendering.require()
+    return True if isinstance(channels, bool) else frozenset(channels)

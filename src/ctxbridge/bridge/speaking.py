@@ -1,6 +1,6 @@
 """What an agent does in its turn: says, shows, asks, notes."""
 
-from collections.abc import AsyncIterable, Callable
+from collections.abc import AsyncIterable, Callable, Sequence
 from typing import Any
 
 from ctxbridge.bridge.replying import Reply, checked_reply
@@ -8,7 +8,8 @@ from ctxbridge.bridge.streaming import Stream
 from ctxbridge.bridge.tools import ToolGate
 from ctxbridge.errors import StepUpRequired, UsageError
 from ctxbridge.guards.pipeline import Judged
-from ctxbridge.model import Assurance, Event, Purpose
+from ctxbridge.model import Assurance, Choice, Event, Purpose
+from ctxbridge.rules.choices import checked_choices
 from ctxbridge.wire.checked import checked
 
 _NOT_OPEN = "the turn is not open, so nothing can be replied: see turn.open"
@@ -25,15 +26,23 @@ class Speaking:
         if self.context.reader < level:
             raise StepUpRequired(level, self.context.reader)
 
-    def reply(self: Any, text: str, *, purpose: Purpose = "service") -> None:
+    def reply(
+        self: Any, text: str, *, purpose: Purpose = "service", choices: Sequence[Choice | str] = ()
+    ) -> None:
         """Say `text` to the customer; it is judged and stored when the block is left.
 
         May be called several times. `purpose` is what it is for: consent is asked for that, and
-        quiet hours are kept for it. Raises `UsageError` when the turn is not open or the text is
-        empty, `TooLarge` beyond 65,536 characters.
+        quiet hours are kept for it. `choices` are up to 20 answers to offer, as buttons where the
+        channel has them, else as numbered lines: each a `Choice`, or a text that is id and label.
+        A message that names one of them has it as `Inbound.choice`.
+
+        What is over the limit of its channel leaves as several messages. Raises `UsageError` when
+        the turn is not open, the text is empty or a choice cannot be offered, `TooLarge` beyond
+        65,536 characters.
         """
         self._require_open()
-        self._replies.append(checked_reply(Reply(text, purpose=purpose)))
+        reply = Reply(text, purpose=purpose, choices=checked_choices(choices))
+        self._replies.append(checked_reply(reply))
 
     async def stream(self: Any, chunks: AsyncIterable[str]) -> str:
         """Say the text that comes in `chunks`, as one reply, and give it whole.

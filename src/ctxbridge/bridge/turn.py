@@ -62,8 +62,7 @@ class Turn(Speaking, Generic[StateT]):
         self._inbound = inbound
         self._resumes = resumes
         self._inquiry = Inquiry(bridge.panel, inbound)
-        can_wait = bridge.outbox.sender_on(inbound.channel) is not None
-        self._replying = Replying(bridge.panel, self._inquiry, can_wait=can_wait)
+        self._replying = Replying(bridge, self._inquiry)
         self._entered = self._left = self._was_open = False
         self._in: Entered | None = None
         self._context: Context | None = None
@@ -221,6 +220,7 @@ class Turn(Speaking, Generic[StateT]):
         self._inquiry.states = self._replying.states = self._kept.guards
         now = self._bridge.clock.now()
         received.settle_edits(context)
+        received.take_choice(context)
         await self._inquiry.judge_inbound(context, now)
         received.judged()
         if context.waiting and self.open:

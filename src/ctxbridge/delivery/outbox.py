@@ -183,7 +183,8 @@ class Outbox:
 
     async def _dispatch(self, several: Iterable[Found], limiter: anyio.CapacityLimiter) -> None:
         async with limiter:
-            for one in several:
+            # Of what is due at the same moment (pieces of one reply) the first goes first.
+            for one in sorted(several, key=lambda found: (found.at, found.place)):
                 try:
                     await self._take_and_send(one)
                 except CtxBridgeError as error:

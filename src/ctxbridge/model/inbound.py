@@ -6,7 +6,7 @@ from msgspec import Struct
 
 from ctxbridge.errors import PayloadError
 from ctxbridge.model.address import Address, Assurance, Endpoint
-from ctxbridge.model.message import Part, Text
+from ctxbridge.model.message import Choice, Part, Text, choice_in
 
 IdSource = Literal["provider", "sender", "digest"]
 ReceiptStatus = Literal["queued", "sent", "delivered", "read", "failed", "unknown"]
@@ -83,6 +83,11 @@ class Inbound(Struct, frozen=True, gc=False, array_like=True):
     def text(self) -> str:
         """What was written in this message, without quotes and attachments."""
         return "\n".join([part.text for part in self.parts if type(part) is Text])
+
+    @property
+    def choice(self) -> Choice | None:
+        """Which of the choices that we offered it names; `None` for none."""
+        return choice_in(self.parts)
 
 
 class Receipt(Struct, frozen=True, gc=False):

@@ -1,4 +1,4 @@
-"""E-mail by SMTP: one plain text from one mailbox to another, in the thread that it answers.
+"""E-mail by SMTP: one text from one mailbox to another, in the thread that it answers.
 
 Sources: RFC 5321 (the exchange), RFC 5322 (the mail), RFC 2047 (the subject), RFC 2045 (the text),
 RFC 3834 (answers of machines), RFC 6531 (addresses beyond ASCII).
@@ -11,16 +11,15 @@ import textwrap
 import time
 from contextlib import suppress
 from datetime import UTC, datetime
-from email import policy
-from email.message import EmailMessage
 from email.utils import format_datetime
 from typing import TYPE_CHECKING
 
 import anyio
 from msgspec import Struct
 
+from ctxbridge.delivery.senders.mail_body import body_of, without_controls
 from ctxbridge.errors import ConfigurationError
-from ctxbridge.model import Outgoing, Sent
+from ctxbridge.model import Capabilities, Outgoing, Sent
 from ctxbridge.rules.text import clean
 
 if TYPE_CHECKING:
@@ -44,7 +43,6 @@ _ENCODED_WORD = re.compile(
 )
 _BETWEEN_WORDS = re.compile(r"(?<=\?=)[ \t\r\n]+(?==\?)")
 _BREAKS = re.compile("[\x00-\x20\x7f-\x9f\u2028\u2029]+")
-_CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f]")
 _MAILBOX = re.compile(r"[^\s<>()\[\],:;\\\"@]{1,64}@([^\s<>()\[\],:;\\\"@]+)")
 _DOMAIN = re.compile(r"[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*")
 _ID = re.compile(r"[!-;=?A-~]{1,250}@[!-;=?A-~]{1,250}")
@@ -84,6 +82,7 @@ class SmtpSender:
 
     channel: str = "email"
     repeatable: bool = False
+    capabilities: Capabilities = Capabilities(form="html", subject=True, threads=True)
 
     def __init__(
         self,
@@ -263,7 +262,7 @@ def written(outgoing: Outgoing, domain: str | None, now: int) -> Mail | Sent:
 
     Its headers are these and no others, whatever the subject holds: From, To, Subject, Date,
     Message-ID (the key at `domain`), In-Reply-To and References where there is something to refer
-    to, Auto-Submitted unless a person wrote it, MIME-Version, Content-Type and
+    to, Auto-Submitted unless a person wrote it, MIME-Version, Content-Type and, of a plain text,
     Content-Transfer-Encoding.
     """
     message = outgoing.message
@@ -271,7 +270,7 @@ def written(outgoing: Outgoing, domain: str | None, now: int) -> Mail | Sent:
     host = _ascii_domain(domain or ours.rpartition("@")[2])
     if host is None or not (_mailbox(ours) and _mailbox(theirs)):
         return Sent("failed", code="smtp.address")
-    if not _CONTROLS.sub("", message.text).strip():
+    if not without_controls(message.text).strip():
         return Sent("failed", code="smtp.empty")
     headers = {
         "From": ours,
@@ -285,10 +284,8 @@ def written(outgoing: Outgoing, domain: str | None, now: int) -> Mail | Sent:
         headers["References"] = "\r\n ".join(reversed(nearest))
     if message.author != "human_agent":
         headers["Auto-Submitted"] = "auto-replied" if nearest else "auto-generated"
-    encoding, body = _body(message.text)
-    headers["MIME-Version"] = "1.0"
-    headers["Content-Type"] = 'text/plain; charset="utf-8"'
-    headers["Content-Transfer-Encoding"] = encoding
+    about_body, body = body_of(message.text, outgoing.marked("html"), outgoing.key)
+    headers |= {"MIME-Version": "1.0", **about_body}
     head = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
     data = head.encode() + b"\r\n" + body
     if names(data) != list(headers):
@@ -345,15 +342,6 @@ def _decoded(word: re.Match[str]) -> str:
         return binascii.a2b_qp(text, header=True).decode(charset, "replace")
     except ValueError:
         return word[0]
-
-
-def _body(text: str) -> tuple[str, bytes]:
-    """The transfer encoding and the text in it, in lines of at most 76 that end in CRLF."""
-    text = clean(_CONTROLS.sub("", text.replace("\r\n", "\n").replace("\r", "\n")))
-    part = EmailMessage(policy.SMTP.clone(cte_type="7bit", max_line_length=76))
-    part.set_content(text, charset="utf-8")
-    payload = str(part.get_payload()).replace("\r\n", "\n").rstrip("\n") + "\n"
-    return part["Content-Transfer-Encoding"], payload.replace("\n", "\r\n").encode("ascii")
 
 
 def _ids(references: tuple[str, ...]) -> list[str]:

@@ -18,7 +18,7 @@ import msgspec
 from msgspec import Struct
 
 from ctxbridge.errors import ConfigurationError
-from ctxbridge.model import Outgoing, Sent
+from ctxbridge.model import Capabilities, Outgoing, Sent
 from ctxbridge.model.address import MAX_ADDRESS_CHARACTERS
 from ctxbridge.rules.text import clean
 
@@ -92,6 +92,9 @@ class TwilioSender:
         base = _absolute(base_url, "base_url").rstrip("/")
         self._url = f"{base}/2010-04-01/Accounts/{account}/Messages.json"
         self._prefix = "" if channel == "sms" else channel + ":"
+        self.capabilities = Capabilities(
+            form="whatsapp" if channel == "whatsapp" else "plain", longest=MAX_TEXT_CHARACTERS
+        )
         self._client: httpx.AsyncClient | None = None
 
     async def send(self, outgoing: Outgoing, /) -> Sent:
@@ -124,7 +127,7 @@ class TwilioSender:
 
     def _form(self, outgoing: Outgoing) -> dict[str, str] | Sent:
         """The fields to send, or why there are none."""
-        text = clean(outgoing.text)
+        text = clean(outgoing.marked(self.capabilities.form) or outgoing.text)
         ours, theirs = outgoing.endpoint.value, outgoing.address.value
         if not text.strip():
             return Sent("failed", code="twilio.empty")
