@@ -161,6 +161,12 @@ class TestMarkdown:
         assert [type(part).__name__ for part in turn.said[0].parts] == ["Text", "Markup"]
         assert turn.context.as_chat()[-1]["content"] == "hello"
 
+    async def test_what_was_lost_is_told_by_the_message(self, another):
+        bridge = await another(senders=[able()], markdown=True)
+        turn = await say(bridge, "**Hi**\n\n|a|\n|-|\n|b|")
+        assert turn.said[0].flags == ("lost.emphasis", "lost.table")
+        assert (await say(bridge, "Hi")).said[0].flags == ()
+
     async def test_only_where_it_was_said(self, another):
         sms, mail = able(), able("email", form="html")
         bridge = await another(senders=[sms, mail], markdown=["email"])
@@ -224,7 +230,8 @@ class TestMarkdown:
         await say(bridge, "**Hi**")
         assert ran == []
         await say(bridge, "**Hi** " * 100)
-        assert len(ran) == 1
+        await say(bridge, "|a" * 21)
+        assert len(ran) == 2
 
     @pytest.mark.parametrize("nonsense", ["sms", ""])
     async def test_nonsense_is_refused(self, another, nonsense):

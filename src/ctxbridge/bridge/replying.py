@@ -166,12 +166,15 @@ class Replying:
             message = self._message(turn, author, judged, check, ())
             return [Said(message)], judged.say if judged.blocked else None
         due = judged.until if judged.until > now else 0
-        parts = layout.parts(judged.text)
-        if len(parts) > MOST_MESSAGES:
+        spoken = layout.spoken(judged.text)
+        if len(spoken.messages) > MOST_MESSAGES:
             refused = replace(judged.decision, enforced="block", code=TOO_LONG, enforced_digest=b"")
             judged = replace(judged, text="", decision=refused)
             return [Said(self._message(turn, author, judged, check, ()))], None
-        messages = [self._message(turn, author, judged, check, one) for one in parts]
+        messages = [
+            self._message(turn, author, judged, check, parts, spoken.flags)
+            for parts in spoken.messages
+        ]
         first, *others = [Said(message, due) for message in messages]
         return [replace(first, delivery=reply.delivery), *others], None
 
@@ -207,6 +210,7 @@ class Replying:
         judged: Judged,
         check: TextCheck,
         parts: tuple[Part, ...],
+        flags: tuple[str, ...] = (),
     ) -> Message:
         """One message of a reply; without parts it is withheld.
 
@@ -214,6 +218,7 @@ class Replying:
         the gate asks for.
         """
         inbound, decision = self._inquiry.inbound, judged.decision
+        confirms = (gate.CONFIRMS,) if author == "system" and self._inquiry.confirms else ()
         disposition: Disposition = (
             "withheld" if not parts else "modified" if judged.modified else "accepted"
         )
@@ -229,7 +234,7 @@ class Replying:
             thread=inbound.thread,
             subject=_answering(inbound.subject),
             labels=judged.labels,
-            flags=(gate.CONFIRMS,) if author == "system" and self._inquiry.confirms else (),
+            flags=(*flags, *confirms),
             references=_thread_of(inbound),
             purpose=check.purpose,
             written_as=inbound.written_as,

@@ -22,8 +22,11 @@ from ctxbridge.rules.text import clean
 if TYPE_CHECKING:
     from ctxbridge.bridge.bridge import Bridge
 
-AT_ONCE_CHARACTERS = 500
-"""A longer text is read in a thread: a table of 25 kilobytes can take more than a second."""
+AT_ONCE_CHARACTERS, AT_ONCE_CELLS = 250, 20
+"""What is more is read in a thread: a table of 500 characters can hold 5,000 cells."""
+
+LOST = "lost."
+"""What the flags of a message begin with that tell what its channel could not show."""
 
 FORMS: dict[str, Form] = {"email": "html", "slack": "slack", "whatsapp": "whatsapp"}
 """How a channel marks words up whose sender does not say what it can show."""
@@ -62,8 +65,8 @@ class Layout(Struct, frozen=True):
         """What guards judge: all the words, those of the choices at their end."""
         return self.draft.followed_by(self.offer).words if self.offer else self.draft.words
 
-    def parts(self, text: str) -> list[tuple[Part, ...]]:
-        """The parts of each message, when guards have made `text` of what they judged."""
+    def spoken(self, text: str) -> "Spoken":
+        """The messages, when guards have made `text` of what they judged."""
         draft, choices = self.draft, self.choices
         if choices is not None and text.endswith(f"\n\n{self.offer}"):
             draft = draft.reworded(text.removesuffix(f"\n\n{self.offer}"))
@@ -75,14 +78,21 @@ class Layout(Struct, frozen=True):
             choices = choices if self.offer in text else without_labels(choices)
         else:
             draft = draft.reworded(text)
-        shown = draft.laid_out(self.can).parts
+        rendered = draft.laid_out(self.can)
         messages: list[tuple[Part, ...]] = [
             (Text(one.words), Markup(draft.form, one.markup)) if one.markup else (Text(one.words),)
-            for one in shown
+            for one in rendered.parts
         ]
         if choices is not None:
             messages[-1] = (*messages[-1], choices)
-        return messages
+        return Spoken(tuple(messages), tuple([f"{LOST}{loss}" for loss in rendered.losses]))
+
+
+class Spoken(Struct, frozen=True):
+    """The parts of each message that a reply becomes. `flags` tell what could not be shown."""
+
+    messages: tuple[tuple[Part, ...], ...]
+    flags: tuple[str, ...] = ()
 
 
 async def lay_out(text: str, choices: Choices | None, shape: Shape, *, markdown: bool) -> Layout:
@@ -91,7 +101,7 @@ async def lay_out(text: str, choices: Choices | None, shape: Shape, *, markdown:
     offer = lines(choices) if choices is not None else ""
     if not (markdown and shape.markdown):
         draft = undrafted(text)
-    elif len(text) <= AT_ONCE_CHARACTERS:
+    elif len(text) <= AT_ONCE_CHARACTERS and text.count("|") <= AT_ONCE_CELLS:
         draft = drafted(text, shape.can.form)
     else:
         draft = await to_thread.run_sync(partial(drafted, text, shape.can.form))

@@ -30,7 +30,7 @@ def body_of(text: str, html: str, key: str) -> tuple[dict[str, str], bytes]:
         encoding, body = _encoded(content, subtype)
         head = "".join([f"{n}: {v}\r\n" for n, v in _headers(subtype, encoding).items()])
         data += f"--{boundary}\r\n{head}\r\n".encode() + body + b"\r\n"
-    headers = {"Content-Type": f'multipart/alternative; boundary="{boundary}"'}
+    headers = {"Content-Type": f'multipart/alternative;\r\n boundary="{boundary}"'}
     return headers, data + f"--{boundary}--\r\n".encode()
 
 

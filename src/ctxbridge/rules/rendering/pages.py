@@ -23,7 +23,7 @@ TAGS = frozenset(
     }
 )  # fmt: skip
 SCHEMES = frozenset({"http", "https", "mailto", "tel"})
-MOST_CHARACTERS = 1024 * 1024
+MOST_CHARACTERS = 256 * 1024
 """A table of a few kilobytes may be cells without end. Beyond this the words alone are a page."""
 
 
