@@ -2,13 +2,13 @@
 
 import pytest
 
-from ctxbridge import errors, guards
+from ctxbridge import Bridge, errors, guards
 from ctxbridge.bridge import showing
 from ctxbridge.guards import allow, block, guard, modify
 from ctxbridge.model import Capabilities, Choice, Choices, Markup, Receipt, Sent
 from tests.delivery.conftest import Pigeon
 
-from .conftest import ENDPOINTS, SENDERS, exchange, write
+from .conftest import ENDPOINTS, SENDERS, Ticket, exchange, write
 
 COLOURS = [Choice("r", "Red"), Choice("b", "Dark blue"), "Green"]
 
@@ -147,7 +147,16 @@ class TestSplitting:
         assert pigeon.texts == ["  **Not** Markdown \n\n\n at all  "]
 
 
-class TestMarkdown:
+class OnMemory:
+    """What does not depend on the store."""
+
+    @pytest.fixture
+    async def bridge(self, clock):
+        async with Bridge("memory://", tenant="acme", state=Ticket, clock=clock) as bridge:
+            yield bridge
+
+
+class TestMarkdown(OnMemory):
     async def test_each_channel_gets_what_it_can_show(self, another):
         sms, mail = able(), able("email", form="html")
         bridge = await another(senders=[sms, mail], markdown=True)
@@ -239,7 +248,7 @@ class TestMarkdown:
             await another(markdown=nonsense)
 
 
-class TestChoices:
+class TestChoices(OnMemory):
     async def test_88_without_buttons_they_are_lines_and_the_answer_maps_back(self, another):
         pigeon = able(buttons=2)
         bridge = await another(senders=[pigeon])

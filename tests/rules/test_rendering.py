@@ -3,6 +3,7 @@
 The golden files were written by `python -m tests.rules.test_rendering` and read by a person.
 """
 
+import re
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -168,6 +169,31 @@ def test_42_a_long_answer_is_several_messages_between_its_paragraphs():
 def test_what_grows_by_escapes_is_split_in_more():
     rendered = render("a & b < c " * 50, Capabilities(form="slack", longest=100))
     assert all(length(part.markup or part.words, "character") <= 100 for part in rendered.parts)
+
+
+PIECES = ["{}", "**{}", "{}**", "_{}", "`{}`", "[{}](https://x.example)", "![{}](https://x.example/i)", "~~{}~~", "\n", "\n\n",
+          "\n- {}", "\n  - {}", "\n1. {}", "\n> {}", "\n# {}", "\n```\n{}\n```\n", "\n|{}|{}|\n|-|-|\n|{}|", "\n\n    {}", "<b>{}</b>",
+          "<!--{}-->", "[{}]: https://x.example", "[{}][{}]", "&{};", "\\{}", "\n{}\n---\n", "<br>{}", "\t{}", "\n<div>{}\n"]  # fmt: skip
+
+
+@pytest.mark.parametrize("form", FORMS)
+@settings(max_examples=150)
+@given(pieces=st.lists(st.sampled_from(PIECES), max_size=25))
+def test_no_word_of_an_agent_is_lost_in_any_form(form, pieces):
+    """Nor does a form say a word that guards have not judged."""
+    count = iter(range(10_000))
+    text = "".join([re.sub(r"\{\}", lambda _: f"word{next(count)}q", piece) for piece in pieces])
+    (part,) = render(text or "x", Capabilities(form=form)).parts
+    said = re.findall("word[0-9]+q", text)
+    assert sorted(re.findall("word[0-9]+q", part.words)) == sorted(said)
+    assert sorted(re.findall("word[0-9]+q", part.markup or part.words)) == sorted(said)
+
+
+def test_what_guards_do_not_see_is_in_no_form():
+    text = '[a](https://x.example "secret") ![b](https://x.example/p.png "secret")\n\n```secret\nc\n```'
+    for form in FORMS:
+        (part,) = render(text, Capabilities(form=form)).parts
+        assert "secret" not in part.words + part.markup
 
 
 class TestReworded:

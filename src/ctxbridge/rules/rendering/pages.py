@@ -1,7 +1,8 @@
 """HTML for mail: what markdown-it writes, cleaned by nh3, in a page of its own.
 
 No scripts, styles, forms or frames, and nothing that is fetched when the mail is opened: an image
-is a link to it, so that nobody learns who reads.
+is a link to it, so that nobody learns who reads. And no words but those that guards have judged:
+the title of a link is left out.
 """
 
 import html
@@ -56,7 +57,7 @@ def _cleaner() -> "Cleaner":
     import nh3
 
     return nh3.Cleaner(
-        tags=set(TAGS), attributes={"a": {"href", "title"}, "ol": {"start"}, "*": set()},
+        tags=set(TAGS), attributes={"a": {"href"}, "ol": {"start"}, "*": set()},
         url_schemes=set(SCHEMES), attribute_filter=_kept,
         link_rel="noopener noreferrer nofollow",
     )  # fmt: skip
@@ -74,6 +75,8 @@ def _note(tokens: "Sequence[Token]", losses: set[Loss]) -> None:
             href: Any = child.attrGet("href")
             if href is not None and not is_address(str(href)):
                 losses.add("link")
+            if child.attrGet("title") is not None:
+                losses.add("title")
         if token.children and any(child.type == "image" for child in token.children):
             losses.add("image")
             token.children = [_as_link(child) for child in token.children]
