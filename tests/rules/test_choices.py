@@ -135,9 +135,9 @@ class TestLatest:
         assert open_offer([ASKED, said("agent", Text("Take your time."))]) == (COLOURS, True)
 
     def test_what_did_not_leave_offers_nothing(self):
-        assert open_offer([said("agent", COLOURS, disposition="withheld")]) is None
+        assert open_offer([said("agent", Text("Which?"), COLOURS, disposition="withheld")]) is None
         assert open_offer(
-            [ASKED, said("contact", COLOURS.offered[0], disposition="quarantined")]
+            [ASKED, said("contact", Text("Red"), COLOURS.offered[0], disposition="quarantined")]
         ) == (COLOURS, True)
 
     def test_a_button_has_brought_its_choice(self):

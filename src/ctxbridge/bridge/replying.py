@@ -62,7 +62,7 @@ STOPPED = Lanes(
 """Asked alone where a judge beside the agent has stopped the message that was answered."""
 
 
-class Reply(Struct, frozen=True):
+class Reply(Struct, frozen=True, gc=False):
     """A text to say, what for, and the id of its delivery where that is known already.
 
     `choices` are the answers that it offers. `ours` says that no agent has written it.

@@ -32,7 +32,7 @@ FORMS: dict[str, Form] = {"email": "html", "slack": "slack", "whatsapp": "whatsa
 """How a channel marks words up whose sender does not say what it can show."""
 
 
-class Shape(Struct, frozen=True):
+class Shape(Struct, frozen=True, gc=False):
     """What a channel can show, and whether what an agent says there is Markdown."""
 
     can: Capabilities = Capabilities()
@@ -52,7 +52,7 @@ def _is_among(channel: str, named: bool | Collection[str]) -> bool:
     return named if isinstance(named, bool) else channel in named
 
 
-class Layout(Struct, frozen=True):
+class Layout(Struct, frozen=True, gc=False):
     """A reply that was read. `offer` are the lines of its choices, empty where there are none."""
 
     draft: Draft
@@ -88,7 +88,7 @@ class Layout(Struct, frozen=True):
         return Spoken(tuple(messages), tuple([f"{LOST}{loss}" for loss in rendered.losses]))
 
 
-class Spoken(Struct, frozen=True):
+class Spoken(Struct, frozen=True, gc=False):
     """The parts of each message that a reply becomes. `flags` tell what could not be shown."""
 
     messages: tuple[tuple[Part, ...], ...]

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 
 from ctxbridge.errors import UsageError
 from ctxbridge.model import Capabilities, Choice, Choices, Message, Part, Text
+from ctxbridge.model.message import choice_in
 from ctxbridge.rules.text import clean
 
 MOST_CHOICES = 20
@@ -134,16 +135,17 @@ def open_offer(messages: Sequence[Message]) -> tuple[Choices, bool] | None:
     """
     last_turn: bytes | None = None
     for message in reversed(messages):
-        if not message.visible:
+        theirs, parts = message.author == "contact", message.parts
+        # Every turn comes by here, and most messages are a text alone.
+        if (len(parts) < 2 and (theirs or last_turn)) or not message.visible:
             continue
-        if message.author == "contact":
-            if any(type(part) is Choice for part in message.parts):
-                return None
-            continue
-        last_turn = last_turn or message.turn
-        offer = next((part for part in message.parts if type(part) is Choices), None)
-        if offer is not None:
-            return offer, message.turn == last_turn
+        if theirs and choice_in(parts) is not None:
+            return None
+        if not theirs:
+            last_turn = last_turn or message.turn
+            offer = next((part for part in parts if type(part) is Choices), None)
+            if offer is not None:
+                return offer, message.turn == last_turn
     return None
 
 
@@ -152,9 +154,9 @@ def with_choice(parts: tuple[Part, ...], messages: Sequence[Message]) -> tuple[P
 
     A button that was pressed has brought its choice along.
     """
-    if any(type(part) is Choice for part in parts):
+    offer = open_offer(messages)
+    if offer is None or choice_in(parts) is not None:
         return parts
     said = "\n".join([part.text for part in parts if type(part) is Text])
-    offer = open_offer(messages) if said else None
-    choice = chosen(said, offer[0], by_mark=offer[1]) if offer else None
+    choice = chosen(said, offer[0], by_mark=offer[1])
     return (*parts, choice) if choice is not None else parts

@@ -81,6 +81,8 @@ class Draft(Struct, frozen=True, gc=False):
 
     def laid_out(self, capabilities: Capabilities) -> Rendered:
         """The messages. What is over the channel's limit is several, split between blocks first."""
+        if self.form == "plain" and not capabilities.longest:
+            return Rendered((Shown(self.words),), self.form, self.losses)
         losses = set(self.losses)
         parts = tuple(_messages(self, capabilities, losses))
         return Rendered(parts, self.form, tuple(sorted(losses)))
