@@ -68,6 +68,30 @@ class TestSplitting:
         await bridge.dispatch()
         assert len(pigeon.carried) == 3
 
+    async def test_behind_one_that_waits_the_others_wait(self, another, clock):
+        pigeon = able(longest=30)
+        bridge = await another(senders=[pigeon])
+        later, taken = Sent("retry", retry_after=60.0), Sent("sent", provider_id="P")
+        pigeon.says = [Sent("sent", provider_id="P1"), later, later, taken]
+        turn = await say(
+            bridge, "Your order has left. It comes on Monday. Somebody has to be there."
+        )
+        assert [d.status for d in turn.deliveries] == ["sent", "pending", "pending"]
+        for _ in range(3):
+            clock.time += 1_000_000
+            await bridge.dispatch()
+        assert pigeon.texts == [
+            "Your order has left.", "It comes on Monday.", "It comes on Monday.", "It comes on Monday.",
+            "Somebody has to be there.",
+        ]  # fmt: skip
+
+    async def test_behind_one_that_is_lost_they_do_not(self, another):
+        pigeon = able(longest=30)
+        bridge = await another(senders=[pigeon])
+        pigeon.says = [Sent("failed"), Sent("sent", provider_id="P2")]
+        turn = await say(bridge, "Your order has left. It comes on Monday.")
+        assert [d.status for d in turn.deliveries] == ["failed", "sent"]
+
     async def test_guards_judge_it_whole(self, another):
         """What is torn apart by the limit is found, and masked before it is split."""
         seen = []
