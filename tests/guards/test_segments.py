@@ -25,6 +25,15 @@ class TestGuard:
         blocked = guards.sms_segments(most).check(bare(text, "reply")).action == "block"
         assert blocked == (segments(text) > most)
 
+    def test_plainer_it_costs_fewer_and_the_decision_says_so(self):
+        text = "We’re on our way – your order “A-17” leaves today… " * 2
+        judged = guards.sms_segments(1, plainer=True).check(bare(text, "reply"))
+        assert (judged.action, judged.code) == ("modify", "segments.saved")
+        assert judged.text == 'We\'re on our way - your order "A-17" leaves today... ' * 2
+        assert guards.sms_segments(1).check(bare(text, "reply")).action == "block"
+        assert guards.sms_segments(1, plainer=True).check(bare("a’b", "reply")).action == "allow"
+        assert guards.sms_segments(1, plainer=True).check(bare(text * 3, "reply")).action == "block"
+
     def test_none_at_all_is_refused(self):
         with pytest.raises(errors.ConfigurationError):
             guards.sms_segments(0)

@@ -213,6 +213,15 @@ class TestReworded:
             assert draft.losses == (("emphasis",) if form == "plain" else ("markup",))
         assert draft.laid_out(Capabilities(form="html")).html.count("&lt;b&gt;") == 1
 
+    def test_what_only_holds_the_same_letters_is_another_text(self):
+        (part,) = (
+            drafted("**is**", "slack")
+            .reworded("This is blocked")
+            .laid_out(Capabilities(form="slack"))
+            .parts
+        )
+        assert (part.words, part.markup) == ("This is blocked", "")
+
     def test_unchanged_it_is_the_same(self):
         draft = drafted("**Hi**", "slack")
         assert draft.reworded("Hi") is draft

@@ -69,7 +69,8 @@ class Draft(Struct, frozen=True, gc=False):
         if words == self.words:
             return self
         before, found, after = words.partition(self.words)
-        if self.form == "plain" or not (found and self.words):
+        apart = before[-1:].strip() == "" == after[:1].strip()
+        if self.form == "plain" or not (found and self.words and apart):
             lost = () if self.form == "plain" else ("markup",)
             losses = tuple(sorted({*self.losses, *lost}))
             return Draft((_plain(words, self.form),), self.form, losses)
