@@ -118,6 +118,15 @@ class TestLinks:
         assert [m.recipient for m in context.messages] == [plus, plus]
         assert context.contact.addresses == (ann,)
 
+    @pytest.mark.parametrize(
+        "nonsense", [None, 7, b"sms:+1", Address("sms", 7), Address("email", None)]
+    )
+    async def test_what_is_no_address_is_told(self, bridge, nonsense):
+        with pytest.raises(errors.Malformed):
+            bridge.canonical(nonsense)
+        with pytest.raises(errors.Malformed):
+            await bridge.link("sms:+15550100001", nonsense, evidence="crm:1")
+
     @pytest.mark.parametrize("domains", ["gmail.com", ["ann@gmail.com"], [""]])
     async def test_nonsense_is_refused(self, another, domains):
         with pytest.raises(errors.ConfigurationError):

@@ -94,6 +94,19 @@ def test_where_it_ends_is_where_a_reader_would_stop():
     assert split("aaaaaaaaa\n\nbb cc dd ee ff", 20) == ("aaaaaaaaa\n\n", "bb cc dd ee ff")
 
 
+def test_a_word_is_torn_only_where_no_piece_could_hold_it():
+    assert split("See https://x.example/17 for it.", 22) == (
+        "See ",
+        "https://x.example/17 ",
+        "for it.",
+    )
+    assert split("See https://x.example/17 for it.", 12) == (
+        "See https://",
+        "x.example/17",
+        " for it.",
+    )
+
+
 def test_what_is_one_character_and_too_long_by_itself_is_cut_all_the_same():
     zalgo = "a" + "\u0301" * 100
     pieces = split(zalgo, 20)

@@ -20,7 +20,7 @@ from ctxbridge.bridge.settings import Options, settings_of
 from ctxbridge.bridge.sweeping import sweep
 from ctxbridge.bridge.turn import Turn
 from ctxbridge.delivery import Outbox
-from ctxbridge.errors import ConfigurationError, Overdue, UsageError
+from ctxbridge.errors import ConfigurationError, Malformed, Overdue, UsageError
 from ctxbridge.guards.panel import Panel
 from ctxbridge.model import (
     Address,
@@ -254,10 +254,14 @@ class Bridge(Identity, Proofs, Operating, Generic[StateT]):
         """The one address that is stored, linked and looked up by, however it is written.
 
         Text is read by `Address.parse`. All that takes an address does this by itself; what is sent
-        goes to the address as its channel wrote it. Raises `ConfigurationError` for an empty text.
+        goes to the address as its channel wrote it. Raises `ConfigurationError` for an empty text,
+        `Malformed` for what is no address.
         """
         where = Address.parse(address) if isinstance(address, str) else address
-        return canonical(where, self.settings.subaddressing)
+        try:
+            return canonical(where, self.settings.subaddressing)
+        except (AttributeError, TypeError):
+            raise Malformed("an address is a text or an Address, whose fields are texts") from None
 
     async def context(
         self,

@@ -45,9 +45,10 @@ def split(text: str, longest: int, unit: Unit = "character") -> tuple[str, ...]:
     """`text` in pieces of at most `longest` of `unit`; joined they are the text again.
 
     A piece ends with a paragraph, a line, a sentence or a word where one ends in its second half,
-    else between two characters as people see them. What is one such character and over the limit by
-    itself is cut between code points, since it would have to be cut short otherwise. An escape pair
-    of GSM 03.38 and a surrogate pair are one code point, and never torn.
+    else before a word that fits into the next, else between two characters as people see them. What
+    is one such character and over the limit by itself is cut between code points, since it would
+    have to be cut short otherwise. An escape pair of GSM 03.38 and a surrogate pair are one code
+    point, and never torn.
 
     Raises `ConfigurationError` for a limit in which no character would fit.
     """
@@ -74,8 +75,18 @@ def _end(text: str, start: int, longest: int, unit: Unit) -> int:
         found = text.rfind(mark, half, full)
         if found >= 0 and may_cut(text, found + len(mark), start):
             return found + len(mark)
+    word = max(text.rfind(" ", start, full), text.rfind("\n", start, full)) + 1
+    # A short piece is better than a torn address, unless that is too long for any.
+    if word > start and _ends_within(text, word, full - start) and may_cut(text, word, start):
+        return word
     cut = last_cut(text, start, full)
     return cut if cut > start else full
+
+
+def _ends_within(text: str, start: int, room: int) -> bool:
+    """Whether the word at `start` has at most `room` characters."""
+    word = text[start : start + room + 1]
+    return len(word) <= room or " " in word or "\n" in word
 
 
 def _full(text: str, start: int, longest: int, unit: Unit) -> int:
