@@ -142,7 +142,7 @@ def _whole(
     """The change with all that the turn has prepared."""
     inbound, settings = inquiry.inbound, bridge.settings
     least = UNKNOWN_HORIZON_SECONDS if prepared.joined else settings.remember_seconds
-    deliveries = deliveries_of(bridge, said, prepared.replies)
+    deliveries = deliveries_of(bridge, said)
     return replace(
         change,
         append=(*[one.message for one in said], *prepared.notes),
@@ -155,16 +155,14 @@ def _whole(
     )
 
 
-def deliveries_of(
-    bridge: "Bridge[Any]", said: tuple[Said, ...], replies: tuple[Reply, ...]
-) -> tuple[Delivery, ...]:
+def deliveries_of(bridge: "Bridge[Any]", said: tuple[Said, ...]) -> tuple[Delivery, ...]:
     """A delivery for each message that may leave: claimed by us, unless it is due later."""
-    ids = iter([reply.delivery for reply in replies])
     found: list[Delivery] = []
     for place, one in enumerate(said, 1):
         message = one.message
-        id = next(ids, b"") if message.author == "agent" else b""
-        delivery = bridge.outbox.delivery(message.channel, place, id) if message.visible else None
+        if not message.visible:
+            continue
+        delivery = bridge.outbox.delivery(message.channel, place, one.delivery)
         if delivery is not None and one.due:
             delivery = replace(delivery, token=b"", due=one.due)
         if delivery is not None:
