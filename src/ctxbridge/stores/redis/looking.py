@@ -145,15 +145,21 @@ class Looking:
             before, place = place, await self.step(place, found)
             known = place.seq
             forward, found = found, await self.look(place, window)
-            if found is None:
+            if found is None and before is not place:
                 await self.cut(before, forward)
                 raise self._ground.rolled_back(place)
+            if found is None:
+                return place, None, known
         raise CorruptRecord("forwards of the store lead in a circle")
 
     async def step(self, place: Place, forward: Forward) -> Place:
-        """Where a forward that stands at `place` leads; one under way is finished first."""
+        """Where to look on: where the forward at `place` leads, or where one under way stood.
+
+        That is finished or undone here, so something else stands there then.
+        """
         if forward.journal:
             await self.finish(place, forward)
+            return place
         return self._keys.at(forward.target)
 
     async def lost(self, tenant: str, address: Address, home: Place) -> HistoryRolledBack:

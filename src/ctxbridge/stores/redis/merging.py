@@ -11,8 +11,6 @@ crash between two steps is mended by the next who comes by. Where the other cann
 (somebody was erased), what was set aside is put back.
 """
 
-from contextvars import ContextVar
-
 from msgspec.structs import replace
 
 from ctxbridge.errors import Unavailable
@@ -28,7 +26,7 @@ from ctxbridge.stores.redis.belongings import (
 )
 from ctxbridge.stores.redis.ground import Ground
 from ctxbridge.stores.redis.keys import Place
-from ctxbridge.stores.redis.looking import Looking
+from ctxbridge.stores.redis.looking import MOST_HOPS, Looking
 from ctxbridge.stores.redis.nested import packed
 from ctxbridge.stores.redis.reading import Reading
 from ctxbridge.stores.redis.scripts import ASIDE
@@ -48,8 +46,6 @@ from ctxbridge.wire.keys import address_key
 
 _TRIES = 100
 _TAIL_ONLY = 1
-_under_way: ContextVar[tuple[Place, ...]] = ContextVar("merges_under_way", default=())
-"""Which merges this task is finishing, one for the sake of the other."""
 
 
 class Merging:
@@ -91,18 +87,32 @@ class Merging:
         if part is None:
             return  # another was quicker
         pending, made = encode_forward(forward), encode_forward(Forward(forward.target))
-        chain = _under_way.get()
-        entered = _under_way.set((*chain, place))
-        try:
-            # Two that are merged into each other: what leads in a circle is put back.
-            if place not in chain:
-                contact = await self._attach(merge, self._keys.at(forward.target), part)
-        finally:
-            _under_way.reset(entered)
+        circle = await self._circle(place, forward)
+        if not circle or place.hash != min(one.hash for one in circle):
+            contact = await self._attach(merge, place, self._keys.at(forward.target), part)
         if contact is None:
             await self._put_back(merge.tenant, place, part, pending)
         else:
             await self._aside(merge.tenant, place, b"drop", pending, made)
+
+    async def _circle(self, place: Place, forward: Forward) -> list[Place]:
+        """Those that are being merged into each other, `place` among them: none, nearly always.
+
+        Of them the first by name is put back, by whoever comes by, and the others go into it: none
+        of them can be attached anywhere before.
+        """
+        members, found = [place], forward
+        for _ in range(MOST_HOPS):
+            there = self._keys.at(found.target)
+            if there is place:
+                return members
+            at_there = await self._looking.look(there, _TAIL_ONLY)
+            if not isinstance(at_there, Forward):
+                return []
+            found = at_there
+            if found.merges:
+                members.append(there)
+        return []
 
     # --- the steps --------------------------------------------------------------------------------
 
@@ -123,12 +133,14 @@ class Merging:
         lists = packed((due, held.dead))
         await self._aside(tenant, place, b"back", forward, lists)
 
-    async def _attach(self, merge: Merge, target: Place, part: Belongings) -> Contact | None:
+    async def _attach(
+        self, merge: Merge, own: Place, target: Place, part: Belongings
+    ) -> Contact | None:
         """Put it behind the other's log; `None` where the other is not there any more."""
         theirs = side_of(part.reading)
         for _ in range(_TRIES):
             home, found = await self._looking.follow(target, _TAIL_ONLY)
-            if not _is_of(found, merge.into):
+            if home is own or not _is_of(found, merge.into):
                 return None
             assert found is not None
             if merge.contact in found.contact.merged:
