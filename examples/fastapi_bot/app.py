@@ -94,7 +94,9 @@ TOGETHER = (
     ("mail_in_port", "mail_authserv_id"),
     ("chat_secret", "chat_origins"),
 )
-CHANNELS = ("twilio_auth_token", "sinch_secret", "mail_in_port", "postmark_credentials", "chat_secret")  # fmt: skip
+CHANNELS = (
+    "twilio_auth_token", "sinch_secret", "mail_in_port", "postmark_credentials", "chat_secret",
+)  # fmt: skip
 
 
 def read_settings(env: Mapping[str, str]) -> Settings:
@@ -151,10 +153,8 @@ def senders_of(s: Settings) -> list[Sender]:
         sms[s.sinch_number] = HttpSender(sinch)
     found: list[Sender] = list(sms.values()) if len(sms) < 2 else [ByNumber(sms.pop(""), sms)]
     if s.smtp_host:
-        login = (
-            {"username": s.smtp_username, "password": s.smtp_password} if s.smtp_username else {}
-        )
-        found.append(SmtpSender(s.smtp_host, s.smtp_port, **login))
+        user, password = s.smtp_username or None, s.smtp_password or None
+        found.append(SmtpSender(s.smtp_host, s.smtp_port, username=user, password=password))
     elif s.postmark_server_token:
         found.append(HttpSender(PostmarkBuilder(s.postmark_server_token)))
     if s.chat_secret:
@@ -213,8 +213,8 @@ class MailDoor:
             if error.retry_safe:
                 return "451 4.3.0 not stored, please try again"
             logger.warning("a mail was put aside: %s", type(error).__name__)
-        for error in parsed.errors:  # a repetition would not help, and a bounce goes to a stranger
-            logger.warning("a mail was put aside: %s", type(error).__name__)
+        for wrong in parsed.errors:  # a repetition would not help, and a bounce goes to a stranger
+            logger.warning("a mail was put aside: %s", type(wrong).__name__)
         return "250 stored"
 
     async def _take(self, event: Inbound | Receipt | Notice) -> None:
@@ -271,7 +271,7 @@ def bridge_of(s: Settings) -> Bridge[Ticket]:
         senders=senders_of(s),
         overlap={"sms": burst, "email": burst, "chat": Overlap("merge")},
         lease_seconds=s.lease_seconds,
-        **({"code_secret": s.code_secret} if s.code_secret else {}),
+        code_secret=s.code_secret or (),
     )
 
 

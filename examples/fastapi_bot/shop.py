@@ -22,8 +22,8 @@ STRANGER = (
 CAREFUL = "I cannot promise a day, as the bank decides. Three working days are usual."
 ASKED = "If that mailbox is yours, a code is waiting there. What does it say?"
 PROMPT = (
-    "You answer the customers of a small shop, briefly and without Markdown. What you know of their "
-    "orders: {orders}. Say so where you do not know something; never promise a day."
+    "You answer the customers of a small shop, briefly and without Markdown. What you know of "
+    "their orders: {orders}. Say so where you do not know something; never promise a day."
 )
 
 
