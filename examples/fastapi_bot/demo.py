@@ -33,7 +33,10 @@ from ctxbridge.cli.timeline import Repeated, conversations, render, rows
 PAGE = Path(__file__).parent / "page"
 LOOK_SECONDS = 0.1
 LONGEST = 2_000
-POLICY = "default-src 'self'; connect-src 'self' {ws}; frame-ancestors 'none'; base-uri 'none'"
+POLICY = (
+    "default-src 'self'; img-src data:; connect-src 'self' {ws}; "
+    "frame-ancestors 'none'; base-uri 'none'"
+)
 QUOTED = (
     "\n\nOn Thu, Acme Shop <help@shop.example.com> wrote:\n> Dear Ann,\n>\n"
     "> good news: your parcel has left our warehouse.\n>\n> Your Acme Shop"
@@ -70,14 +73,13 @@ async def play(simulator: Simulator) -> None:
 
 
 def pages(app: FastAPI, simulator: Simulator, view: View) -> None:
-    """The page, what it shows, what its buttons do, and the providers that the bot writes to."""
-    names = {"/": "index.html", "/page.css": "page.css", "/page.js": "page.js"}
+    """The page, and what it shows."""
     policy = {"Content-Security-Policy": POLICY.format(ws=simulator.url.replace("http", "ws", 1))}
 
     def serve(path: str, name: str) -> None:
         app.add_api_route(path, lambda: FileResponse(PAGE / name, headers=policy))
 
-    for path, name in names.items():
+    for path, name in {"/": "index.html", "/page.css": "page.css", "/page.js": "page.js"}.items():
         serve(path, name)
 
     @app.get("/sim/state")
@@ -91,6 +93,10 @@ def pages(app: FastAPI, simulator: Simulator, view: View) -> None:
     @app.get("/sim/token")
     async def token() -> PlainTextResponse:
         return PlainTextResponse(simulator.token())
+
+
+def buttons(app: FastAPI, simulator: Simulator) -> None:
+    """What is typed and pressed on the page."""
 
     @app.post("/sim/do/{name}")
     async def do(name: str, request: Request) -> dict[str, str]:
@@ -116,6 +122,10 @@ def pages(app: FastAPI, simulator: Simulator, view: View) -> None:
         else:
             raise HTTPException(422, "no such device")
         return {"told": "sent"}
+
+
+def providers(app: FastAPI, simulator: Simulator) -> None:
+    """Where the bot's senders write to, in place of the providers' APIs."""
 
     @app.post("/sim/twilio/2010-04-01/Accounts/{_account}/Messages.json", status_code=201)
     async def twilio(_account: str, request: Request) -> dict[str, str]:
@@ -168,8 +178,8 @@ async def print_timeline(simulator: Simulator) -> None:
 
 
 @asynccontextmanager
-async def serving(app: FastAPI, listening: socket.socket) -> AsyncIterator[uvicorn.Server]:
-    """The server, once it has started."""
+async def serving(app: FastAPI, listening: socket.socket) -> AsyncIterator[asyncio.Task[None]]:
+    """The server's task, once it has started."""
     config = uvicorn.Config(
         app, log_level="warning", ws_max_size=64 * 1024, timeout_graceful_shutdown=1
     )
@@ -180,7 +190,7 @@ async def serving(app: FastAPI, listening: socket.socket) -> AsyncIterator[uvico
             await asyncio.sleep(0.01)
             if running.done():
                 raise SystemExit("the server did not start")
-        yield server
+        yield running
     finally:
         server.should_exit = True
         with suppress(KeyboardInterrupt):
@@ -210,8 +220,10 @@ async def run(folder: str, port: int, *, once: bool, browser: bool) -> None:
         app = create(settings)
         simulator = Simulator(app.state.bridge, url, env)
         pages(app, simulator, View(app.state.bridge, simulator))
+        buttons(app, simulator)
+        providers(app, simulator)
         app.add_middleware(TrustedHostMiddleware, allowed_hosts=["127.0.0.1", "localhost"])
-        async with simulator.open(), serving(app, listening) as server:
+        async with simulator.open(), serving(app, listening) as running:
             await play(simulator)
             await print_timeline(simulator)
             if once:
@@ -219,8 +231,7 @@ async def run(folder: str, port: int, *, once: bool, browser: bool) -> None:
             say(f"\nThree devices and all that is stored: {url}    (Ctrl-C ends it)")
             if browser and can_show():
                 webbrowser.open(url)
-            while not server.should_exit:
-                await asyncio.sleep(0.1)
+            await running
 
 
 MODEL = {name: value for name, value in os.environ.items() if name.startswith(("OPENAI_", "OTEL_"))}

@@ -147,8 +147,8 @@ class Simulator:
         signed = f"{self.url}/hooks/twilio{query}" + "".join(k + form[k] for k in sorted(form))
         key = SECRETS["TWILIO_AUTH_TOKEN"].encode()
         made = base64.b64encode(hmac.new(key, signed.encode(), hashlib.sha1).digest()).decode()
-        await self._post(f"{where}/hooks/twilio{query}", urlencode(form).encode(), {
-            "X-Twilio-Signature": made, "Content-Type": "application/x-www-form-urlencoded"})  # fmt: skip
+        headers = {"X-Twilio-Signature": made, "Content-Type": "application/x-www-form-urlencoded"}
+        await self._post(f"{where}/hooks/twilio{query}", urlencode(form).encode(), headers)
 
     async def _sinch(self, id: str, number: str, text: str, where: str) -> None:
         await self._signed_by_sinch({
@@ -249,7 +249,7 @@ class Simulator:
 
     async def handle_DATA(self, _server: SMTP, _session: object, envelope: Envelope) -> str:  # noqa: N802
         """The mail server that answers leave by."""
-        mail = message_from_bytes(bytes(envelope.content or b""), policy=policy.default)
+        mail = message_from_bytes(_bytes(envelope.content), policy=policy.default)
         text = mail.get_body(("plain",))
         words = str(text.get_content()).strip() if text else ""
         id, subject = str(mail["Message-ID"]).strip("<> "), str(mail["Subject"])
@@ -300,25 +300,15 @@ class Simulator:
 
     async def stop(self) -> str:
         """STOP by SMS; START brings it back."""
-        context = await self.bridge.context(f"sms:{ANN}", fresh=True)
-        out = (
-            any(
-                c.channel == "sms" and not c.granted
-                for c in context.contact.consents
-                if context.contact
-            )
-            if context.contact
-            else False
-        )
-        await self.sms("START" if out else "STOP")
+        contact = (await self.bridge.context(f"sms:{ANN}", fresh=True)).contact
+        words = contact.consents if contact else ()
+        if any(one.channel == "sms" and not one.granted for one in words):
+            await self.sms("START")
+            await self.idle(f"sms:{ANN}")
+            return "Ann said START: she takes messages by SMS again."
+        await self.sms("STOP")
         await self.idle(f"sms:{ANN}")
-        return (
-            "Ann takes messages by SMS again."
-            if out
-            else (
-                "Ann said STOP by SMS: it is confirmed once, then nothing leaves there. Press again for START."
-            )
-        )
+        return "Ann said STOP by SMS: confirmed once, then nothing leaves there. Again for START."
 
     async def forge(self) -> str:
         """Somebody else writes Ann's address into From."""
@@ -330,6 +320,7 @@ class Simulator:
 
     async def kill(self) -> str:
         """A second worker takes a message, thinks, and is killed (SIGKILL) in the middle of it."""
+        self.tell("A second worker process is starting …")
         port = free_port()
         env = {**_inherited(), **self.env, "PORT": str(port), "THINK_SECONDS": "60"}
         env = {k: v for k, v in env.items() if not k.startswith("MAIL_")}
@@ -346,7 +337,7 @@ class Simulator:
         finally:
             worker.kill()
             await worker.wait()
-        self.tell(f"Worker {worker.pid} was killed in mid-turn; {waits} message waits.")
+        self.tell(f"Worker {worker.pid} was killed in mid-turn; {waits} message waits …")
         await self.idle(f"sms:{ANN}")
         return (
             f"Worker {worker.pid} was killed in mid-turn: another took the message up and answered."
@@ -425,6 +416,10 @@ class Simulator:
 def _inherited() -> dict[str, str]:
     kept = ("PATH", "HOME", "LANG", "PYTHONPATH", "VIRTUAL_ENV", "SYSTEMROOT")
     return {name: os.environ[name] for name in kept if name in os.environ}
+
+
+def _bytes(content: bytes | str | None) -> bytes:
+    return content.encode() if isinstance(content, str) else content or b""
 
 
 def _now() -> int:

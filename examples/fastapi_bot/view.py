@@ -13,6 +13,7 @@ from simulator import NAMES, Simulator
 from ctxbridge import Address, Assurance, Bridge, Contact, Context, Endpoint, Event, Message
 from ctxbridge.cli.timeline import rows
 
+UNSHOWN = {"decisions", "moved"}
 SETTLED = {"delivered", "read", "failed"}
 WINDOW = 100
 
@@ -79,7 +80,7 @@ class View:
                 **(self._about(entry) if isinstance(entry, Message) else _event(entry)),
             }
             for (seq, entry), row in shown
-            if not (isinstance(entry, Event) and entry.decisions)
+            if not (isinstance(entry, Event) and entry.kind in UNSHOWN)
         ]  # fmt: skip
 
     def _about(self, message: Message) -> dict[str, Any]:

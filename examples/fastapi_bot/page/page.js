@@ -6,6 +6,7 @@ const $ = (id) => document.getElementById(id);
 const known = new Map(); // what an element shows, so that only what changed is built anew
 let seen = { conversations: [], devices: [], deliveries: [], held: [] };
 let whose = "";
+let busy = 0; // buttons that were pressed and are not done
 
 /** An element with text and children. */
 function make(tag, { text, ...attributes } = {}, ...children) {
@@ -72,7 +73,7 @@ function entry(one) {
     one.note ? make("span", { class: `tag ${one.tone}`, text: one.note }) : null,
     one.again ? make("span", { class: "tag cyan", text: `duplicate: came ${one.again + 1} times, answered once` }) : null,
     one.assurance ? make("span", { class: "tag dim", text: `${one.who}, ${one.assurance}` }) : null);
-  const text = event && one.evidence && !one.text.includes(one.evidence) ? `${one.text}: ${one.evidence}` : one.text;
+  const text = ["merge", "split"].includes(one.event) ? `${one.text} (${one.evidence})` : one.text;
   return make("li", { class: event ? "event" : one.author, "data-seq": String(one.seq) },
     make("time", { datetime: new Date(one.at).toISOString(), text: clock(one.at) }),
     make("span", { class: "channel", text: one.channel }),
@@ -133,7 +134,7 @@ function showKnown(one) {
       make("small", { text: `${e.channel}, ${e.author}: ${e.guards.filter((g) => g.code).map((g) => `${g.guard} said ${g.action}`).join(", ")}` })));
   const left = [...seen.held, ...seen.deliveries.toSorted((a, b) => b.at - a.at)].slice(0, 8);
   fill($("deliveries"), left, (d) => make("li", {}, make("span", { class: `tag ${TONE[d.status] ?? "dim"}`, text: d.status }),
-    document.createTextNode(`${d.channel} ${d.to ?? ""} ${d.code ?? ""}`), make("small", { text: d.text.slice(0, 60) })));
+    document.createTextNode(`${d.channel} ${d.to ?? ""} ${d.code ?? ""}`), make("small", { text: d.text })));
 }
 
 // --- the line to the server --------------------------------------------------------------------
@@ -148,6 +149,7 @@ live.onmessage = (event) => {
   const told = JSON.parse(event.data);
   if (told.away) return line(`The store is away (${told.away}); trying again.`, true);
   seen = told;
+  if (busy && seen.happened.length) $("told").textContent = seen.happened.at(-1);
   line("Live.");
   $("figures").textContent = `A look-up of a whole conversation took ${seen.look_up} µs.`;
   showDevices();
@@ -166,9 +168,10 @@ for (const button of document.querySelectorAll("[data-do]")) {
     if (button.ariaDisabled === "true") return;
     button.ariaDisabled = "true"; // and not disabled, which would take the focus away
     $("told").textContent = `${button.textContent} …`;
+    busy += 1;
     try { $("told").textContent = await post(`/sim/do/${button.dataset.do}`); }
     catch (error) { $("told").textContent = `That did not work: ${error.message}`; }
-    finally { button.ariaDisabled = null; }
+    finally { busy -= 1; button.ariaDisabled = null; }
   });
 }
 
