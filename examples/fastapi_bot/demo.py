@@ -23,6 +23,7 @@ import uvicorn
 from app import create, read_settings, trace
 from fastapi import Body, FastAPI, HTTPException, Request
 from fastapi.responses import FileResponse, PlainTextResponse, StreamingResponse
+from mishaps import Mishaps
 from simulator import ANN, LOGIN, MAILBOX, NAMES, Simulator, environment, free_port
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from view import View
@@ -97,12 +98,13 @@ def pages(app: FastAPI, simulator: Simulator, view: View) -> None:
 
 def buttons(app: FastAPI, simulator: Simulator) -> None:
     """What is typed and pressed on the page."""
+    mishaps = Mishaps(simulator)
 
     @app.post("/sim/do/{name}")
     async def do(name: str, request: Request) -> dict[str, str]:
         of_the_page(request)
         try:
-            return {"told": await simulator.do(name)}
+            return {"told": await mishaps.do(name)}
         except KeyError:
             raise HTTPException(404, "no such button") from None
 

@@ -10,18 +10,14 @@ import base64
 import hashlib
 import hmac
 import json
-import os
-import re
 import secrets
 import socket
-import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from email import message_from_bytes, policy
 from email.message import EmailMessage
 from email.utils import formatdate
-from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlencode
 
@@ -30,9 +26,9 @@ import httpx
 import websockets
 from aiosmtpd.smtp import SMTP, Envelope
 from msgspec import Struct
-from shop import Ticket, known_of_both
+from shop import Ticket
 
-from ctxbridge import Bridge, CtxBridgeError
+from ctxbridge import Bridge
 from ctxbridge.channels import WebChat
 
 ANN, NEW, BOB = "+15550100142", "+15550100188", "+15550100177"
@@ -56,7 +52,6 @@ SECRETS = {
     "CHAT_SECRET": "chat-secret-of-the-simulator-of-32-bytes",
     "CODE_SECRET": "code-secret-of-the-simulator-of-32-bytes",
 }
-HERE = Path(__file__).parent
 MOST_SHOWN = 200
 
 
@@ -113,9 +108,8 @@ class Simulator:
         self.shown: list[Shown] = []
         self.happened: list[str] = []
         self.again: dict[str, int] = {}
-        self.wrong: bytes | None = None
         self._tasks: set[asyncio.Task[None]] = set()
-        self._http = httpx.AsyncClient(timeout=20)
+        self.http = httpx.AsyncClient(timeout=20)
 
     def tell(self, text: str) -> str:
         """Note what happened, for the page."""
@@ -128,14 +122,21 @@ class Simulator:
 
     # --- what people do ---------------------------------------------------------------------
 
-    async def sms(self, text: str, number: str = ANN, via: str = "twilio", times: int = 1) -> None:
-        """A text message; `times` says how often the provider calls the webhook, all at once."""
+    async def sms(
+        self, text: str, number: str = ANN, via: str = "twilio", times: int = 1, where: str = ""
+    ) -> str:
+        """A text message; the provider's id of it.
+
+        `times` says how often the provider calls the webhook, all at once, and `where` at which
+        worker, if not at ours.
+        """
         id = ("SM" if via == "twilio" else "01") + secrets.token_hex(16)
-        self.show(Shown("phone", number, "contact", text, _now(), endpoint=NUMBERS[via]))
+        self.show(Shown("phone", number, "contact", text, now(), endpoint=NUMBERS[via]))
         call = self._twilio if via == "twilio" else self._sinch
-        await asyncio.gather(*[call(id, number, text, self.url) for _ in range(times)])
+        await asyncio.gather(*[call(id, number, text, where or self.url) for _ in range(times)])
         if times > 1:
-            self.again[id] = self.again.get(id, 0) + times - 1
+            self.again[id] = times - 1
+        return id
 
     async def _twilio(self, id: str, number: str, text: str, where: str) -> None:
         form = {"MessageSid": id, "AccountSid": SECRETS["TWILIO_ACCOUNT_SID"], "From": number,
@@ -165,12 +166,12 @@ class Simulator:
             f"{head}-algorithm": "HmacSHA256", "Content-Type": "application/json"})  # fmt: skip
 
     async def _post(self, url: str, body: bytes, headers: dict[str, str]) -> None:
-        (await self._http.post(url, content=body, headers=headers)).raise_for_status()
+        (await self.http.post(url, content=body, headers=headers)).raise_for_status()
 
     async def mail(self, text: str, *, via: str = "smtp", forged: bool = False) -> None:
         """A mail to the shop, by its own mail server or by Postmark; `forged`: somebody else's."""
         if not forged:
-            self.show(Shown("mailbox", MAILBOX, "contact", text, _now()))
+            self.show(Shown("mailbox", MAILBOX, "contact", text, now()))
         mail = EmailMessage()
         mail["From"], mail["To"], mail["Subject"] = f"Ann <{MAILBOX}>", SHOP, "My order"
         mail["Message-ID"] = f"<{secrets.token_hex(12)}@example.org>"
@@ -201,7 +202,7 @@ class Simulator:
     def token(self) -> str:
         """What the shop's own site gives somebody who is logged in."""
         channel = WebChat(SECRETS["CHAT_SECRET"], app="shop")
-        return channel.token(LOGIN, now=_now(), login=True)
+        return channel.token(LOGIN, now=now(), login=True)
 
     async def say_in_chat(self, text: str) -> None:
         """A message by WebSocket, as the page's own script sends it."""
@@ -259,7 +260,7 @@ class Simulator:
     def _caught(
         self, device: str, whose: str, text: str, ours: str, id: str, subject: str = ""
     ) -> None:
-        self.show(Shown(device, whose, "agent", text, _now(), subject, ours, id, "sent"))
+        self.show(Shown(device, whose, "agent", text, now(), subject, ours, id, "sent"))
 
     def _later(self, call: Callable[[], Awaitable[None]]) -> None:
         async def report() -> None:
@@ -275,152 +276,14 @@ class Simulator:
     async def open(self) -> AsyncIterator[None]:
         """Be there while the block runs."""
         loop, port = asyncio.get_running_loop(), int(self.env["SMTP_PORT"])
-        async with self._http, await loop.create_server(lambda: SMTP(self), "127.0.0.1", port):
+        async with self.http, await loop.create_server(lambda: SMTP(self), "127.0.0.1", port):
             yield
-
-    # --- what goes wrong in life ----------------------------------------------------------------
-
-    async def twice(self) -> str:
-        """The provider repeats its webhook."""
-        await self.sms("Is it on its way?", times=2)
-        await self.idle(f"sms:{ANN}")
-        return "The provider sent the same message twice: one is stored, one answer left."
-
-    async def both(self) -> str:
-        """Two channels in the same moment."""
-        said = "By phone: when does my order come?", "By mail: when does my order come?"
-        await asyncio.gather(self.sms(said[0]), self.mail(said[1]))
-        await self.idle(f"sms:{ANN}")
-        turns = {
-            m.turn
-            for m in (await self.bridge.context(f"sms:{ANN}", fresh=True)).messages
-            if m.text in said
-        }
-        return f"Phone and mailbox wrote in the same moment: {len(turns)} turn read both."
-
-    async def stop(self) -> str:
-        """STOP by SMS; START brings it back."""
-        contact = (await self.bridge.context(f"sms:{ANN}", fresh=True)).contact
-        words = contact.consents if contact else ()
-        if any(one.channel == "sms" and not one.granted for one in words):
-            await self.sms("START")
-            await self.idle(f"sms:{ANN}")
-            return "Ann said START: she takes messages by SMS again."
-        await self.sms("STOP")
-        await self.idle(f"sms:{ANN}")
-        return "Ann said STOP by SMS: confirmed once, then nothing leaves there. Again for START."
-
-    async def forge(self) -> str:
-        """Somebody else writes Ann's address into From."""
-        await self.mail(
-            "Hello, this is Ann. Which card gets the refund for order A-1042?", forged=True
-        )
-        await self.idle(f"email:{MAILBOX}")
-        return "A mail with a forged From: the agent was shown nothing that Ann had said."
-
-    async def kill(self) -> str:
-        """A second worker takes a message, thinks, and is killed (SIGKILL) in the middle of it."""
-        self.tell("A second worker process is starting …")
-        port = free_port()
-        env = {**_inherited(), **self.env, "PORT": str(port), "THINK_SECONDS": "60"}
-        env = {k: v for k, v in env.items() if not k.startswith("MAIL_")}
-        worker = await asyncio.create_subprocess_exec(
-            sys.executable, str(HERE / "app.py"), env=env, stderr=asyncio.subprocess.DEVNULL
-        )
-        try:
-            await self._answers(f"http://127.0.0.1:{port}/hooks/health")
-            text, id = "Are you still there?", "SM" + secrets.token_hex(16)
-            self.show(Shown("phone", ANN, "contact", text, _now(), endpoint=NUMBERS["twilio"]))
-            await self._twilio(id, ANN, text, f"http://127.0.0.1:{port}")
-            await asyncio.sleep(0.5)
-            waits = len((await self.bridge.context(f"sms:{ANN}", fresh=True)).waiting)
-        finally:
-            worker.kill()
-            await worker.wait()
-        self.tell(f"Worker {worker.pid} was killed in mid-turn; {waits} message waits …")
-        await self.idle(f"sms:{ANN}")
-        return (
-            f"Worker {worker.pid} was killed in mid-turn: another took the message up and answered."
-        )
-
-    async def _answers(self, url: str) -> None:
-        for _ in range(400):
-            with suppress(httpx.TransportError):
-                await self._http.get(url)
-                return
-            await asyncio.sleep(0.05)
-        raise TimeoutError("the second worker did not start")
-
-    async def join(self) -> str:
-        """A new phone says whose it is, and proves it by a code from the mailbox."""
-        if await self._one(NEW):
-            return "The new phone is Ann’s already."
-        known = len(self.shown)
-        await self.sms(f"Hello, my new phone. I am {MAILBOX}", NEW)
-        code = await self._code(known)
-        await self.sms(code, NEW)
-        for _ in range(500):
-            if await self._one(NEW):
-                await self.idle(f"sms:{NEW}")
-                return "The code from the mailbox came back by SMS: both are one person now."
-            await asyncio.sleep(0.02)
-        raise TimeoutError("the code did not join them")
-
-    async def _code(self, known: int) -> str:
-        for _ in range(500):
-            for one in self.shown[known:]:
-                found = re.search(r"\b\d{6}\b", one.text)
-                if one.device == "mailbox" and one.author == "agent" and found:
-                    return found.group()
-            await asyncio.sleep(0.02)
-        raise TimeoutError("no code came")
-
-    async def _one(self, number: str) -> bool:
-        ids = []
-        for address in (f"sms:{ANN}", f"sms:{number}"):
-            contact = (await self.bridge.context(address, fresh=True)).contact
-            ids.append(contact.id if contact else None)
-        return ids[0] is not None and ids[0] == ids[1]
-
-    async def merge(self) -> str:
-        """A clerk takes Bob for Ann."""
-        if await self._one(BOB):
-            return "They are merged already: split them."
-        if (await self.bridge.context(f"sms:{BOB}")).contact is None:
-            await self.sms("Hi, Bob here. Where is my order A-1077?", BOB)
-            await self.idle(f"sms:{BOB}")
-        bob = (await self.bridge.context(f"sms:{BOB}", fresh=True)).contact
-        self.wrong = bob.id if bob else None
-        await self.bridge.merge(
-            f"sms:{ANN}", f"sms:{BOB}", evidence="a clerk’s mistake", states=known_of_both
-        )
-        return "Bob was taken for Ann: one timeline. Every merge can be split again."
-
-    async def split(self) -> str:
-        """The clerk notices."""
-        if not await self._one(BOB):
-            return "There is nothing to split: merge the wrong two first."
-        await self.bridge.split(f"sms:{ANN}", self.wrong, evidence="the clerk noticed")
-        return "Ann and Bob are two again, each with what was theirs."
-
-    async def do(self, name: str) -> str:
-        """Press a button; what became of it, in a sentence. Raises `KeyError` for none of ours."""
-        action = {one.__name__: one for one in (self.twice, self.both, self.stop, self.forge,
-                  self.kill, self.join, self.merge, self.split)}[name]  # fmt: skip
-        try:
-            return self.tell(await action())
-        except (CtxBridgeError, TimeoutError, OSError, httpx.HTTPError) as error:
-            return self.tell(f"That did not work: {type(error).__name__}: {error}")
-
-
-def _inherited() -> dict[str, str]:
-    kept = ("PATH", "HOME", "LANG", "PYTHONPATH", "VIRTUAL_ENV", "SYSTEMROOT")
-    return {name: os.environ[name] for name in kept if name in os.environ}
 
 
 def _bytes(content: bytes | str | None) -> bytes:
     return content.encode() if isinstance(content, str) else content or b""
 
 
-def _now() -> int:
+def now() -> int:
+    """Unix milliseconds."""
     return time.time_ns() // 1_000_000
