@@ -8,10 +8,12 @@ traces, the app. The agent is in ``shop.py``.
 import asyncio
 import logging
 import os
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from importlib import import_module
 from typing import Any
 
+import anyio
 import msgspec
 import uvicorn
 from aiosmtpd.smtp import SMTP, Envelope, Session
@@ -203,7 +205,8 @@ class MailDoor:
         """Store the mail; where that fails, your mail server keeps it and tries again."""
         content = envelope.content or b""
         raw = content if isinstance(content, bytes) else content.encode()
-        returns = f"Return-Path: <{envelope.mail_from or ''}>\r\n".encode()
+        sender = (envelope.mail_from or "").strip("<>")  # a bounce's is empty
+        returns = f"Return-Path: <{sender}>\r\n".encode("utf-8", "replace")
         request = RawRequest(returns + raw, received_at=self._bridge.clock.now())
         parsed = self._channel.parse(request, self._channel.verify(request))
         try:
@@ -237,24 +240,27 @@ class MailDoor:
 # --- traces: to the console, or by OTLP ---------------------------------------------------------
 
 
-def trace(s: Settings) -> None:
+@contextmanager
+def traced(s: Settings) -> Iterator[None]:
     """Send spans where the settings say; they hold no text, address or name."""
     if not (s.otel_exporter_otlp_endpoint or s.otel_traces_exporter == "console"):
+        yield
         return
-    from opentelemetry import trace as traces
+    from opentelemetry import trace
     from opentelemetry.sdk.trace import TracerProvider
     from opentelemetry.sdk.trace.export import BatchSpanProcessor, ConsoleSpanExporter
 
     exporter: Any = ConsoleSpanExporter()
     if s.otel_exporter_otlp_endpoint:  # pip install opentelemetry-exporter-otlp-proto-http
-        from opentelemetry.exporter.otlp.proto.http.trace_exporter import (  # type: ignore[import-not-found,unused-ignore]
-            OTLPSpanExporter,
-        )
-
-        exporter = OTLPSpanExporter()
+        otlp = import_module("opentelemetry.exporter.otlp.proto.http.trace_exporter")
+        exporter = otlp.OTLPSpanExporter()
     provider = TracerProvider()
     provider.add_span_processor(BatchSpanProcessor(exporter))
-    traces.set_tracer_provider(provider)
+    trace.set_tracer_provider(provider)
+    try:
+        yield
+    finally:
+        provider.shutdown()
 
 
 # --- the app ------------------------------------------------------------------------------------
@@ -281,26 +287,25 @@ def create(s: Settings) -> FastAPI:
     agent: Agent = Shop(bridge, s.mailbox, s.think_seconds)
     if s.openai_base_url:
         agent = Model(s.openai_base_url, s.openai_api_key, s.openai_model)
-    hooks = webhooks(
-        bridge,
-        channels=channels_of(s),
-        agent=agent,
-        origin=s.public_url,
-        limits=Limits(body_bytes=256 * KIB, mail_bytes=10 * MIB),
-    )
 
     @asynccontextmanager
     async def life(_app: FastAPI) -> AsyncIterator[None]:
-        async with hooks.lifespan():
-            if not s.mail_in_port:
-                yield
-                return
-            async with MailDoor(bridge, agent, s).open(s.host, s.mail_in_port):
-                yield
+        async with AsyncExitStack() as stack:
+            stack.enter_context(traced(s))
+            await stack.enter_async_context(bridge)
+            group = await stack.enter_async_context(anyio.create_task_group())
+            group.start_soon(bridge.run, agent)  # takes up what a worker that died left behind
+            stack.callback(group.cancel_scope.cancel)
+            if s.mail_in_port:
+                door = MailDoor(bridge, agent, s)
+                await stack.enter_async_context(door.open(s.host, s.mail_in_port))
+            yield
 
     app = FastAPI(lifespan=life)
     app.state.bridge = bridge
-    app.mount("/hooks", hooks)
+    if channels := channels_of(s):
+        limits = Limits(body_bytes=256 * KIB, mail_bytes=10 * MIB)
+        app.mount("/hooks", webhooks(bridge, channels, agent, origin=s.public_url, limits=limits))
     if s.chat_secret:
         channel = WebChat(s.chat_secret, app=s.chat_app)
         origins = [origin.strip() for origin in s.chat_origins.split(",")]
@@ -310,5 +315,4 @@ def create(s: Settings) -> FastAPI:
 
 if __name__ == "__main__":
     settings = read_settings(os.environ)
-    trace(settings)
     uvicorn.run(create(settings), host=settings.host, port=settings.port, ws_max_size=64 * KIB)

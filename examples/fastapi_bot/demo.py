@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import uvicorn
-from app import create, read_settings, trace
+from app import create, read_settings
 from fastapi import Body, FastAPI, HTTPException, Request
 from fastapi.responses import FileResponse, PlainTextResponse, StreamingResponse
 from mishaps import Mishaps
@@ -218,7 +218,6 @@ async def run(folder: str, port: int, *, once: bool, browser: bool) -> None:
         url = f"http://127.0.0.1:{listening.getsockname()[1]}"
         env = environment(url, f"sqlite:///{folder}/demo.db", free_port(), free_port())
         settings = read_settings({**MODEL, **env})
-        trace(settings)
         app = create(settings)
         simulator = Simulator(app.state.bridge, url, env)
         pages(app, simulator, View(app.state.bridge, simulator))
