@@ -147,7 +147,8 @@ def of_the_page(request: Request) -> None:
 async def looks(view: View, request: Request) -> AsyncIterator[str]:
     """What the page shows, whenever it has changed: server-sent events."""
     before = ""
-    while not await request.is_disconnected():
+    server: uvicorn.Server = request.app.state.server
+    while not (server.should_exit or await request.is_disconnected()):
         try:
             seen = await view.look()
         except Exception as error:  # noqa: BLE001 - a store that is away comes back
@@ -185,7 +186,7 @@ async def serving(app: FastAPI, listening: socket.socket) -> AsyncIterator[async
     config = uvicorn.Config(
         app, log_level="warning", ws_max_size=64 * 1024, timeout_graceful_shutdown=1
     )
-    server = uvicorn.Server(config)
+    app.state.server = server = uvicorn.Server(config)
     running = asyncio.create_task(server.serve(sockets=[listening]))
     try:
         while not server.started:

@@ -216,9 +216,12 @@ class Simulator:
                     break
 
     async def idle(self, address: str, seconds: float = 20.0) -> None:
-        """Wait until every message of the conversation has had its turn."""
+        """Wait until every message of the conversation has had its turn, and its answer left."""
         for _ in range(int(seconds / 0.02)):
-            if not (await self.bridge.context(address, fresh=True)).waiting:
+            waits = (await self.bridge.context(address, fresh=True)).waiting
+            held = await self.bridge.deliveries("pending")
+            # What is for the chat leaves once somebody opens it.
+            if not waits and all(one.message and one.message.channel == "chat" for one in held):
                 return
             await asyncio.sleep(0.02)
         raise TimeoutError(f"{address} still waits for an answer")
