@@ -34,7 +34,7 @@ from ctxbridge.delivery.senders import (
     TwilioSender,
     WebChatSender,
 )
-from ctxbridge.model import Notice, Outgoing, Receipt, Sent
+from ctxbridge.model import Capabilities, Notice, Outgoing, Parsed, Receipt, Sent
 from ctxbridge.ports import Channel, Sender
 
 KIB, MIB = 1024, 1024 * 1024
@@ -127,6 +127,7 @@ class ByNumber:
     repeatable = False
     timeout_seconds = 15.0
     per_second = 0.0
+    capabilities = Capabilities(longest=1_600)  # Twilio's; Sinch takes more
 
     def __init__(self, usual: Sender, others: Mapping[str, Sender]) -> None:
         self._usual = usual
@@ -208,7 +209,7 @@ class MailDoor:
         sender = (envelope.mail_from or "").strip("<>")  # a bounce's is empty
         returns = f"Return-Path: <{sender}>\r\n".encode("utf-8", "replace")
         request = RawRequest(returns + raw, received_at=self._bridge.clock.now())
-        parsed = self._channel.parse(request, self._channel.verify(request))
+        parsed = await anyio.to_thread.run_sync(self._read, request)  # a long mail takes a while
         try:
             for event in parsed.events:
                 await self._take(event)
@@ -219,6 +220,9 @@ class MailDoor:
         for wrong in parsed.errors:  # a repetition would not help, and a bounce goes to a stranger
             logger.warning("a mail was put aside: %s", type(wrong).__name__)
         return "250 stored"
+
+    def _read(self, request: RawRequest) -> Parsed:
+        return self._channel.parse(request, self._channel.verify(request))
 
     async def _take(self, event: Inbound | Receipt | Notice) -> None:
         if isinstance(event, Inbound):

@@ -14,7 +14,7 @@ import socket
 import sys
 import tempfile
 import webbrowser
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Annotated, Any
@@ -128,14 +128,21 @@ def buttons(app: FastAPI, simulator: Simulator) -> None:
 
 def providers(app: FastAPI, simulator: Simulator) -> None:
     """Where the bot's senders write to, in place of the providers' APIs."""
+    apis = {
+        "/sim/twilio/2010-04-01/Accounts/{_}/Messages.json": simulator.take_from_twilio,
+        "/sim/sinch/xms/v1/{_}/batches": simulator.take_from_sinch,
+    }
 
-    @app.post("/sim/twilio/2010-04-01/Accounts/{_account}/Messages.json", status_code=201)
-    async def twilio(_account: str, request: Request) -> dict[str, str]:
-        return simulator.take_from_twilio(await request.body())
+    def serve(path: str, take: Callable[[str, bytes], dict[str, str] | None]) -> None:
+        @app.post(path, status_code=201)
+        async def answer(request: Request) -> dict[str, str]:
+            taken = take(request.headers.get("authorization", ""), await request.body())
+            if taken is None:
+                raise HTTPException(401, "not the credentials of this account")
+            return taken
 
-    @app.post("/sim/sinch/xms/v1/{_plan}/batches", status_code=201)
-    async def sinch(_plan: str, request: Request) -> dict[str, str]:
-        return simulator.take_from_sinch(await request.body())
+    for path, take in apis.items():
+        serve(path, take)
 
 
 def of_the_page(request: Request) -> None:
@@ -226,7 +233,10 @@ async def run(folder: str, port: int, *, once: bool, browser: bool) -> None:
         providers(app, simulator)
         app.add_middleware(TrustedHostMiddleware, allowed_hosts=["127.0.0.1", "localhost"])
         async with simulator.open(), serving(app, listening) as running:
-            await play(simulator)
+            try:
+                await play(simulator)
+            except TimeoutError as error:  # a model that is set may take its time
+                say(f"The scene came to no end: {error}")
             await print_timeline(simulator)
             if once:
                 return

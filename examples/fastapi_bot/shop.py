@@ -148,7 +148,7 @@ def _continue(said: Message, context: Context, ticket: Ticket) -> str:
     if ticket.refund == "paid":
         return (
             f"Your {price} for order {ticket.order} left us for the card ending in {ticket.card}; "
-            f"three working days are usual.{_missed(said, context)}"
+            f"three working days are usual.{_missed(context)}"
         )
     if "money back" in words or "refund" in words:
         ticket.refund = "wanted"
@@ -169,12 +169,14 @@ def _status(ticket: Ticket) -> str:
     )
 
 
-def _missed(said: Message, context: Context) -> str:
+def _missed(context: Context) -> str:
     """A word about what the contact said where we may not answer."""
+    consents = context.contact.consents if context.contact else ()
+    refused = {one.channel for one in consents if not one.granted}
     answered = {m.turn for m in context.messages if m.author != "contact"}
     before = [m for m in context.messages[:-1] if m.author == "contact" and m.visible]
     missed = next((m for m in reversed(before) if m.turn not in answered), None)
-    if missed is None or missed.channel == said.channel:
+    if missed is None or missed.channel not in refused:
         return ""
     return (
         f" (I saw your {NAMES.get(missed.channel, missed.channel)} too, but you opted out there.)"

@@ -228,8 +228,11 @@ class Simulator:
 
     # --- the providers: what the bot sends ends here ------------------------------------------
 
-    def take_from_twilio(self, body: bytes) -> dict[str, str]:
+    def take_from_twilio(self, login: str, body: bytes) -> dict[str, str] | None:
         """The Messages resource; later its status callback says that it has arrived."""
+        known = f"{SECRETS['TWILIO_ACCOUNT_SID']}:{SECRETS['TWILIO_AUTH_TOKEN']}"
+        if login != "Basic " + base64.b64encode(known.encode()).decode():
+            return None
         form = {name: values[0] for name, values in parse_qs(body.decode()).items()}
         id = "SM" + secrets.token_hex(16)
         self._caught("phone", form["To"], form["Body"], form["From"], id)
@@ -239,8 +242,10 @@ class Simulator:
         self._later(lambda: self._signed_by_twilio(told, self.url, mark + query))
         return {"sid": id}
 
-    def take_from_sinch(self, body: bytes) -> dict[str, str]:
+    def take_from_sinch(self, login: str, body: bytes) -> dict[str, str] | None:
         """The batches of the SMS API; later a delivery report."""
+        if login != f"Bearer {SECRETS['SINCH_API_TOKEN']}":
+            return None
         asked = json.loads(body)
         id, to = "01" + secrets.token_hex(12).upper(), "+" + str(asked["to"][0]).lstrip("+")
         ours = "+" + str(asked["from"]).lstrip("+")
@@ -280,7 +285,11 @@ class Simulator:
         """Be there while the block runs."""
         loop, port = asyncio.get_running_loop(), int(self.env["SMTP_PORT"])
         async with self.http, await loop.create_server(lambda: SMTP(self), "127.0.0.1", port):
-            yield
+            try:
+                yield
+            finally:
+                for task in self._tasks:
+                    task.cancel()
 
 
 def _bytes(content: bytes | str | None) -> bytes:

@@ -155,7 +155,7 @@ async def page(demo):
         browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=ARGS)
         opened = await browser.new_page(viewport={"width": 1400, "height": 1000})
         opened.set_default_timeout(15_000)
-        opened.wrong = []
+        opened.wrong, opened.took = [], []
         opened.on("console", lambda m: opened.wrong.append(m.text) if m.type == "error" else None)
         opened.on("pageerror", lambda error: opened.wrong.append(str(error)))
         await opened.goto(demo.url)
@@ -205,6 +205,9 @@ class TestPage:
         assert "promise" in "".join(await texts(page, "#decisions li"))
         assert "delivered" in await texts(page, "#deliveries .tag")
         assert "4111 1111" not in await page.inner_text("#timeline")
+        if picture := os.environ.get("CTXBRIDGE_PICTURE"):  # the one in README is made by this
+            await page.evaluate("document.querySelector('#timeline').scrollTop = 480")
+            await page.screenshot(path=picture)
         assert page.wrong == []
 
     @pytest.mark.parametrize(
@@ -218,10 +221,10 @@ class TestPage:
             await page.select_option(f"#{device}-via", via)
         before = len(await texts(page))
         said = f"By {device} {via}: when do I get it?"
-        started = time.monotonic()
+        await page.evaluate(STOPWATCH, [device, said])
         await send(page, device, said)
         await page.locator("#timeline .text").get_by_text(said, exact=True).wait_for()
-        assert time.monotonic() - started < 1.5
+        page.took.append(await page.evaluate("window.took"))
         await page.wait_for_timeout(800)
         after = (await texts(page))[before:]
         assert after[0] == said
@@ -232,6 +235,11 @@ class TestPage:
         )
         if via:
             await page.select_option(f"#{device}-via", "smtp" if device == "mailbox" else "twilio")
+
+    async def test_it_was_there_at_once(self, page):
+        """Within 300 ms, measured in the page; the slowest may have had a busy machine."""
+        assert len(page.took) == 5
+        assert sorted(page.took)[2] < 300, page.took
 
     async def test_what_is_hostile_is_shown_as_it_was_written(self, page):
         hostile = "<img src=x onerror=alert(1)><script>document.title='x'</script>\u202e{{7*7}}"
@@ -331,6 +339,22 @@ class TestPage:
         assert await page.evaluate("document.documentElement.scrollWidth") <= width
         assert await page.evaluate(CONTRAST) == []
 
+    @pytest.mark.parametrize("scheme", ["light", "dark"])
+    async def test_axe_finds_no_fault(self, page, scheme):
+        axe = pytest.importorskip("axe_playwright_python.base", reason="needs the group dev")
+        await page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+        await page.evaluate(axe.AXE_SCRIPT + ";0")
+        found = await page.evaluate("axe.run()")
+        assert [(v["id"], v["nodes"][0]["html"]) for v in found["violations"]] == []
+        assert len(found["passes"]) > 20
+        # It would find one.
+        await page.evaluate(
+            "document.querySelector('main').append(document.createElement('button'))"
+        )
+        worse = await page.evaluate("axe.run()")
+        await page.evaluate("document.querySelector('main > button').remove()")
+        assert "button-name" in [v["id"] for v in worse["violations"]]
+
     async def test_nothing_was_wrong_until_here(self, page):
         assert page.wrong == []
 
@@ -338,6 +362,21 @@ class TestPage:
         demo.process.send_signal(signal.SIGINT)
         await page.locator("#line", has_text="The server is away").wait_for()
 
+
+# Milliseconds from the moment in which a form is sent until the timeline shows its text.
+STOPWATCH = """([device, said]) => {
+  window.took = null;
+  let started;
+  document.querySelector(`#${device} form`).addEventListener("submit",
+    () => { started = performance.now(); }, { capture: true, once: true });
+  const watching = new MutationObserver(() => {
+    const texts = [...document.querySelectorAll("#timeline .text")].map((e) => e.textContent);
+    if (!texts.includes(said)) return;
+    window.took = performance.now() - started;
+    watching.disconnect();
+  });
+  watching.observe(document.querySelector("#timeline"), { childList: true, subtree: true });
+}"""
 
 # Texts whose contrast with what is behind them is under 4.5 (WCAG 2.2, 1.4.3).
 CONTRAST = """() => {

@@ -19,9 +19,9 @@ function make(tag, { text, ...attributes } = {}, ...children) {
 
 const clock = (at) => new Date(at).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", second: "2-digit", hour12: false });
 
-/** Show `items` in `list`: each is built once, and stays while it says the same. */
-function fill(list, items, build, { follow = false } = {}) {
-  const atEnd = list.scrollHeight - list.scrollTop - list.clientHeight < 40;
+/** Show `items` in `list`: each is built once, and stays while it says the same. `follow` is what scrolls to its end. */
+function fill(list, items, build, { follow } = {}) {
+  const atEnd = follow && follow.scrollHeight - follow.scrollTop - follow.clientHeight < 40;
   const first = !list.childElementCount;
   items.forEach((item, place) => {
     const told = JSON.stringify(item);
@@ -34,7 +34,7 @@ function fill(list, items, build, { follow = false } = {}) {
     if (there) { known.delete(there); there.replaceWith(made); } else list.append(made);
   });
   while (list.childElementCount > items.length) { known.delete(list.lastChild); list.lastChild.remove(); }
-  if (follow && (atEnd || first)) list.scrollTop = list.scrollHeight;
+  if (follow && (atEnd || first)) follow.scrollTop = follow.scrollHeight;
 }
 
 // --- devices -----------------------------------------------------------------------------------
@@ -51,16 +51,17 @@ function bubble(one) {
 function showDevices() {
   const number = $("phone-number").value;
   for (const device of ["phone", "mailbox"]) {
-    const list = document.querySelector(`#${device} .messages`);
-    fill(list, seen.devices.filter((one) => one.device === device && (device !== "phone" || one.whose === number)), bubble, { follow: true });
+    const scroller = document.querySelector(`#${device} .messages`);
+    fill(scroller.firstElementChild, seen.devices.filter((one) => one.device === device && (device !== "phone" || one.whose === number)), bubble, { follow: scroller });
   }
 }
 
 const chat = new Chat(`${location.origin.replace("http", "ws")}/chat/`, {
   token: async () => (await fetch("/sim/token")).text(),
 });
-const showChat = () => fill(document.querySelector("#chat .messages"),
-  chat.messages.filter((m) => !m.deleted).map((m) => ({ author: m.author, text: m.text, at: m.at ?? Date.now(), status: "" })), bubble, { follow: true });
+const chatLog = document.querySelector("#chat .messages");
+const showChat = () => fill(chatLog.firstElementChild,
+  chat.messages.filter((m) => !m.deleted).map((m) => ({ author: m.author, text: m.text, at: m.at ?? Date.now(), status: "" })), bubble, { follow: chatLog });
 for (const name of ["message", "change", "reset"]) chat.on(name, () => { showChat(); if (!document.hidden) chat.read(); });
 chat.on("status", (status) => { $("chat-status").textContent = status; });
 chat.on("typing", (t) => { $("chat-typing").textContent = t.on ? "the shop is typing …" : ""; });
@@ -107,7 +108,7 @@ function showTimeline() {
     }));
     if (had) $("whose").querySelector("input:checked")?.focus();
   }
-  fill($("timeline"), chosen?.entries ?? [], entry, { follow: true });
+  fill($("timeline"), chosen?.entries ?? [], entry, { follow: $("timeline") });
   showKnown(chosen);
 }
 
@@ -194,5 +195,5 @@ for (const device of ["phone", "mailbox", "chat"]) {
   });
 }
 $("chat-text").addEventListener("input", () => chat.typing());
-$("phone-number").addEventListener("change", () => { document.querySelector("#phone .messages").replaceChildren(); showDevices(); });
+$("phone-number").addEventListener("change", () => { document.querySelector("#phone ol").replaceChildren(); showDevices(); });
 $("whose").addEventListener("change", (event) => { whose = event.target.value; $("timeline").replaceChildren(); showTimeline(); });
