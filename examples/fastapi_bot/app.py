@@ -21,7 +21,7 @@ from fastapi import FastAPI
 from msgspec import Struct
 from shop import Model, Shop, Ticket, no_promises
 
-from ctxbridge import Bridge, CtxBridgeError, Inbound, Overlap, RawRequest, guards
+from ctxbridge import Bridge, Inbound, Overlap, RawRequest, errors, guards
 from ctxbridge.asgi import Limits, webhooks
 from ctxbridge.bridge.recovery import Agent
 from ctxbridge.channels import Email, Postmark, SinchSms, Twilio, WebChat
@@ -203,7 +203,7 @@ class MailDoor:
         return "250 OK"
 
     async def handle_DATA(self, _server: SMTP, _session: Session, envelope: Envelope) -> str:  # noqa: N802
-        """Store the mail; where that fails, your mail server keeps it and tries again."""
+        """Store the mail, and acknowledge it then."""
         content = envelope.content or b""
         raw = content if isinstance(content, bytes) else content.encode()
         sender = (envelope.mail_from or "").strip("<>")  # a bounce's is empty
@@ -213,13 +213,16 @@ class MailDoor:
         try:
             for event in parsed.events:
                 await self._take(event)
-        except CtxBridgeError as error:
-            if error.retry_safe:
-                return "451 4.3.0 not stored, please try again"
-            logger.warning("a mail was put aside: %s", type(error).__name__)
+        except (errors.Malformed, errors.IdempotencyMismatch) as error:
+            parsed = Parsed(errors=(*parsed.errors, error))
         for wrong in parsed.errors:  # a repetition would not help, and a bounce goes to a stranger
             logger.warning("a mail was put aside: %s", type(wrong).__name__)
         return "250 stored"
+
+    async def handle_exception(self, error: Exception) -> str:
+        """It was not stored, whatever the reason: your mail server keeps it and tries again."""
+        logger.error("a mail was not stored: %s", type(error).__name__)
+        return "451 4.3.0 not stored, please try again"
 
     def _read(self, request: RawRequest) -> Parsed:
         return self._channel.parse(request, self._channel.verify(request))
