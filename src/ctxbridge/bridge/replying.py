@@ -19,6 +19,7 @@ from ctxbridge.model import (
     Event,
     Inbound,
     Message,
+    Part,
     Purpose,
     Stage,
     Text,
@@ -78,6 +79,13 @@ def checked_reply(reply: Reply) -> Reply:
     if len(text) > MAX_REPLY_CHARACTERS:
         raise TooLarge("a reply", len(text), MAX_REPLY_CHARACTERS)
     return replace(reply, text=clean(text))
+
+
+class Work(Struct, frozen=True):
+    """What the agent did besides its replies, and what the guards called that."""
+
+    parts: tuple[Part, ...] = ()
+    labels: tuple[str, ...] = ()
 
 
 class Said(Struct, frozen=True, gc=False):
@@ -203,6 +211,16 @@ class Replying:
             references=_thread_of(inbound),
             purpose=check.purpose,
         )
+
+
+def work_of(turn: bytes, inquiry: Inquiry, work: Work, now: int) -> Message:
+    """The entry that keeps what the agent did on the way to its replies; nobody is sent it."""
+    inbound = inquiry.inbound
+    return Message(
+        turn, "agent", inbound.channel, work.parts, now, "accepted", inbound.sender,
+        inbound.endpoint, thread=inbound.thread, subject=_answering(inbound.subject),
+        labels=tuple(dict.fromkeys(inquiry.labels + work.labels)), references=_thread_of(inbound),
+    )  # fmt: skip
 
 
 def _answering(subject: str) -> str:

@@ -1,7 +1,7 @@
 """What a turn tells: its span, which has never a text, an address or a name, and its answer."""
 
 from ctxbridge.bridge.judging import Inquiry, allowed_to
-from ctxbridge.model import Assurance, Context, Floor, Message, Opened
+from ctxbridge.model import Context, Floor, Message, Opened
 from ctxbridge.telemetry import (
     ASSURANCE,
     DECISION_ACTION,
@@ -15,13 +15,13 @@ from ctxbridge.telemetry import (
 
 
 def attributes_of(
-    opened: Opened, status: str, assurance: Assurance, inquiry: Inquiry, replies: int
+    opened: Opened, status: str, inquiry: Inquiry, replies: int
 ) -> dict[str, str | int]:
     """The attributes of a turn's span."""
     attributes: dict[str, str | int] = {
         TURN_STATUS: status,
         TURN_SEQ: opened.seq,
-        ASSURANCE: int(assurance),
+        ASSURANCE: int(inquiry.inbound.assurance),
         REPLIES: replies,
     }
     decision = inquiry.decision
@@ -37,7 +37,7 @@ def attributes_of(
 
 def sendable(messages: tuple[Message, ...]) -> tuple[Message, ...]:
     """Those that may leave."""
-    return tuple(m for m in messages if m.visible and m.author != "contact")
+    return tuple(m for m in messages if m.visible and m.author != "contact" and not m.silent)
 
 
 def still_sendable(

@@ -19,7 +19,7 @@ from ctxbridge.bridge.replying import Reply, Replying, checked_reply
 from ctxbridge.bridge.streaming import Drafts, Stream
 from ctxbridge.bridge.telling import attributes_of, sendable, still_sendable
 from ctxbridge.bridge.tools import ToolGate
-from ctxbridge.bridge.viewing import view_of
+from ctxbridge.bridge.viewing import look
 from ctxbridge.errors import Fenced, StepUpRequired, UsageError
 from ctxbridge.guards.pipeline import Judged
 from ctxbridge.model import (
@@ -31,6 +31,7 @@ from ctxbridge.model import (
     Inbound,
     Message,
     Opened,
+    Part,
     Purpose,
 )
 from ctxbridge.model.head import NO_TRACE
@@ -41,8 +42,6 @@ if TYPE_CHECKING:
     from ctxbridge.bridge.bridge import Bridge
 
 StateT = TypeVar("StateT")
-
-_NOT_OPEN = "the turn is not open, so nothing can be replied: see turn.open"
 
 
 class Turn(Generic[StateT]):
@@ -242,6 +241,15 @@ class Turn(Generic[StateT]):
         tools = self._require_open()
         return await tools.after(self._require().opened.turn, name, content)
 
+    def keep(self, *parts: Part) -> None:
+        """Store what the agent did besides its replies: tool calls, results, a framework's items.
+
+        They are one entry of the log, before the replies, that nobody is sent. Raises `UsageError`
+        when the turn is not open, `Malformed`, `TooLarge` beyond a megabyte in all.
+        """
+        self._require_open()
+        self._remarks.keep(parts)
+
     def note(self, event: Event) -> None:
         """Store an event with the turn: what your own tools did and a later reader must know."""
         if self._left or self._status != "new":
@@ -252,7 +260,7 @@ class Turn(Generic[StateT]):
         # A judge beside the agent may have stopped the message by now; the agent need not know.
         self._require()
         if self._tools is None or not self._was_open or self._left:
-            raise UsageError(_NOT_OPEN)
+            raise UsageError("the turn is not open, so nothing can be replied: see turn.open")
         return self._tools
 
     def _require(self) -> Entered:
@@ -310,20 +318,12 @@ class Turn(Generic[StateT]):
         # Now a model may see them.
         window = context.window.ending_with(received.all)
         self._context = context = replace(context, window=window)
-        if self._bridge.panel.context and self.open:
-            await self._look(context, now)
+        panel = self._bridge.panel
+        if panel.context and self.open:
+            self._view = await look(panel, self._inquiry, self._remarks, context, opened.turn, now)
         self._was_open = self.open
         self._inquiry.ask_beside(context, now)
         self._tools = ToolGate(self._bridge, self._inquiry, hold, context, self._remarks)
-
-    async def _look(self, context: Context, now: int) -> None:
-        """Let guards keep from the agent what it shall not see."""
-        states = self._inquiry.states
-        seen = await view_of(self._bridge.panel, self._inquiry.inbound, context, states, now)
-        self._view, decision, judgements = seen
-        self._remarks.decided("context", decision)
-        for judged in judgements:
-            self._remarks.escalated(judged, self._require().opened.turn, now)
 
     # --- leaving --------------------------------------------------------------------------------
 
@@ -381,18 +381,17 @@ class Turn(Generic[StateT]):
 
     def _prepared(self) -> Prepared:
         opened, _, received = self._require()
-        notes = self._remarks.events(opened.turn, self._bridge.clock.now())
+        remarks, replies = self._remarks, tuple(self._replies)
+        notes = remarks.events(opened.turn, self._bridge.clock.now())
         handle = self._span.handle if self._span else b""
-        return Prepared(received.own, received.joined, tuple(self._replies), notes, handle)
+        return Prepared(received.own, received.joined, replies, notes, remarks.work, handle)
 
     # --- telling --------------------------------------------------------------------------------
 
     def _describe(self) -> None:
         if self._span is not None:
-            opened, assurance = self._require().opened, self._inbound.assurance
-            self._span.describe(
-                attributes_of(opened, self._status, assurance, self._inquiry, len(self._answer))
-            )
+            opened, told = self._require().opened, len(self._answer)
+            self._span.describe(attributes_of(opened, self._status, self._inquiry, told))
 
     def _end_span(self, kind: type[BaseException] | None) -> None:
         span, self._span = self._span, None

@@ -2,6 +2,8 @@
 
 from msgspec.structs import replace
 
+from ctxbridge.bridge.judging import Inquiry
+from ctxbridge.bridge.remarks import Remarks
 from ctxbridge.guards.guard import TextCheck
 from ctxbridge.guards.panel import Panel
 from ctxbridge.guards.pipeline import Judged
@@ -9,6 +11,17 @@ from ctxbridge.guards.states import GuardStates
 from ctxbridge.model import Context, Decision, Entry, Inbound, Message, Text, Window
 from ctxbridge.rules import verdicts
 from ctxbridge.rules.text import clean
+
+
+async def look(
+    panel: Panel, inquiry: Inquiry, remarks: Remarks, context: Context, turn: bytes, now: int
+) -> Context:
+    """The context without what guards keep from the agent; the log is told what they said."""
+    view, decision, judgements = await view_of(panel, inquiry.inbound, context, inquiry.states, now)
+    remarks.decided("context", decision)
+    for judged in judgements:
+        remarks.escalated(judged, turn, now)
+    return view
 
 
 async def view_of(

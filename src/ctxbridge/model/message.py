@@ -76,6 +76,7 @@ class Choices(Struct, frozen=True, array_like=True, gc=False, tag=7):
 
 
 Part = Text | Quote | Attachment | ToolCall | ToolResult | Opaque | Choice | Choices
+_WORK = frozenset({ToolCall, ToolResult, Opaque})
 
 
 class Message(Struct, frozen=True, array_like=True, gc=False, tag=0):
@@ -122,6 +123,11 @@ class Message(Struct, frozen=True, array_like=True, gc=False, tag=0):
     def visible(self) -> bool:
         """Whether a model may see it: accepted or modified, and nothing else."""
         return self.disposition in {"accepted", "modified"}
+
+    @property
+    def silent(self) -> bool:
+        """Whether it says nothing to anybody: it holds what an agent did on the way."""
+        return bool(self.parts) and all(type(part) in _WORK for part in self.parts)
 
 
 DECISIONS = "decisions"
