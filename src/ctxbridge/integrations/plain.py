@@ -1,4 +1,4 @@
-"""A bare model client on a bridge: `Context.as_chat` and its kin, tools behind the guards, summaries.
+"""A bare model client on a bridge: tools behind the guards, and summaries.
 
 ::
 
@@ -22,7 +22,6 @@ from ctxbridge.model.lines import (
     Placed,
     divided,
     estimate_tokens,
-    last_covered,
     lines_about,
     summary_event,
     summary_line,
@@ -42,52 +41,53 @@ class Called(NamedTuple):
 
 
 async def summarized(
-    turn: Turn[Any], summarize: Summarize, *, budget: int = 4_000, count: Count = estimate_tokens
+    turn: Turn[Any],
+    summarize: Summarize,
+    *,
+    budget: int = 4_000,
+    count: Count = estimate_tokens,
+    window: int = 20,
 ) -> bool:
-    """Let `summarize` put in words what no longer fits into `budget`, or is about to leave the window.
+    """Let `summarize` put in words what does not fit into `budget`, or will soon leave the window.
 
     It is given the lines, the summary before first, and gives a text. That is stored with the turn,
     with the places that it covers (an event ``summary``), and stands from the next turn on in
-    `Context.lines` in their stead. The budget is the one that the model is given. Whether there was
-    something to sum up is the answer.
+    `Context.lines` in their stead. `budget` is the model's, `window` the bridge's; what one turn
+    adds has to fit into a quarter of it. Whether there was something to sum up is the answer.
 
     Labelled messages are not summed up, and nothing where messages are withheld from the reader: a
-    summary must not tell what its sources may not. What one turn adds has to fit into a quarter of
-    the bridge's window. Raises `UsageError` where the turn is not open, and what `summarize` raises.
+    summary must not tell what its sources may not. Raises `UsageError` where the turn is not open,
+    and what `summarize` raises.
     """
     context = turn.context
     summary, left, kept = divided(context, budget, count)
-    covered = last_covered(summary[1]) if summary else 0
-    left = left or _leaving(context, kept, covered)
+    left = left or _leaving(kept, context.seq, window)
     if context.withheld or any(message.labels for _, message in left):
         return False
     if not left:
-        if summary and _where(context, summary[0]) < 1 / 2:
-            turn.note(summary[1])  # before it leaves the window itself
+        if summary and _leaves_soon(summary[0], context.seq, window):
+            turn.note(summary[1])
         return False
     before = [summary_line(*summary)] if summary else []
     text = await summarize([*before, *lines_about(left)])
     if text:
-        first = int(summary[1].about("first") or 1) if summary else left[0][0]
+        first = summary[1].about("first") if summary else str(left[0][0])
         at, last = turn.messages[-1].accepted_at, max(place for place, _ in left)
-        turn.note(summary_event(at, bytes.fromhex(turn.id), text, first, last))
+        turn.note(summary_event(at, bytes.fromhex(turn.id), text, int(first), last))
     return bool(text)
 
 
-def _leaving(context: Context, kept: Sequence[Placed], covered: int) -> list[Placed]:
-    """The older half of what is shown, where the first of it is about to leave the window."""
-    if len(context.window) + covered >= context.seq and len(context.window) * 2 > context.seq:
+def _leaves_soon(place: int, seq: int, window: int) -> bool:
+    return seq - place >= window * 3 / 4
+
+
+def _leaving(kept: Sequence[Placed], seq: int, window: int) -> list[Placed]:
+    """The turns of the older half of the window, where the first of them will soon leave it."""
+    if not kept or not _leaves_soon(kept[0][0], seq, window):
         return []
-    newest = kept[-1][1].turn if kept else b""
-    older = [(p, m) for p, m in kept if _where(context, p) < 1 / 2 and m.turn != newest]
-    whole = {m.turn for _, m in older} - {m.turn for p, m in kept if _where(context, p) >= 1 / 2}
-    older = [(p, m) for p, m in older if m.turn in whole]
-    return older if older and _where(context, older[0][0]) < 1 / 4 else []
-
-
-def _where(context: Context, place: int) -> float:
-    """Where in the window a place stands: 0 is its beginning."""
-    return list(context.window.seqs).index(place) / len(context.window)
+    stay = {message.turn for place, message in kept if seq - place < window / 2}
+    stay.add(kept[-1][1].turn)
+    return [(place, message) for place, message in kept if message.turn not in stay]
 
 
 async def call_tool(

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal
 from msgspec import Struct
 
 from ctxbridge.model.address import Assurance
-from ctxbridge.model.message import Event, Message, Part, Quote, ToolCall, ToolResult
+from ctxbridge.model.message import Event, Message, Opaque, Part, Quote, ToolCall, ToolResult
 from ctxbridge.model.revision import revised
 
 if TYPE_CHECKING:
@@ -68,14 +68,25 @@ class Line(Struct, frozen=True, gc=False):
 Placed = tuple[int, Message]
 
 
+class Told(Struct, frozen=True):
+    """One message that a model is shown, and its lines. What an agent did may have none."""
+
+    place: int
+    message: Message
+    lines: list[Line]
+
+
 def lines_of(context: "Context", budget: int, count: Count = estimate_tokens) -> list[Line]:
     """The lines that fit into `budget` tokens: whole turns, the newest always."""
     summary, _, kept = divided(context, budget, count)
-    mark = _Marks(context.reader, [message for _, message in kept])
     lines = [summary_line(*summary)] if summary else []
-    for place, message in kept:
-        lines += _lines(place, message, mark.of(message))
-    return lines
+    return lines + [line for told in told_of(context, kept) for line in told.lines]
+
+
+def told_of(context: "Context", kept: Sequence[Placed]) -> list[Told]:
+    """The lines of these messages of the context, marked."""
+    mark = _Marks(context.reader, [message for _, message in kept])
+    return [Told(p, message, list(_lines(p, message, mark.of(message)))) for p, message in kept]
 
 
 def divided(
@@ -86,9 +97,9 @@ def divided(
     covered = last_covered(summary[1]) if summary else 0
     if summary:
         budget -= count(summary_line(*summary).shown)
-    standing = _standing(context.window)
-    newest = standing[-1][1].turn if standing else b""
-    shown = [(p, m) for p, m in standing if p > covered or m.turn == newest]
+    seen = standing(context.window)
+    newest = seen[-1][1].turn if seen else b""
+    shown = [(p, m) for p, m in seen if p > covered or m.turn == newest]
     turns = _fitting(shown, budget, count)
     if len(context.window) + context.withheld + covered < context.seq:
         turns = _on_a_step(shown, turns, len(context.window))
@@ -100,12 +111,12 @@ def _parted(shown: list[Placed], turns: set[bytes]) -> tuple[list[Placed], list[
     return left, [one for one in shown if one[1].turn in turns]
 
 
-def _standing(window: "Window") -> list[Placed]:
+def standing(window: "Window") -> list[Placed]:
     """What a model may see, as it stands after edits and deletions."""
     seen = [(p, m) for p, m in window.numbered() if isinstance(m, Message) and m.visible]
     revisions = [m for _, m in seen if m.revises]
-    standing = [(p, revised(m, revisions) if revisions else m) for p, m in seen if not m.revises]
-    return [(p, m) for p, m in standing if m is not None]
+    found = [(p, revised(m, revisions) if revisions else m) for p, m in seen if not m.revises]
+    return [(p, m) for p, m in found if m is not None]
 
 
 def _fitting(shown: list[Placed], budget: int, count: Count) -> set[bytes]:
@@ -122,7 +133,18 @@ def _fitting(shown: list[Placed], budget: int, count: Count) -> set[bytes]:
 
 
 def _cost(message: Message, count: Count) -> int:
+    if message.silent:
+        return sum(count(_written(part)) for part in message.parts)
     return sum(count(line.shown) for line in _lines(0, message, "")) or count("")
+
+
+def _written(part: Part) -> str:
+    match part:
+        case Opaque(data=data):
+            return data.decode("utf-8", "replace")
+        case ToolCall(arguments=text) | ToolResult(content=text):
+            return text
+    return ""
 
 
 def _on_a_step(shown: list[Placed], turns: set[bytes], size: int) -> set[bytes]:
