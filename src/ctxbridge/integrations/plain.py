@@ -11,6 +11,7 @@
 Nothing is needed besides the bridge.
 """
 
+import json
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -111,9 +112,19 @@ async def guarded(
     before = await turn.tool_call(name, arguments, effects=effects)
     if before.blocked:
         return Called("{}", REFUSED.format(before.decision.code))
+    if before.modified and not _is_json(before.text):
+        return Called("{}", REFUSED.format("arguments.no_json"))
     after = await turn.tool_result(name, await tool(before.text))
     content = KEPT_BACK.format(after.decision.code) if after.blocked else after.text
     return Called(before.text, content)
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return True
 
 
 def said_in(context: Context, turn: bytes) -> list[Message]:
