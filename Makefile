@@ -4,7 +4,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format bench bench-guards soak clean
+.PHONY: help demo test check format bench bench-guards suites soak clean
 
 BENCH := .venv-bench/bin/python -m
 
@@ -58,9 +58,17 @@ bench: .venv-bench/ready  ## the figures of README and docs, measured here
 bench-guards: .venv/dev .venv-guards/openai/ready .venv-guards/guardrails_ai/ready .venv-guards/nemo/ready  ## guards beside other guardrails (1.3 GB)
 	$(BIN)/python -m bench.guards $(ARGS)
 
+.venv-suites/ready: pyproject.toml tests/integrations/suites.txt
+	@$(PYTHON) -m venv --clear .venv-suites
+	@.venv-suites/bin/python -m pip install --quiet --disable-pip-version-check -e . -r tests/integrations/suites.txt
+	@touch $@
+
+suites: .venv-suites/ready  ## the session tests that openai-agents ships, against ours
+	tests/integrations/suites.sh
+
 soak: .venv/dev  ## the long fault tests
 	CTXBRIDGE_FUZZ_SCALE=50 CTXBRIDGE_KILLS=5000 CTXBRIDGE_CANCELS=1000000 CTXBRIDGE_STORM_SCALE=50 \
 	CTXBRIDGE_MACHINE_EXAMPLES=1000 $(BIN)/python -m pytest -q -m slow $(ARGS)
 
 clean:  ## remove what was set up
-	rm -rf .venv .venv-bench .venv-guards .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf .venv .venv-bench .venv-guards .venv-suites .mypy_cache .ruff_cache .import_linter_cache .hypothesis

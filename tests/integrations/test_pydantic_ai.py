@@ -7,8 +7,8 @@ import pytest
 
 pytest.importorskip("pydantic_ai", reason="needs the extra pydantic-ai")
 
-from pydantic_ai import Agent, BinaryContent, ToolReturn  # noqa: E402
-from pydantic_ai.messages import (  # noqa: E402
+from pydantic_ai import Agent, BinaryContent, ToolReturn
+from pydantic_ai.messages import (
     ModelRequest,
     ModelResponse,
     TextPart,
@@ -16,13 +16,13 @@ from pydantic_ai.messages import (  # noqa: E402
     ToolReturnPart,
     UserPromptPart,
 )
-from pydantic_ai.models.function import FunctionModel  # noqa: E402
+from pydantic_ai.models.function import FunctionModel
 
-from ctxbridge import Bridge, errors, guards  # noqa: E402
-from ctxbridge.integrations.pydantic_ai import InTurn, answering, turn  # noqa: E402
-from ctxbridge.model import Opaque, Quote, Text, ToolCall  # noqa: E402
+from ctxbridge import Bridge, errors, guards
+from ctxbridge.integrations.pydantic_ai import InTurn, answering, turn
+from ctxbridge.model import Opaque, Quote, Text, ToolCall
 
-from .conftest import PHONE, round_trips, write  # noqa: E402
+from .conftest import PHONE, round_trips, write
 
 
 class Script:

@@ -5,22 +5,22 @@ import pytest
 
 pytest.importorskip("pydantic_ai.conversation_store", reason="needs the extra pydantic-ai")
 
-from pydantic_ai import Agent, BinaryContent, RunUsage  # noqa: E402
-from pydantic_ai.conversation import Conversation  # noqa: E402
-from pydantic_ai.conversation_store import (  # noqa: E402
+from pydantic_ai import Agent, BinaryContent, RunUsage
+from pydantic_ai.conversation import Conversation
+from pydantic_ai.conversation_store import (
     ConversationConflict,
     ConversationEntry,
     ConversationRecord,
     InMemoryConversationStore,
 )
-from pydantic_ai.exceptions import UserError  # noqa: E402
-from pydantic_ai.messages import ModelRequest, ModelResponse, TextPart, UserPromptPart  # noqa: E402
-from pydantic_ai.models.test import TestModel as Model  # noqa: E402
+from pydantic_ai.exceptions import UserError
+from pydantic_ai.messages import ModelRequest, ModelResponse, TextPart, UserPromptPart
+from pydantic_ai.models.test import TestModel as Model
 
-from ctxbridge import Bridge, errors, open_store  # noqa: E402
-from ctxbridge.integrations.pydantic_store import ConversationStore  # noqa: E402
+from ctxbridge import Bridge, errors, open_store
+from ctxbridge.integrations.pydantic_store import ConversationStore
 
-from .conftest import PHONE, round_trips  # noqa: E402
+from .conftest import PHONE, round_trips
 
 ID = str(PHONE)
 

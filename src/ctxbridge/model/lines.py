@@ -112,11 +112,27 @@ def _parted(shown: list[Placed], turns: set[bytes]) -> tuple[list[Placed], list[
 
 
 def standing(window: "Window") -> list[Placed]:
-    """What a model may see, as it stands after edits and deletions."""
+    """What a model may see, as it stands after edits and deletions, turn by turn.
+
+    What came while another turn ran stands behind that, as its own turn has seen it.
+    """
     seen = [(p, m) for p, m in window.numbered() if isinstance(m, Message) and m.visible]
     revisions = [m for _, m in seen if m.revises]
     found = [(p, revised(m, revisions) if revisions else m) for p, m in seen if not m.revises]
-    return [(p, m) for p, m in found if m is not None]
+    return _turn_by_turn([(p, m) for p, m in found if m is not None])
+
+
+def _turn_by_turn(placed: list[Placed]) -> list[Placed]:
+    """A turn stands where its first answer does; one without, where its last message does."""
+    answered: dict[bytes, int] = {}
+    asked: dict[bytes, int] = {}
+    for number, (_, message) in enumerate(placed):
+        if message.author == "contact":
+            asked[message.turn] = number
+        else:
+            answered.setdefault(message.turn, number)
+    where = asked | answered
+    return sorted(placed, key=lambda one: where[one[1].turn])
 
 
 def _fitting(shown: list[Placed], budget: int, count: Count) -> set[bytes]:
