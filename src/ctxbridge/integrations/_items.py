@@ -4,6 +4,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
 from msgspec.structs import replace
 
 from ctxbridge.bridge import Bridge
@@ -51,6 +52,10 @@ def _json(item: Any, *, ascii: bool) -> bytes:
 def read(part: Opaque) -> Any:
     """The item; `None` where its bytes are damaged."""
     try:
+        return msgspec.json.decode(part.data)
+    except (msgspec.DecodeError, RecursionError):
+        pass
+    try:  # the slower one knows lone surrogates
         return json.loads(part.data)
     except (ValueError, RecursionError):
         return None
@@ -72,9 +77,9 @@ class ItemLog:
         self.address: Address = checked(where)
         self._contact = b""
 
-    async def read(self, window: int) -> Context:
-        """The latest entries of the log, as they are in the store now; 0 for all."""
-        context = await self._bridge.context(self.address, window=window, fresh=True)
+    async def read(self, window: int, *, fresh: bool = True) -> Context:
+        """The latest entries of the log, 0 for all; not `fresh`, a near cache may answer."""
+        context = await self._bridge.context(self.address, window=window, fresh=fresh)
         self._contact = context.contact.id if context.contact else b""
         return context
 

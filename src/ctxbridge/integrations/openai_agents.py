@@ -41,8 +41,8 @@ KIND = "openai_agents"
 SAID, CLEARED = f"{KIND}.said", f"{KIND}.cleared"
 """An item whose words are a reply of its turn, so that it follows what guards make of that; and the
 mark behind which a session begins anew."""
-_ROUGHLY = 4
-"""How many entries are read for one item that is wanted, beyond the first sixteen."""
+_BESIDE, _MORE = 8, 4
+"""Entries that are read beside those wanted, and how many times more where they do not suffice."""
 
 _running: ContextVar["Run | None"] = ContextVar("ctxbridge_openai_agents_run", default=None)
 
@@ -83,13 +83,13 @@ class Session:
             return []
         if (run := _run_of(wrapper, self)) is not None:
             return deepcopy(run.items[-(limit or 0) :])
-        window = 0 if limit is None else limit + 16
+        window = 0 if limit is None else limit + _BESIDE
         while True:
-            context = await self._log.read(window)
+            context = await self._log.read(window, fresh=False)
             items = items_of(context)
             if not window or len(items) >= (limit or 0) or _begins(context):
                 return items[-(limit or 0) :]
-            window *= _ROUGHLY
+            window *= _MORE
 
     async def add_items(
         self, items: list[TResponseInputItem], *, wrapper: RunContextWrapper[Any] | None = None
@@ -106,14 +106,14 @@ class Session:
         """Take away the newest item that was added, and give it; what people said stays."""
         if (run := _run_of(wrapper, self)) is not None:
             return run.added.pop() if run.added else None
-        window = 16
+        window = _BESIDE
         while True:
             context = await self._log.read(window)
             found = _newest(context)
             if found is None and (not window or _begins(context)):
                 return None
             if found is None:
-                window *= _ROUGHLY
+                window *= _MORE
                 continue
             place, message = found
             part = message.parts[-1]
@@ -306,18 +306,20 @@ def _items(context: Context, told: Sequence[Told]) -> list[Any]:
     items: list[Any] = []
     shown: set[int] = set()
     for one in told:
-        message = one.message
-        if message.turn in poisoned or id(message) in shown:
+        if one.message.turn in poisoned or id(one.message) in shown:
             continue
-        if any(isinstance(part, Opaque) and part.kind == CLEARED for part in message.parts):
-            items.clear()
-        items += responses(one.lines)
-        said = plain.said_in(context, message.turn)
-        for part in message.parts:
-            if isinstance(part, Opaque) and part.kind == KIND:
+        if one.lines:
+            items += responses(one.lines)
+        for part in one.message.parts:
+            if type(part) is not Opaque:
+                continue
+            if part.kind == KIND:
                 items += [item] if isinstance(item := read(part), dict) else []
-            elif isinstance(part, Opaque) and part.kind == SAID:
+            elif part.kind == SAID:
+                said = plain.said_in(context, one.message.turn)
                 items += _as_said(read(part), said, shown)
+            elif part.kind == CLEARED:
+                items.clear()
     return items
 
 

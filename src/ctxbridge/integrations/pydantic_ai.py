@@ -251,11 +251,11 @@ def messages_of(context: Context, told: Sequence[Told]) -> list[ModelMessage]:
         if message.turn in poisoned or id(message) in shown:
             continue
         messages += [_message(line) for line in one.lines]
-        said = plain.said_in(context, message.turn)
         for part in message.parts:
             if isinstance(part, Opaque) and part.kind == KIND:
                 messages += _parsed(part.data)
             elif isinstance(part, Opaque) and part.kind == SAID:
+                said = plain.said_in(context, message.turn)
                 messages += _as_said(read(part), said, shown)
     return messages
 

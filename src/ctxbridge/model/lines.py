@@ -86,7 +86,12 @@ def lines_of(context: "Context", budget: int, count: Count = estimate_tokens) ->
 def told_of(context: "Context", kept: Sequence[Placed]) -> list[Told]:
     """The lines of these messages of the context, marked."""
     mark = _Marks(context.reader, [message for _, message in kept])
-    return [Told(p, message, list(_lines(p, message, mark.of(message)))) for p, message in kept]
+    return [Told(p, m, [] if _is_opaque(m) else list(_lines(p, m, mark.of(m)))) for p, m in kept]
+
+
+def _is_opaque(message: Message) -> bool:
+    """Whether there is nothing in it that a line could tell, at a glance."""
+    return len(message.parts) == 1 and type(message.parts[0]) is Opaque
 
 
 def divided(
@@ -268,6 +273,8 @@ def _as_quote(text: str) -> str:
 def _tools(parts: Sequence[Part], place: int, message: Message) -> Iterator[Line]:
     """Each call with its result behind it, as model APIs demand; a call without gets one."""
     results = {part.id: part.content for part in parts if type(part) is ToolResult}
+    if not results and not any(type(part) is ToolCall for part in parts):
+        return
     seen: set[str] = set()
     rest = list(parts)
     while rest:

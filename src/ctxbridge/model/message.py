@@ -127,7 +127,10 @@ class Message(Struct, frozen=True, array_like=True, gc=False, tag=0):
     @property
     def silent(self) -> bool:
         """Whether it says nothing to anybody: it holds what an agent did on the way."""
-        return bool(self.parts) and all(type(part) in _WORK for part in self.parts)
+        for part in self.parts:
+            if type(part) not in _WORK:
+                return False
+        return bool(self.parts)
 
 
 DECISIONS = "decisions"
