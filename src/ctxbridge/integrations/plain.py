@@ -4,8 +4,8 @@
 
     async with bridge.turn(inbound) as turn:
         if turn.open:
-            await summarized(turn, summarize)
-            answer = client.responses.create(model=..., input=turn.context.as_responses())
+            context = await summarized(turn, summarize)
+            answer = client.responses.create(model=..., input=context.as_responses())
             turn.reply(answer.output_text)
 
 Nothing is needed besides the bridge.
@@ -14,6 +14,8 @@ Nothing is needed besides the bridge.
 import json
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, NamedTuple
+
+from msgspec.structs import replace
 
 from ctxbridge.bridge import Turn
 from ctxbridge.model import Context, Message, ToolCall, ToolResult
@@ -30,6 +32,8 @@ from ctxbridge.model.lines import (
 
 Summarize = Callable[[Sequence[Line]], Awaitable[str]]
 Tool = Callable[[str], Awaitable[str]]
+_NOT_YET = 0
+"""The place of what is stored with the turn."""
 REFUSED, KEPT_BACK = "[refused: {}]", "[kept back: {}]"
 """What a model is told in the place of a tool's answer, with the guards' code."""
 
@@ -48,13 +52,14 @@ async def summarized(
     budget: int = 4_000,
     count: Count = estimate_tokens,
     window: int = 20,
-) -> bool:
+) -> Context:
     """Let `summarize` put in words what does not fit into `budget`, or will soon leave the window.
 
     It is given the lines, the summary before first, and gives a text. That is stored with the turn,
-    with the places that it covers (an event ``summary``), and stands from the next turn on in
-    `Context.lines` in their stead. `budget` is the model's, `window` the bridge's; what one turn
-    adds has to fit into a quarter of it. Whether there was something to sum up is the answer.
+    with the places that it covers (an event ``summary``), and stands in their stead in the lines of
+    the context that is given back, and of those from the next turn on. `budget` is the model's,
+    `window` the bridge's; a text has to fit into a quarter of the one, what one turn adds into a
+    quarter of the other.
 
     Labelled messages are not summed up, and nothing where messages are withheld from the reader: a
     summary must not tell what its sources may not. Raises `UsageError` where the turn is not open,
@@ -62,20 +67,24 @@ async def summarized(
     """
     context = turn.context
     summary, left, kept = divided(context, budget, count)
+    if left:  # and leave room for the summary
+        summary, left, kept = divided(context, budget * 3 // 4, count)
     left = left or _leaving(kept, context.seq, window)
     if context.withheld or any(message.labels for _, message in left):
-        return False
+        return context
     if not left:
         if summary and _leaves_soon(summary[0], context.seq, window):
             turn.note(summary[1])
-        return False
+        return context
     before = [summary_line(*summary)] if summary else []
     text = await summarize([*before, *lines_about(left)])
-    if text:
-        first = summary[1].about("first") if summary else str(left[0][0])
-        at, last = turn.messages[-1].accepted_at, max(place for place, _ in left)
-        turn.note(summary_event(at, bytes.fromhex(turn.id), text, int(first), last))
-    return bool(text)
+    if not text:
+        return context
+    first = summary[1].about("first") if summary else str(left[0][0])
+    at, last = turn.messages[-1].accepted_at, max(place for place, _ in left)
+    event = summary_event(at, bytes.fromhex(turn.id), text, int(first), last)
+    turn.note(event)
+    return replace(context, window=context.window.ending_with([(_NOT_YET, event)]))
 
 
 def _leaves_soon(place: int, seq: int, window: int) -> bool:

@@ -280,7 +280,7 @@ def _tools(parts: Sequence[Part], place: int, message: Message) -> Iterator[Line
     while rest:
         calls = _calls(rest)
         rest = rest[max(1, len(calls)) :]
-        fresh = [c for c in calls if c.id not in seen]
+        fresh = [c for n, c in enumerate(calls) if c.id not in seen | {b.id for b in calls[:n]}]
         seen.update(c.id for c in fresh)
         about = (place, message.turn, message.message_id, message.channel, "")
         for c in fresh:
