@@ -283,7 +283,7 @@ async def main():
         file = Path(folder) / "theirs.db"
         systems = {
             "openai-agents, ctxbridge on SQLite": openai_ours(url),
-            "openai-agents, SQLiteSession": openai_theirs(lambda id: SQLiteSession(id, file)),
+            "openai-agents, SQLiteSession": openai_theirs(lambda name: SQLiteSession(name, file)),
             "pydantic-ai, ctxbridge on SQLite": pydantic_ours(f"sqlite:///{folder}/two.db"),
             "pydantic-ai, InMemoryConversationStore": pydantic_port(their_memory),
         }

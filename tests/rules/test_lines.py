@@ -1,6 +1,7 @@
 """What a model is shown: cut, marked, healed, stable, and told where it comes from."""
 
 import json
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -181,7 +182,7 @@ class TestWindow:
 
     def kept_prefixes(self, shown):
         """How often what was shown before is the beginning of what is shown next."""
-        pairs = zip(shown, shown[1:], strict=False)
+        pairs = pairwise(shown)
         return sum(after[: len(before)] == before for before, after in pairs) / (len(shown) - 1)
 
     def test_the_beginning_stays_for_prompt_caches(self):

@@ -25,10 +25,9 @@ from ctxbridge.errors import UsageError
 from ctxbridge.integrations import plain
 from ctxbridge.integrations._items import ItemLog, fitting, read, written
 from ctxbridge.integrations._versions import require
-from ctxbridge.model import Address, Context, Inbound, Message, Opaque, Part, Purpose
+from ctxbridge.model import Address, Context, Inbound, Message, Opaque, Part, Purpose, lines
 from ctxbridge.model.forms import responses
-from ctxbridge.model.lines import Count, Told, divided, estimate_tokens, standing, summary_line
-from ctxbridge.model.lines import told_of as told_of_messages
+from ctxbridge.model.lines import Count, Told, estimate_tokens
 from ctxbridge.rules.text import clean
 
 require("openai-agents", "0.24", "1")
@@ -288,17 +287,17 @@ def _run_of(wrapper: RunContextWrapper[Any] | None, session: Session) -> Run | N
 
 def items_of(context: Context) -> list[Any]:
     """The items of all messages in the window, oldest first."""
-    return _items(context, told_of_messages(context, standing(context.window)))
+    return _items(context, lines.told_of(context, lines.standing(context.window)))
 
 
 def _history(entered: Turn[Any], budget: int, count: Count) -> tuple[list[Any], list[Any]]:
     """The items of the turns before, and those of the messages that the turn answers."""
     context, turn = entered.context, bytes.fromhex(entered.id)
-    summary, _, kept = divided(context, budget, count)
-    told = told_of_messages(context, kept)
+    summary, _, kept = lines.divided(context, budget, count)
+    told = lines.told_of(context, kept)
     before = _items(context, [one for one in told if one.message.turn != turn])
     now = _items(context, [one for one in told if one.message.turn == turn])
-    return (responses([summary_line(*summary)]) if summary else []) + before, now
+    return (responses([lines.summary_line(*summary)]) if summary else []) + before, now
 
 
 def _items(context: Context, told: Sequence[Told]) -> list[Any]:
@@ -350,7 +349,7 @@ def _kept(added: Sequence[Any], input: Sequence[Any], replies: Sequence[str]) ->
     for item in added:
         if item in given:
             continue
-        if not _speaks(item):
+        if item.get("role") != "assistant":
             kept.append(written(item, KIND))
         elif (text := _text(item)) in replies:
             kept.append(_said(item, replies.index(text), len(replies)))
@@ -369,10 +368,6 @@ def _drop_reasoning(kept: list[Opaque]) -> None:
     """Reasoning cannot stand without the item that it led to."""
     while kept and kept[-1].kind == KIND and read(kept[-1]).get("type") == "reasoning":
         kept.pop()
-
-
-def _speaks(item: Any) -> bool:
-    return bool(item.get("role") == "assistant")
 
 
 def _text(item: Any) -> str:
