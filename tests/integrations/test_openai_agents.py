@@ -353,12 +353,21 @@ class TestBadInput:
     async def test_ten_megabytes_are_refused_quickly(self, bridge):
         session = Session(bridge, PHONE)
         item = {"role": "user", "content": "é" * 5_000_000}
-        started = time.perf_counter()
+        started = time.process_time()
         with pytest.raises(errors.TooLarge):
             await session.add_items([item])
-        assert time.perf_counter() - started < 0.5
+        assert time.process_time() - started < 0.05
         with pytest.raises(errors.TooLarge):
             await session.add_items([{"a": "x" * 400_000}] * 3)
+
+    async def test_what_has_no_end_or_no_bottom_is_refused(self, bridge):
+        endless, deep = {}, {}
+        endless["again"] = [endless]
+        for _ in range(100_000):
+            deep = {"deeper": deep}
+        for item in (endless, deep):
+            with pytest.raises((errors.TooLarge, errors.Malformed)):
+                await Session(bridge, PHONE).add_items([item])
 
     async def test_in_a_turn_too_and_the_message_waits(self, bridge):
         @function_tool

@@ -134,6 +134,27 @@ class TestTurn:
         assert own.startswith("[by email, ")
         assert quote.endswith("\n> rules")
 
+    async def test_the_system_prompt_is_there_in_every_run_and_never_stored(self, bridge):
+        script = Script(calls(order="A"), "one", "two")
+        agent = Agent(FunctionModel(script), system_prompt="SYSTEM", instructions="INSTRUCTIONS")
+
+        @agent.tool_plain
+        def order_status(order: str) -> str:
+            return "here"
+
+        for text in ("hi", "again"):
+            await one_turn(bridge, agent, write(text))
+            assert script.words().count("SYSTEM") == 1
+        kept = [
+            p.data
+            for m in (await bridge.context(PHONE)).messages
+            for p in m.parts
+            if isinstance(p, Opaque)
+        ]
+        assert b"here" in b"".join(kept)
+        assert b"SYSTEM" not in b"".join(kept)
+        assert b"INSTRUCTIONS" not in b"".join(kept)
+
     async def test_a_prompt_beside_is_refused(self, bridge):
         agent, _ = agent_of("ok")
         with pytest.raises(errors.UsageError, match="prompt"):
@@ -159,10 +180,15 @@ class TestTurn:
             with pytest.raises(errors.UsageError, match="no text"):
                 run.reply(result)
             run.reply(f"{result.output} pieces")
+        held = InTurn(bridge, write("and now?"), say=lambda number: f"now {number}")
+        await agent.run(capabilities=[held])
+        assert [m.text for m in held.turn.answer] == ["now 7"]
         async with turn(bridge, write("thanks")) as run:
             assert [str(p.content) for m in run.history for p in m.parts] == [
                 "how many?",
                 "7 pieces",
+                "and now?",
+                "now 7",
                 "thanks",
             ]
 
@@ -262,10 +288,10 @@ class TestBadInput:
         def dump() -> str:
             return "x" * 10_000_000
 
-        started = time.perf_counter()
+        started = time.process_time()
         with pytest.raises(errors.TooLarge):
             await one_turn(bridge, agent, write("hi"))
-        assert time.perf_counter() - started < 1
+        assert time.process_time() - started < 1
         assert [m.disposition for m in (await bridge.context(PHONE)).messages] == ["pending"]
 
     async def test_damaged_and_orphaned_items_do_no_harm(self, bridge):

@@ -32,6 +32,8 @@ def written(item: Any, kind: str) -> Opaque:
     """The item as it is stored. Raises `Malformed` for what is no JSON object, `TooLarge`."""
     if not isinstance(item, dict):
         raise Malformed(f"an item of {kind} is a JSON object")
+    if (size := _characters(item)) > MAX_MESSAGE_BYTES:
+        raise TooLarge(f"an item of {kind}", size, MAX_MESSAGE_BYTES)
     try:
         try:
             data = _json(item, ascii=False)
@@ -42,6 +44,19 @@ def written(item: Any, kind: str) -> Opaque:
     if len(data) > MAX_MESSAGE_BYTES:
         raise TooLarge(f"an item of {kind}", len(data), MAX_MESSAGE_BYTES)
     return Opaque(kind, data)
+
+
+def _characters(item: Any) -> int:
+    """The characters of the item's texts, or so many that it is surely too large: at a glance."""
+    size, rest = 0, [item]
+    while rest and size <= MAX_MESSAGE_BYTES:
+        value = rest.pop()
+        size += len(value) if isinstance(value, (str, list, dict)) else 1
+        if isinstance(value, dict):
+            rest += value.values()
+        elif isinstance(value, list):
+            rest += value
+    return size
 
 
 def _json(item: Any, *, ascii: bool) -> bytes:

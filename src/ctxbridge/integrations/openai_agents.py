@@ -67,7 +67,8 @@ class Session:
         session_settings: SessionSettings | dict[str, Any] | None = None,
     ) -> None:
         self._log = ItemLog(bridge, address)
-        self.session_id = session_id or str(self._log.address)
+        self.address = self._log.address
+        self.session_id = session_id or str(self.address)
         self.session_settings: SessionSettings | None = coerce_session_settings(
             session_settings or SessionSettings()
         )
@@ -277,7 +278,7 @@ def _run_of(wrapper: RunContextWrapper[Any] | None, session: Session) -> Run | N
     """The run that the session is asked in: the wrapper's, or the one whose session it is."""
     given = wrapper.context if wrapper is not None else None
     run = given if isinstance(given, Run) else _running.get()
-    if run is None or run.session.session_id != session.session_id:
+    if run is None or run.session.address != session.address:
         return None
     return run if isinstance(given, Run) or run.session is session else None
 

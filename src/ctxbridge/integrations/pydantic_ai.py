@@ -28,7 +28,7 @@ from ctxbridge.rules.text import clean
 require("pydantic-ai-slim", "2.66", "3")
 
 from pydantic_ai import Agent, AgentRunResult, RunContext  # noqa: E402
-from pydantic_ai.capabilities import AbstractCapability  # noqa: E402
+from pydantic_ai.capabilities import AbstractCapability, ReinjectSystemPrompt  # noqa: E402
 from pydantic_ai.messages import (  # noqa: E402
     ModelMessage,
     ModelMessagesTypeAdapter,
@@ -104,12 +104,18 @@ class Guarded(AbstractCapability[Any]):
     """Puts an agent's tools behind the guards of a turn, at ``tool_call`` and ``tool_result``.
 
     What they refuse is told to the model in the tool's place. Tools that are named in `reads` have
-    no effects: before them nothing is asked of the store.
+    no effects: before them nothing is asked of the store. The agent's `system_prompt` is put before
+    the history, which has none.
     """
 
     def __init__(self, turn: Turn[Any] | None = None, *, reads: Collection[str] = ()) -> None:
         self._turn = turn
         self._reads = reads
+        self._prompting = ReinjectSystemPrompt[Any]()
+
+    async def before_model_request(self, ctx: RunContext[Any], request_context: Any) -> Any:
+        """Put the system prompt where it belongs."""
+        return await self._prompting.before_model_request(ctx, request_context)
 
     @property
     def turn(self) -> Turn[Any]:
@@ -149,7 +155,7 @@ class InTurn(Guarded):
     prompt is the message, as guards have left it; give none. What the run says is judged and stored
     when it ends, and sent by the bridge's sender, or yours to send (`turn.answer`). A message that
     was answered before, or is not to be answered, asks no model: the output is then what was said
-    to it, empty if nothing.
+    to it, empty if nothing. An output that is no text needs `say`, to put it in words.
 
     Raises what entering and leaving a `Turn` raise, `UsageError` for a prompt or a history beside.
     """
@@ -162,9 +168,10 @@ class InTurn(Guarded):
         budget: int = 4_000,
         count: Count = estimate_tokens,
         reads: Collection[str] = (),
+        say: Callable[[Any], str] | None = None,
     ) -> None:
         super().__init__(reads=reads)
-        self._bridge, self._inbound = bridge, inbound
+        self._bridge, self._inbound, self._say = bridge, inbound, say
         self._budget, self._count = budget, count
 
     async def wrap_run(self, ctx: RunContext[Any], *, handler: Any) -> AgentRunResult[Any]:
@@ -176,7 +183,8 @@ class InTurn(Guarded):
             if run.open:
                 ctx.messages[:] = run.history
                 result: AgentRunResult[Any] = await handler()
-                run.reply(result)
+                run.keep(result)
+                run.reply(self._say(result.output) if self._say else result.output)
                 return result
         return AgentRunResult(output="\n".join(message.text for message in run.turn.said))
 
@@ -302,7 +310,8 @@ def _as_said(stored: Any, said: list[Message], shown: set[int]) -> list[ModelMes
 def _kept(message: ModelMessage, replies: Sequence[str]) -> list[Opaque]:
     """What is stored of a message of a run: of its words only those that were said."""
     if isinstance(message, ModelRequest):
-        return [written(_dumped(message), KIND)]
+        # The next run has instructions of its own.
+        return [written(_dumped(replace(message, instructions=None)), KIND)]
     words = [part.content for part in message.parts if isinstance(part, TextPart)]
     if len(words) == 1 and (text := clean(words[0])) in replies:
         stored = {"reply": replies.index(text), "of": len(replies)}
