@@ -7,7 +7,8 @@ import pytest
 
 from ctxbridge import Bridge, errors, guards
 from ctxbridge.integrations import _versions, plain
-from ctxbridge.model import Message, Opaque, ToolCall, ToolResult
+from ctxbridge.model import Message, Opaque, Quote, Text, ToolCall, ToolResult
+from tests.delivery.conftest import Pigeon
 
 from .conftest import PHONE, write
 
@@ -65,6 +66,32 @@ class TestKeep:
             async with bridge.turn(write("?")) as turn:
                 turn.keep(Opaque("x", b"secret"))
             assert not any(m.silent for m in (await bridge.context(PHONE)).messages)
+
+    async def test_a_sender_carries_the_reply_and_the_receipt_finds_it(self, store):
+        pigeon = Pigeon()
+        async with Bridge(store, tenant="sent", senders=[pigeon]) as bridge:
+            async with bridge.turn(write("?")) as turn:
+                turn.keep(ToolCall("c", "f", "{}"), ToolResult("c", "x"))
+                turn.reply("one")
+                turn.reply("two")
+            assert pigeon.texts == ["one", "two"]
+            assert [d.status for d in turn.deliveries] == ["sent", "sent"]
+            assert await bridge.dispatch() == 0
+
+    async def test_guards_at_context_judge_it_too(self, store):
+        @guards.guard("context", name="hide")
+        def hide(check):
+            return guards.block("hidden") if "A-13" in check.text else guards.allow()
+
+        async with Bridge(store, tenant="hidden", guards=[hide]) as bridge:
+            async with bridge.turn(write("", parts=(Text("one"), Quote("about A-13")))) as turn:
+                assert [line.kind for line in turn.context.lines()] == ["text"]
+                turn.keep(ToolCall("c", "f", "{}"), ToolResult("c", "A-13 is lost"))
+                turn.keep(Opaque("x", b"fine"))
+                turn.reply("ok")
+            async with bridge.turn(write("two")) as turn:
+                assert "A-13" not in str(turn.context.lines())
+                assert [line.text for line in turn.context.lines()] == ["one", "ok", "two"]
 
     async def test_guards_of_the_past_do_not_take_it_for_a_reply(self, store):
         async with Bridge(store, tenant="b", guards=[guards.contact_budget(2)]) as bridge:

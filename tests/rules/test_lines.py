@@ -212,6 +212,13 @@ class TestSummary:
         assert (lines[0].place, lines[0].until, lines[0].role) == (4, 2, "user")
         assert said(context(*entries))[0] == "[a summary of what was said before] they asked"
 
+    def test_it_covers_whole_turns_also_where_two_overlap(self):
+        first, second = message("1", "one"), message("2", "two")
+        answers = message("1", "re: one", "agent"), message("2", "re: two", "agent")
+        event = summary_event(AT, b"2" * 16, "they asked", 1, 3)
+        entries = [first, second, *answers, event, message("3", "three")]
+        assert said(context(*entries))[1:] == ["two", "re: two", "three"]
+
     def test_a_damaged_one_covers_nothing(self):
         from ctxbridge.model import Event
 

@@ -80,9 +80,11 @@ async def summarized(
     text = await summarize([*before, *lines_about(left)])
     if not text:
         return context
-    first = summary[1].about("first") if summary else str(left[0][0])
-    at, last = turn.messages[-1].accepted_at, max(place for place, _ in left)
-    event = summary_event(at, bytes.fromhex(turn.id), text, int(first), last)
+    places = [place for place, _ in left]
+    if summary and (first := summary[1].about("first")).isdecimal():
+        places.append(int(first))
+    at = turn.messages[-1].accepted_at
+    event = summary_event(at, bytes.fromhex(turn.id), text, min(places), max(places))
     turn.note(event)
     return replace(context, window=context.window.ending_with([(_NOT_YET, event)]))
 

@@ -8,6 +8,7 @@ beginning stays the same, as prompt caches want it.
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from itertools import pairwise, takewhile
+from operator import itemgetter
 from typing import TYPE_CHECKING, Literal
 
 from msgspec import Struct
@@ -103,8 +104,9 @@ def divided(
     if summary:
         budget -= count(summary_line(*summary).shown)
     seen = standing(context.window)
+    ends = {message.turn: place for place, message in sorted(seen, key=itemgetter(0))}
     newest = seen[-1][1].turn if seen else b""
-    shown = [(p, m) for p, m in seen if p > covered or m.turn == newest]
+    shown = [(p, m) for p, m in seen if ends[m.turn] > covered or m.turn == newest]
     turns = _fitting(shown, budget, count)
     if len(context.window) + context.withheld + covered < context.seq:
         turns = _on_a_step(shown, turns, len(context.window))
