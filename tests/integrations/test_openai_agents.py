@@ -217,6 +217,16 @@ class TestGuards:
         ]
         assert len(decided) == 1, "the log tells what was refused"
 
+    async def test_an_output_that_is_no_text_stays_what_it_is(self, strict):
+        @function_tool
+        def picture() -> agents.ToolOutputImage:
+            return agents.ToolOutputImage(image_url="https://acme.example/a.png")
+
+        agent = guarded(agent_of(calls("picture"), says("ok"), tools=[picture]))
+        await one_turn(strict, agent, write("show"))
+        [output] = [i["output"] for i in seen_by(agent) if i.get("type") == "function_call_output"]
+        assert output[0]["type"] == "input_image"
+
     async def test_without_the_guards_it_would_run(self, strict):
         """The negative control of the test above."""
         agent = agent_of(calls(order="A-13"), says("ok"))

@@ -254,13 +254,15 @@ def _behind_guards(tool: FunctionTool, reads: Collection[str]) -> FunctionTool:
         if run is None:
             raise UsageError(f"the guarded tool {tool.name} was called outside of a turn")
 
+        found: list[Any] = []
+
         async def answer(judged: str) -> str:
-            return str(await invoke(context, judged))
+            found.append(await invoke(context, judged))
+            return str(found[0])
 
         effects = tool.name not in reads
-        return (
-            await plain.guarded(run.turn, tool.name, arguments, answer, effects=effects)
-        ).content
+        called = await plain.guarded(run.turn, tool.name, arguments, answer, effects=effects)
+        return found[0] if found and str(found[0]) == called.content else called.content
 
     return replace(tool, on_invoke_tool=call)
 
