@@ -4,7 +4,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format bench bench-guards suites soak clean
+.PHONY: help demo test check format bench bench-guards bench-langgraph suites soak clean
 
 BENCH := .venv-bench/bin/python -m
 
@@ -57,6 +57,9 @@ bench: .venv-bench/ready  ## the figures of README and docs, measured here
 
 bench-guards: .venv/dev .venv-guards/openai/ready .venv-guards/guardrails_ai/ready .venv-guards/nemo/ready  ## guards beside other guardrails (1.3 GB)
 	$(BIN)/python -m bench.guards $(ARGS)
+
+bench-langgraph: .venv/dev  ## agents of LangChain over its SQLite saver and over ours
+	$(BIN)/python -m bench.checkpoints $(ARGS)
 
 .venv-suites/ready: pyproject.toml tests/integrations/suites.txt
 	@$(PYTHON) -m venv --clear .venv-suites

@@ -28,6 +28,7 @@ SCENARIOS = {
     "sealing": ("bench.sealing", "run"),
     "tracing": ("bench.tracing", "run"),
     "guards": ("bench.guards", "run"),
+    "channels": ("bench.channels", "run"),
     "correctness": ("bench.correctness", "run"),
     "verbs": ("bench.redis.verbs", "run"),
     "lookup": ("bench.redis.lookup", "run"),
@@ -50,6 +51,7 @@ scenarios:
   sealing                what encryption at rest costs, over the same store without
   tracing                the span of a turn, where nobody has set up OpenTelemetry (G16)
   guards                 what stands between a text and its guards, ours and others' (G18)
+  channels               a webhook, verified and parsed, by us and by its provider's SDK
   correctness            what 20 turns of one conversation at once leave behind, ours and others'
   verbs                  commands on the wire for each verb, counted exactly (G13)
   lookup, uvloop         the look-up, beside a socket, redis-py and the bare exchange (G1 to G4)

@@ -5,27 +5,23 @@ Start it with ``python examples/fastapi_bot/app.py``; the README beside it names
 
 import hmac
 import json
-import logging
 import os
-import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import suppress
 
-import anyio
 import uvicorn
-from fastapi import FastAPI, HTTPException, Request, Response, WebSocket, WebSocketDisconnect
-from fastapi.responses import JSONResponse
+from fastapi import FastAPI, WebSocket, WebSocketDisconnect
 from msgspec import Struct
 
-from ctxbridge import Bridge, CtxBridgeError, Inbound, Message, RawRequest, Turn
+from ctxbridge import Bridge, CtxBridgeError, Inbound, RawRequest, Turn
+from ctxbridge.asgi import Limits, webhooks
 from ctxbridge.channels import Email, Twilio, WebChat
-from ctxbridge.errors import Busy, Fenced, StoreError
-from ctxbridge.model import Parsed
-from ctxbridge.ports import Channel
+from ctxbridge.delivery.senders import SmtpSender, TwilioSender
+from ctxbridge.model import Verification
+from ctxbridge.ports import Sender
 
 KIB = 1024
 env = os.environ.get
-log = logging.getLogger("bot")
+mail_key = env("MAIL_HOOK_KEY", "")
 
 
 class Notes(Struct):
@@ -33,18 +29,6 @@ class Notes(Struct):
 
     messages: int = 0
     first_words: str = ""
-
-
-bridge = Bridge(env("CTXBRIDGE_STORE", "sqlite:///bot.db"), tenant="bot", state=Notes)
-sms = Twilio(env("TWILIO_AUTH_TOKEN", ()), url=env("PUBLIC_URL"))
-mail = Email(authserv_id=env("MAIL_AUTHSERV_ID"))
-chat = WebChat(env("CHAT_SECRET", ()), app="bot")
-mail_key = env("MAIL_HOOK_KEY", "")
-if env("MAIL_AUTHSERV_ID") and not mail_key:
-    # Whoever can post a mail writes its Authentication-Results too: only your server may.
-    raise SystemExit(
-        "MAIL_AUTHSERV_ID is set, so MAIL_HOOK_KEY must be: your mail server's own key"
-    )
 
 
 async def think(turn: Turn[Notes]) -> str:
@@ -55,95 +39,68 @@ async def think(turn: Turn[Notes]) -> str:
     return f"Message {turn.state.messages}. You began with: {turn.state.first_words}"
 
 
-async def receive(adapter: Channel, request: RawRequest) -> tuple[Parsed, list[Message]]:
-    """Verify, parse, and one turn per message: the same for every channel."""
-    parsed = adapter.parse(request, adapter.verify(request))
-    for error in parsed.errors:  # a repetition cannot help; keep the request if you may need it
-        log.warning("%s: %s", adapter.name, error)
-    answer: list[Message] = []
-    for event in parsed.events:
-        if isinstance(event, Inbound):
-            answer += (await bridge.answer(event, think)).answer
-        else:
-            await bridge.receive(event)
-    return parsed, answer
+class OwnMail(Email):
+    """Mails of your own mail server, with its key: who can post one says who has sent it."""
+
+    def verify(self, request: RawRequest, /) -> Verification:
+        """Whether the key is right, where one is set."""
+        given = request.header("X-Mail-Hook-Key") or ""
+        if mail_key and not hmac.compare_digest(given.encode(), mail_key.encode()):
+            return Verification("failed", reason="the mail server's key is missing or wrong")
+        return super().verify(request)
 
 
-@asynccontextmanager
-async def life(_app: FastAPI) -> AsyncIterator[None]:
-    """The store is open as long as the app runs; beside it turns of lost workers are taken up."""
-    async with bridge, anyio.create_task_group() as group:
-        group.start_soon(bridge.run, think)
-        yield
-        group.cancel_scope.cancel()
+def senders() -> list[Sender]:
+    """What takes replies to the providers; without, an SMS is answered in the response."""
+    found: list[Sender] = []
+    if account := env("TWILIO_ACCOUNT_SID"):
+        found.append(TwilioSender(account, env("TWILIO_AUTH_TOKEN", "")))
+    if host := env("SMTP_HOST"):
+        found.append(SmtpSender(host, int(env("SMTP_PORT", "587"))))
+    return found
 
 
-app = FastAPI(lifespan=life)
+if env("MAIL_AUTHSERV_ID") and not mail_key:
+    raise SystemExit(
+        "MAIL_AUTHSERV_ID is set, so MAIL_HOOK_KEY must be: your mail server's own key"
+    )
 
-
-@app.exception_handler(CtxBridgeError)
-async def failed(_request: Request, error: CtxBridgeError) -> JSONResponse:
-    """503 where the provider shall repeat the message, as is safe; 409 where it cannot help."""
-    again = isinstance(error, (StoreError, Busy, Fenced))
-    return JSONResponse({"error": type(error).__name__}, 503 if again else 409)
-
-
-async def whole(request: Request, limit: int) -> RawRequest:
-    """The request as it came; 413 as soon as its body is over `limit`."""
-    body = bytearray()
-    async for piece in request.stream():
-        body += piece
-        if len(body) > limit:
-            raise HTTPException(413)
-    headers = tuple(request.headers.items())
-    return RawRequest(bytes(body), headers, request.method, str(request.url), now())
-
-
-def now() -> int:
-    """Unix milliseconds."""
-    return time.time_ns() // 1_000_000
-
-
-@app.post("/hooks/twilio")
-async def on_sms(request: Request) -> Response:
-    """Twilio's webhook for messages; the answer goes back in the response, as TwiML."""
-    parsed, answer = await receive(sms, await whole(request, 256 * KIB))
-    reply = sms.reply(parsed, answer)
-    return Response(reply.body, reply.status, media_type=reply.content_type)
-
-
-@app.post("/hooks/email")
-async def on_mail(request: Request) -> JSONResponse:
-    """A mail as it came (RFC 5322); the reply is told here, for nothing sends mail yet."""
-    key = request.headers.get("X-Mail-Hook-Key", "")
-    if mail_key and not hmac.compare_digest(key.encode(), mail_key.encode()):
-        raise HTTPException(403)
-    parsed, answer = await receive(mail, await whole(request, 10 * KIB * KIB))
-    told = {"replies": [m.text for m in answer], "errors": [str(e) for e in parsed.errors]}
-    return JSONResponse(told, mail.reply(parsed, answer).status)
+store = env("CTXBRIDGE_STORE", "sqlite:///bot.db")
+bridge = Bridge(store, tenant="bot", state=Notes, senders=senders())
+chat = WebChat(env("CHAT_SECRET", ()), app="bot")
+hooks = webhooks(
+    bridge,
+    channels=[Twilio(env("TWILIO_AUTH_TOKEN", ())), OwnMail(authserv_id=env("MAIL_AUTHSERV_ID"))],
+    agent=think,
+    in_band={"twilio": 10.0},
+    origin=env("PUBLIC_URL", ""),
+    limits=Limits(body_bytes=256 * KIB, mail_bytes=10 * KIB * KIB),
+)
+app = FastAPI(lifespan=hooks.lifespan)
+app.mount("/hooks", hooks)
 
 
 @app.websocket("/chat")
 async def on_chat(socket: WebSocket) -> None:
     """Frames of the web chat in, answer frames out."""
     await socket.accept()
+    headers = tuple(socket.headers.items())
     with suppress(WebSocketDisconnect):
         while (event := await socket.receive())["type"] == "websocket.receive":
             body = event.get("bytes") or (event.get("text") or "").encode()
-            frame = RawRequest(body, tuple(socket.headers.items()), received_at=now())
-            try:
-                reply = chat.reply(*await receive(chat, frame)).body.decode()
-            except CtxBridgeError as error:
-                reply = json.dumps({"type": "error", "reason": type(error).__name__})
-            await socket.send_text(reply)
+            frame = RawRequest(body, headers, received_at=bridge.clock.now())
+            await socket.send_text(await answer(frame))
 
 
-@app.get("/health")
-async def health() -> JSONResponse:
-    """200 while messages can be stored."""
-    report = await bridge.store.check()
-    told = {"store": report.kind, "durable": report.durable}
-    return JSONResponse(told, 200 if report.writable else 503)
+async def answer(frame: RawRequest) -> str:
+    """The answer to one frame."""
+    parsed = chat.parse(frame, chat.verify(frame))
+    messages = [event for event in parsed.events if isinstance(event, Inbound)]
+    try:
+        turns = [await bridge.answer(message, think) for message in messages]
+    except CtxBridgeError as error:
+        return json.dumps({"type": "error", "reason": type(error).__name__})
+    return chat.reply(parsed, [said for turn in turns for said in turn.answer]).body.decode()
 
 
 if __name__ == "__main__":

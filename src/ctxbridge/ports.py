@@ -25,6 +25,7 @@ from ctxbridge.model import (
     HttpRequest,
     Identified,
     LinkClaim,
+    Merge,
     Message,
     Opened,
     Outgoing,
@@ -38,6 +39,7 @@ from ctxbridge.model import (
     Scan,
     Sent,
     Settle,
+    Split,
     Stage,
     StoreReport,
     Take,
@@ -70,8 +72,8 @@ class Store(Protocol):
         """Store all that a turn produced, or nothing; repeated by turn id, answer as before."""
         ...
 
-    async def identify(self, claim: LinkClaim, /) -> Identified:
-        """Link an address to a contact."""
+    async def identify(self, claim: LinkClaim | Merge | Split, /) -> Identified:
+        """Link an address to a contact, make one of two contacts, or part what is two."""
         ...
 
     async def deliver(self, step: Take | Settle, /) -> Taken:

@@ -15,6 +15,7 @@ from ctxbridge.model import (
     Address,
     Assurance,
     Attachment,
+    Choice,
     Endpoint,
     Message,
     Opaque,
@@ -114,6 +115,61 @@ def test_at_most_ten_media_are_taken() -> None:
 def test_a_location_is_kept_as_it_came() -> None:
     message = message_of(parse(FORM | {"Body": "", "Latitude": "51.5", "Longitude": "-0.1"}))
     assert message.parts == (Opaque("twilio.location", b'{"latitude":"51.5","longitude":"-0.1"}'),)
+
+
+@pytest.mark.parametrize(
+    ("more", "parts"),
+    [
+        ({"ButtonText": "Yes", "ButtonPayload": "p1", "Body": "Yes"}, (Text("Yes"), Choice("p1", "Yes"))),
+        ({"ButtonText": "Yes", "ButtonPayload": "p1", "Body": ""}, (Text("Yes"), Choice("p1", "Yes"))),
+        ({"ButtonPayload": "p1", "Body": ""}, (Text("p1"), Choice("p1", "p1"))),
+        ({"ListId": "r1", "ListTitle": "Blue", "Body": "Blue"}, (Text("Blue"), Choice("r1", "Blue"))),
+        ({"ButtonText": "Yes", "Body": "Yes"}, (Text("Yes"),)),
+    ],
+)  # fmt: skip
+def test_a_pressed_button_is_a_choice_beside_its_label(
+    more: dict[str, str], parts: tuple[object, ...]
+) -> None:
+    assert message_of(parse(FORM | more)).parts == parts
+
+
+def test_46_an_mms_may_have_a_subject() -> None:
+    assert message_of(parse(FORM | {"Subject": "Broken"})).subject == "Broken"
+    assert message_of(parse(FORM)).subject == ""
+
+
+def test_a_reply_refers_to_the_message_it_answers() -> None:
+    original = "SM" + "b" * 32
+    assert message_of(parse(FORM | {"OriginalRepliedMessageSid": original})).references == (
+        original,
+    )
+    assert message_of(parse(FORM | {"OriginalRepliedMessageSid": "a b"})).references == ()
+
+
+@pytest.mark.parametrize("name", ["Forwarded", "FrequentlyForwarded"])
+def test_what_was_forwarded_is_flagged(name: str) -> None:
+    assert message_of(parse(FORM | {name: "true"})).flags == ("forwarded",)
+    assert message_of(parse(FORM | {name: "false"})).flags == ()
+
+
+def test_53_a_number_without_its_plus_is_the_same_identity() -> None:
+    assert (
+        message_of(parse(FORM | {"From": "447700900513"})).sender == message_of(parse(FORM)).sender
+    )
+
+
+def test_77_an_id_of_whatsapp_is_scoped_to_the_account_and_a_number_beside_it_is_a_proposal() -> (
+    None
+):
+    hidden = FORM | {"From": "whatsapp:GB.1349", "To": "whatsapp:+1555", "AccountSid": "AC1"}
+    scoped = Address("whatsapp", "GB.1349", "AC1")
+    assert message_of(parse(hidden)).sender == scoped
+
+    shown = hidden | {"From": "whatsapp:+447700900513", "ExternalUserId": "whatsapp:GB.1349"}
+    message, notice = parse(shown).events
+    assert (notice.kind, notice.sender, notice.other) == ("same", message.sender, scoped)
+    assert parse(shown | {"MessageSid": "SM2"}).events[1] == notice  # written down once
+    assert len(parse(FORM | {"ExternalUserId": "whatsapp:GB.1349"}).events) == 1
 
 
 @pytest.mark.parametrize("word", ["STOP", "START", "HELP"])

@@ -5,16 +5,16 @@ import sys
 import time
 from contextlib import asynccontextmanager
 from email.utils import formatdate
-from urllib.parse import parse_qsl
 
 import anyio
 import pytest
 
 from ctxbridge.delivery.senders import TwilioSender
-from ctxbridge.delivery.senders.twilio import retry_after
+from ctxbridge.delivery.senders.http import retry_after
 from ctxbridge.errors import ConfigurationError
 from ctxbridge.model import Address, Delivery, Endpoint, Message, Outgoing, Sent, Text
 from ctxbridge.ports import Sender
+from tests.delivery.loopback import answer, read_request, server
 
 ACCOUNT, TOKEN = "AC" + "0a" * 16, "s3cret:with colon"
 SID = "SM" + "1b" * 16
@@ -27,65 +27,12 @@ def outgoing(text="It is on its way.", *, ours=OURS, theirs=THEIRS, channel="sms
     return Outgoing(Delivery(KEY), message, Address(channel, theirs), Endpoint(channel, ours))
 
 
-def answer(status, body="", *headers):
-    """The bytes of an answer."""
-    content = body.encode()
-    lines = [f"HTTP/1.1 {status} Reason", f"Content-Length: {len(content)}", *headers]
-    return "\r\n".join([*lines, "", ""]).encode() + content
-
-
 CREATED = answer(201, f'{{"sid": "{SID}", "status": "queued", "error_code": null}}')
 
 
 def refused(status, code):
     words = f'{{"code": {code}, "message": "no {THEIRS}", "status": {status}}}'
     return answer(status, words, "Content-Type: application/json")
-
-
-class Asked:
-    """One request as the server saw it."""
-
-    def __init__(self, head, body):
-        first, *lines = head.decode("latin-1").split("\r\n")
-        self.method, self.path, _ = first.split(" ")
-        self.headers = {k.lower(): v for k, v in (line.split(": ", 1) for line in lines)}
-        self.form = parse_qsl(body.decode("ascii"), keep_blank_values=True, strict_parsing=True)
-
-
-async def read_request(stream):
-    data = b""
-    while b"\r\n\r\n" not in data:
-        data += await stream.receive()
-    head, _, body = data.partition(b"\r\n\r\n")
-    asked = Asked(head, b"")
-    while len(body) < int(asked.headers["content-length"]):
-        body += await stream.receive()
-    return Asked(head, body)
-
-
-@asynccontextmanager
-async def server(reply):
-    """A server that gives `reply` (bytes, or what writes them) to each request it has read."""
-    asked = []
-
-    async def serve(stream):
-        async with stream:
-            try:
-                while True:
-                    asked.append(await read_request(stream))
-                    if callable(reply):
-                        await reply(stream)
-                        return
-                    await stream.send(reply)
-            except (anyio.EndOfStream, anyio.BrokenResourceError):
-                return
-
-    async with await anyio.create_tcp_listener(local_host="127.0.0.1") as listener:
-        port = listener.extra(anyio.abc.SocketAttribute.local_port)
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(listener.serve, serve)
-            yield f"http://127.0.0.1:{port}", asked
-            tasks.cancel_scope.cancel()
 
 
 @asynccontextmanager

@@ -12,14 +12,14 @@ from ctxbridge.ports import Sender, Streamer
 VISITOR = Address("chat", "visitor-7")
 OTHER = Address("chat", "visitor-8")
 KEY = b"0123456789abcdef"
-GONE = Sent("retry", code="chat.not_connected", retry_after=5.0)
-TAKEN = Sent("sent", provider_id=KEY.hex())
+GONE = Sent("retry", provider_id="12", code="chat.not_connected", retry_after=5.0)
+TAKEN = Sent("sent", provider_id="12")
 
 
 def outgoing(text="It is on its way.", address=VISITOR, author="agent"):
     parts = (Text(text),) if text else ()
     message = Message(b"t", author, "chat", parts, accepted_at=1_700_000_000_000)
-    return Outgoing(Delivery(KEY), message, address, Endpoint("chat", "webchat"))
+    return Outgoing(Delivery(KEY, 12), message, address, Endpoint("chat", "webchat"))
 
 
 class Tab:
@@ -56,6 +56,7 @@ class TestMessages:
         assert tab.frames == [
             {
                 "type": "message",
+                "seq": 12,
                 "id": KEY.hex(),
                 "text": "It is on its way.",
                 "author": "agent",
@@ -113,6 +114,12 @@ class TestMessages:
             assert await sender.send(outgoing(text)) == TAKEN
         assert tab.frames[0]["text"] == '"}\n{"type":"x"}\ufffd\ufffd\u2028</script>👍'
         assert tab.frames[0]["type"] == "message"
+
+    async def test_it_tells_how_many_connections_an_address_has(self):
+        sender = WebChatSender()
+        with sender.connected(VISITOR, Tab().write), sender.connected(VISITOR, Tab().write):
+            assert (sender.connections(VISITOR), sender.connections(OTHER)) == (2, 0)
+        assert sender.connections(VISITOR) == 0
 
     async def test_a_person_is_named_as_the_author(self):
         sender, tab = WebChatSender(), Tab()

@@ -31,6 +31,8 @@ SETTINGS = {
     "MAIL_HOOK_KEY": "the mail server's key",
 }
 SHOP = "+15550100199"
+_KNOWN = {"PATH", "HOME", "LANG", "VIRTUAL_ENV", "PYTHONPATH"}
+ENVIRONMENT = {name: value for name, value in os.environ.items() if name in _KNOWN}
 
 
 class Service:
@@ -63,6 +65,15 @@ class Service:
 
         return anyio.run(read)
 
+    def replies(self, address: str, count: int = 1) -> list[str]:
+        """What the bot has said to the address, once it has said so much."""
+        for _ in range(200):
+            said = [text for _, author, text in self.stored(address) if author == "agent"]
+            if len(said) >= count:
+                return said
+            time.sleep(0.05)
+        pytest.fail("the bot did not answer")
+
     def link(self, contact: str, address: str) -> None:
         async def link() -> None:
             async with Bridge(f"sqlite:///{self.db}", tenant="bot") as bridge:
@@ -76,8 +87,7 @@ def running(folder: Path, **settings: str) -> Iterator[Service]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    known = {"PATH", "HOME", "LANG", "VIRTUAL_ENV"}
-    env = {k: v for k, v in os.environ.items() if k in known} | settings | {"PORT": str(port)}
+    env = ENVIRONMENT | settings | {"PORT": str(port)}
     with (folder / "log.txt").open("wb") as log:
         process = subprocess.Popen(
             [sys.executable, str(APP)], cwd=folder, env=env, stdout=log, stderr=log
@@ -98,7 +108,7 @@ def _wait(service: Service, process: "subprocess.Popen[bytes]", folder: Path) ->
         if process.poll() is not None:
             break
         try:
-            service.http.get(f"{service.url}/health")
+            service.http.get(f"{service.url}/hooks/health")
             return
         except httpx.TransportError:
             time.sleep(0.05)
@@ -135,9 +145,10 @@ def say(chat: Any, sent: str | bytes) -> dict[str, Any]:
 
 
 def test_health_tells_the_store(service: Service) -> None:
-    response = service.http.get(f"{service.url}/health")
+    response = service.http.get(f"{service.url}/hooks/health")
 
-    assert (response.status_code, response.json()) == (200, {"store": "sqlite", "durable": True})
+    told = response.json()
+    assert (response.status_code, told["store"], told["durable"]) == (200, "sqlite", True)
 
 
 class TestSms:
@@ -166,12 +177,13 @@ class TestSms:
         assert response.status_code == 403
         assert service.stored("+15550100103") == []
 
-    def test_a_known_id_with_another_body_is_refused(self, service: Service) -> None:
+    def test_a_known_id_with_another_body_is_kept_aside(self, service: Service) -> None:
         service.sms("SM04", "+15550100104", "Hello")
 
         response = service.sms("SM04", "+15550100104", "Something else")
 
-        assert (response.status_code, response.json()) == (409, {"error": "IdempotencyMismatch"})
+        assert (response.status_code, response.text.count("<Message>")) == (200, 0)
+        assert len(service.replies("+15550100104")) == 1
 
     def test_stop_is_confirmed_once_and_then_there_is_silence(self, service: Service) -> None:
         stopped = service.sms("SM05", "+15550100105", "STOP")
@@ -187,19 +199,12 @@ class TestEmail:
 
         first, again = service.mail(raw), service.mail(raw)
 
-        assert first.json() == {
-            "replies": ["Message 1. You began with: Good morning"],
-            "errors": [],
-        }
-        assert first.json() == again.json()
+        assert (first.status_code, again.status_code) == (200, 200)
+        assert service.replies("ben@example.org") == ["Message 1. You began with: Good morning"]
         assert len(service.stored("ben@example.org")) == 2
 
-    def test_what_is_no_mail_is_told_and_not_to_be_repeated(self, service: Service) -> None:
-        response = service.mail(b"no mail at all")
-
-        assert response.status_code == 200
-        assert response.json()["replies"] == []
-        assert response.json()["errors"]
+    def test_what_is_no_mail_is_not_to_be_repeated(self, service: Service) -> None:
+        assert service.mail(b"no mail at all").status_code == 200
 
 
 class TestChat:
@@ -286,7 +291,8 @@ class TestOneConversation:
         service.link(phone, "chat:customer-1")
 
         service.sms("SM50", "+15550100150", "My lamp is broken")
-        by_mail = service.mail(mail("ann@example.org", "m50", "Any news?")).json()["replies"]
+        service.mail(mail("ann@example.org", "m50", "Any news?"))
+        by_mail = service.replies(phone, 2)[1:]
         with connect(service.chat_url) as chat:
             in_chat = say(chat, frame("50", "And now?", token("customer-1")))["messages"]
 
@@ -301,7 +307,8 @@ class TestOneConversation:
 
         forged = mail("eve@example.org", "m51", "What did I say?", dmarc="fail")
 
-        assert service.mail(forged).json()["replies"] == [
+        assert service.mail(forged).status_code == 200
+        assert service.replies("eve@example.org", 2)[1:] == [
             "Message 1. You began with: What did I say?"
         ]
 
@@ -315,10 +322,10 @@ class TestSettings:
             assert len(plain.stored("+15550100160")) == 2
         with running(tmp_path, CTXBRIDGE_STORE="sqlite:///bot.db?mode=ro") as frozen:
             again = frozen.sms("SM61", "+15550100160", "Hi")
-            health = frozen.http.get(f"{frozen.url}/health")
+            health = frozen.http.get(f"{frozen.url}/hooks/health")
 
-        assert (again.status_code, again.json()) == (503, {"error": "StoreReadOnly"})
-        assert health.status_code == 503
+        assert (again.status_code, again.headers["retry-after"]) == (503, "5")
+        assert (health.status_code, health.json()["status"]) == (503, "failing")
 
 
 class TestMailDoor:
@@ -333,7 +340,7 @@ class TestMailDoor:
         done = subprocess.run(
             [sys.executable, str(APP)],
             cwd=tmp_path,
-            env={"PATH": os.environ["PATH"], "MAIL_AUTHSERV_ID": "mx.example.com"},
+            env=ENVIRONMENT | {"MAIL_AUTHSERV_ID": "mx.example.com"},
             capture_output=True,
             text=True,
             timeout=20,

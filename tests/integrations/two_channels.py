@@ -85,6 +85,8 @@ def bare(text):
 @asynccontextmanager
 async def bridges(url, talk, of):
     """Two workers over one store; each message has a turn of its own, as the peers do it."""
+    if url.startswith("sqlite"):
+        url += f"-{talk.customer}"  # not twenty writers on one file
     async with open_store(url) as one, open_store(url) as other:
         shared = other if not url.startswith("memory") else one
         async with (

@@ -249,7 +249,7 @@ async def test_what_the_first_release_sealed_still_opens():
     entry = decode_entry(b64decode(GOLDEN))
     header = header_of(entry.parts[0].data)
     keys = await KeyRing(keys_with("k2"), 8, 60.0).for_reading("acme", [header])
-    opened = Opener("acme", bytes(16), (), keys, only_sealed=True).message(entry)
+    opened = Opener("acme", (bytes(16),), (), keys, only_sealed=True).message(entry)
     assert (opened.text, opened.subject, opened.message_id) == ("gold", "s", "SM1")
     other = await KeyRing(keys_with("k2"), 8, 60.0).for_reading("other", [header])
     assert list(other.values()) == [None], "a key that was wrapped for another tenant"

@@ -227,7 +227,7 @@ def test_damage_of_any_kind_does_not_open(data):
         changed = changed[: data.draw(st.integers(0, len(SEALED) - 1))]
     else:
         changed += data.draw(st.binary(min_size=1, max_size=20))
-    opener = Opener("acme", b"1", (), {KEY.header: KEY}, only_sealed=False)
+    opener = Opener("acme", (b"1",), (), {KEY.header: KEY}, only_sealed=False)
     with pytest.raises(CorruptRecord):
         opener._plain(bytes(changed), ("state",))
     key_in(header_of(bytes(changed)))
@@ -235,12 +235,12 @@ def test_damage_of_any_kind_does_not_open(data):
 
 @given(st.binary(max_size=200))
 def test_no_bytes_are_ever_taken_for_a_sealed_value(data):
-    opener = Opener("acme", b"1", (), {KEY.header: KEY}, only_sealed=False)
+    opener = Opener("acme", (b"1",), (), {KEY.header: KEY}, only_sealed=False)
     with pytest.raises(CorruptRecord):
         opener._plain(data, ("state",))
     key_in(header_of(data))
 
 
 def test_the_sealed_value_opens_where_nothing_was_changed():
-    opener = Opener("acme", b"1", (), {KEY.header: KEY}, only_sealed=False)
+    opener = Opener("acme", (b"1",), (), {KEY.header: KEY}, only_sealed=False)
     assert opener._plain(SEALED, ("state",)) == CANARY.encode() * 3

@@ -27,6 +27,7 @@ from ctxbridge.model import (
     Head,
     Link,
     LinkClaim,
+    Merge,
     Message,
     Opaque,
     Quote,
@@ -75,6 +76,8 @@ LINKING = LinkClaim(
     "acme", PHONE, Link(Address("email", "a@b"), Assurance.VERIFIED, "crm", "tenant", 2), ID, ID, 5
 )
 
+MERGE = Merge("acme", ID, bytes(range(1, 17)), 5, "ticket:1", "tenant", b"state", (3, 4))
+
 VALUES = {
     "message_with_choices": (
         replace(LEAST, parts=(Text("Which?"), Choices((Choice("a", "Red"), Choice("b", "Blue"))), Choice("b", "Blue"))),
@@ -109,6 +112,29 @@ VALUES = {
         wire.encode_contact,
         wire.decode_contact,
     ),
+    "contact_of_6_fields": (
+        Contact(ID, (), (), 7, (bytes(range(1, 17)),), (bytes(range(2, 18)),)),
+        wire.encode_contact,
+        wire.decode_contact,
+    ),
+    "forward_being_merged": (
+        wire.Forward(ID, wire.encode_merge(MERGE), merges=True),
+        wire.encode_forward,
+        wire.decode_forward,
+    ),
+    "merged": (
+        wire.Merged(b"head", b"contact", None, b"ours", b"state", b"made", ((ID, b"inner"),)),
+        wire.encode_merged,
+        wire.decode_merged,
+    ),
+    "moving": (
+        wire.Moving(
+            ID, b"forward", (b"entry", b"head", b"contact", b""), ((b"m", b"1"),), ((b"d", b"2"),),
+            ((b"n", b"3"),), ((5, b"x"),), ((6, b"y"),), 7, 8, b"pointer",
+        ),
+        wire.encode_moving,
+        wire.decode_moving,
+    ),
     "forward_being_made_of_11_fields": (
         wire.Forward(ID, wire.encode_link_claim(LINKING)),
         wire.encode_forward,
@@ -123,7 +149,7 @@ VALUES = {
 
 SHORTER = {
     "message", "message_least", "message_of_19_fields", "message_least_of_19_fields", "contact",
-    "forward_being_made",
+    "forward_being_made", "contact_whose_consent_has_8_fields", "contact_whose_link_has_11_fields",
 }  # fmt: skip
 """Written before the array grew at its end: read for ever, and not written any more."""
 
@@ -131,7 +157,8 @@ SHORTER = {
 def unpacked(value):
     """What is read: what is packed within it may have been packed with fewer fields."""
     if isinstance(value, wire.Forward) and value.journal:
-        return value.target, wire.decode_link_claim(value.journal)
+        decode = wire.decode_merge if value.merges else wire.decode_link_claim
+        return value.target, decode(value.journal)
     if not isinstance(value, Message):
         return value
     return replace(value, packed_decision=b""), value.decision

@@ -1,5 +1,6 @@
 """The one object that users hold, and the life of a turn."""
 
+from ctxbridge.bridge.accepting import Accepted
 from ctxbridge.bridge.bridge import Bridge
 from ctxbridge.bridge.logins import TenantLogin
 from ctxbridge.bridge.overlap import Overlap
@@ -8,6 +9,7 @@ from ctxbridge.bridge.tokens import LinkTokens, Tokens, Vouched
 from ctxbridge.bridge.turn import Turn
 
 __all__ = [
+    "Accepted",
     "Bridge",
     "Challenge",
     "LinkTokens",

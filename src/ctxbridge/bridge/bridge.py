@@ -4,12 +4,14 @@ from typing import Any, Generic, TypeVar, Unpack, overload
 
 import anyio
 
+from ctxbridge.bridge.accepting import Acceptances, Accepted
 from ctxbridge.bridge.gating import SendGate
 from ctxbridge.bridge.identity import Identity
 from ctxbridge.bridge.leases import Leases
 from ctxbridge.bridge.line import Lines
 from ctxbridge.bridge.noticing import notice
 from ctxbridge.bridge.operating import Operating
+from ctxbridge.bridge.persons import Persons
 from ctxbridge.bridge.proofs import Proofs
 from ctxbridge.bridge.recovery import Agent, recover
 from ctxbridge.bridge.replying import GATE_OF_AGENT
@@ -42,7 +44,7 @@ RedisClient = Any
 """A client of `redis.asyncio`: `Redis` or `RedisCluster`. Nothing of redis is imported for it."""
 
 
-class Bridge(Identity, Proofs, Operating, Generic[StateT]):
+class Bridge(Identity, Persons, Proofs, Operating, Generic[StateT]):
     """What a team holds: opens turns, looks up contexts, links addresses, sends replies.
 
     `store` is a store or its address (``"sqlite:///support.db"``, ``"redis://host:port"``, see
@@ -70,6 +72,8 @@ class Bridge(Identity, Proofs, Operating, Generic[StateT]):
     - `lease_seconds=60` is how long a worker is believed to live without a word; a turn is renewed
       while its block runs, up to `longest_turn_seconds=600`.
     - `wait_seconds=30` is how long a message waits for its turn.
+    - `drain_seconds=20` is how long turns of messages that were accepted may go on while the bridge
+      is left; then they are given back.
     - `remember_seconds=604800` is how long message ids are remembered: never less than seven days,
       and never less than the provider of a message may repeat it.
     - `code_secret` keys what is stored of one-time codes (`challenge`): 32 random bytes, or several
@@ -122,16 +126,20 @@ class Bridge(Identity, Proofs, Operating, Generic[StateT]):
         gate = SendGate(self.panel, self.clock)
         senders = options.get("senders", ())
         self.outbox = Outbox(self.store, tenant, senders, self.clock, self.ids, gate)
+        self.acceptances = Acceptances(self)
+        self._runs = 0
 
     def __repr__(self) -> str:
         return f"<Bridge tenant={self.tenant!r} {self.store!r}>"
 
     async def __aenter__(self) -> "Bridge[StateT]":
         await self.store.check()
+        self.acceptances.open()
         return self
 
     async def __aexit__(self, *exc: object) -> None:
         with anyio.CancelScope(shield=True):
+            await self.acceptances.aclose(self.settings.drain_seconds)
             await self.leases.aclose()
             await self.outbox.aclose()
             if self._owns_store:
@@ -150,6 +158,25 @@ class Bridge(Identity, Proofs, Operating, Generic[StateT]):
         the agent raises.
         """
         return await self.think(self.turn(inbound), agent)
+
+    async def accept(
+        self, inbound: Inbound, agent: Agent | None = None, /, *, answers: bool = False
+    ) -> Accepted:
+        """Store a message, so that it can be acknowledged, and let `agent` think behind that.
+
+        It is stored once this returns. Its turn goes on as with `answer`, in the background and
+        under the lease that it got with the storing; should this process die, `run` takes it up,
+        here or elsewhere. Without `agent` that is so from the start. What an agent raises is
+        logged, and its turn waits to be taken up.
+
+        Leaving the bridge lets such turns end for `drain_seconds` and then gives them back. With
+        `answers`, a repetition waits for the turn that answers its message, so that
+        `Accepted.answer` has something to give.
+
+        Raises what entering a turn raises, but for the wait: nothing is waited for. Where it is
+        cancelled, the message may be stored all the same.
+        """
+        return await self.acceptances.accept(self.turn(inbound), agent, answers=answers)
 
     async def think(self, turn: Turn[StateT], agent: Agent, /) -> Turn[StateT]:
         """As `answer`, for a turn that was not entered yet."""
@@ -172,10 +199,19 @@ class Bridge(Identity, Proofs, Operating, Generic[StateT]):
         agent)``. Without `agent` turns are left to the providers' retries. A store that cannot be
         reached is tried again.
         """
-        async with anyio.create_task_group() as group:
-            if agent is not None:
-                group.start_soon(sweep, lambda: self.recover(agent), sweep_seconds)
-            group.start_soon(sweep, self.dispatch, sweep_seconds)
+        self._runs += 1
+        try:
+            async with anyio.create_task_group() as group:
+                if agent is not None:
+                    group.start_soon(sweep, lambda: self.recover(agent), sweep_seconds)
+                group.start_soon(sweep, self.dispatch, sweep_seconds)
+        finally:
+            self._runs -= 1
+
+    @property
+    def runs(self) -> bool:
+        """Whether `run` is running in this process."""
+        return self._runs > 0
 
     async def recover(self, agent: Agent, /) -> int:
         """Take up the turns that nobody works on, once; how many there were. Scans no keys.

@@ -45,11 +45,15 @@ class Prepared(Struct, frozen=True):
 
 
 class Finished(Struct, frozen=True):
-    """What was stored, and when its claims began (monotonic). ``superseded``: nothing was."""
+    """What was stored, and when its claims began (monotonic). ``superseded``: nothing was.
+
+    `seq` is the place of the last entry that was stored.
+    """
 
     messages: tuple[Message, ...] = ()
     change: Change | None = None
     since: float = 0.0
+    seq: int = 0
     superseded: bool = False
 
     @property
@@ -98,7 +102,7 @@ async def commit(
             outcome = await bridge.store.commit(change)
         if isinstance(outcome, Committed):
             messages = tuple([one.message for one in said if not one.due])
-            return Finished(messages, change, since)
+            return Finished(messages, change, since, outcome.seq)
         if outcome.reason == "superseded":
             return Finished(superseded=True)
         context = await _after(bridge, inquiry, context, outcome)

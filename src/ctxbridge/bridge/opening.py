@@ -22,16 +22,16 @@ _LOOK_AGAIN_SECONDS = 1.0
 """A turn that ends is told by the store; one whose worker died is found out by asking again."""
 
 
-async def open_turn(
+async def claim_turn(
     bridge: "Bridge[Any]", inquiry: Inquiry, content: bytes, resumes: int = 0
-) -> Opened:
-    """Open a turn for the message that `inquiry` is about; the same claim may be repeated.
+) -> tuple[Claim, Opened]:
+    """Store the message that `inquiry` is about, and take the lease if it is free.
 
-    With `resumes`, the message that waits at that place is taken up, if nobody else has it.
+    The same claim may be repeated, see `wait_for_turn`. With `resumes`, the message that waits at
+    that place is taken up, if nobody else has it.
 
-    Raises `Busy` if the lease is not free within the bridge's `wait_seconds` or the channel rejects
-    what overlaps, `BacklogFull`, `IdempotencyMismatch` if the message's id is known with another
-    body, and `StoreError`.
+    Raises `Busy` if the channel rejects what overlaps, or somebody else took it up, `BacklogFull`,
+    `IdempotencyMismatch` if the message's id is known with another body, and `StoreError`.
     """
     claim = _claim(bridge, inquiry, content_digest(bridge.tenant, content), resumes)
     opened = await bridge.store.open(claim)
@@ -45,14 +45,16 @@ async def open_turn(
     if opened.status == "full":
         logger.warning("a message was refused: too many of its conversation wait")
         raise BacklogFull("too many messages of this conversation wait; this one was not stored")
-    if opened.status == "busy" and not resumes:
-        return await _wait(bridge, claim, opened)
-    if opened.status == "busy":
+    if opened.status == "busy" and resumes:
         raise Busy("another turn of this conversation is running; the message waits")
-    return opened
+    return claim, opened
 
 
-async def _wait(bridge: "Bridge[Any]", claim: Claim, opened: Opened) -> Opened:
+async def wait_for_turn(bridge: "Bridge[Any]", claim: Claim, opened: Opened) -> Opened:
+    """What becomes of a message that is stored and waits for another turn to end.
+
+    Raises `Busy` if the lease is not free within the bridge's `wait_seconds`, and `StoreError`.
+    """
     assert opened.context.contact is not None
     lines, clock = bridge.lines, bridge.clock
     claim = replace(claim, overlap="queue")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import anyio
 
 from ctxbridge.bridge.settings import UNKNOWN_HORIZON_SECONDS
+from ctxbridge.bridge.telling import raised
 from ctxbridge.bridge.turn import Turn
 from ctxbridge.errors import Busy, CtxBridgeError
 from ctxbridge.model import Event, Found, Inbound, Message, Scan
@@ -54,7 +55,7 @@ async def _take_up(
         except CtxBridgeError as error:
             logger.warning("a turn could not be taken up: %s", type(error).__name__)
         except Exception as error:  # noqa: BLE001 - an agent is foreign code
-            logger.error("an agent raised %s; its turn waits to be taken up", type(error).__name__)  # noqa: TRY400
+            logger.error("an agent raised %s; its turn waits to be taken up", raised(error))  # noqa: TRY400
 
 
 async def _give_up(bridge: "Bridge[Any]", turn: Turn[Any]) -> None:

@@ -94,7 +94,7 @@ async def _write(
         return None
     if outcome.replayed:
         return Written(said.message, repeated=True)
-    sent = await bridge.outbox.send_claimed(change, since)
+    sent = await bridge.outbox.send_claimed(change, since, outcome.seq)
     return Written(said.message, next(iter(sent), None))
 
 

@@ -38,6 +38,7 @@ class Options(TypedDict, total=False):
     longest_turn_seconds: float
     wait_seconds: float
     remember_seconds: float
+    drain_seconds: float
     code_secret: str | Sequence[str]
     clock: Clock | None
     ids: Ids | None
@@ -58,6 +59,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     longest_turn_seconds: float = 600.0
     wait_seconds: float = 30.0
     remember_seconds: float = WEEK_SECONDS
+    drain_seconds: float = 20.0
 
     def __post_init__(self) -> None:
         if not (
@@ -66,12 +68,13 @@ class Settings(Struct, frozen=True, kw_only=True):
             and 0 < self.lease_seconds <= DAY_SECONDS
             and 0 < self.longest_turn_seconds <= DAY_SECONDS
             and 0 <= self.wait_seconds <= DAY_SECONDS
+            and 0 <= self.drain_seconds <= DAY_SECONDS
             and WEEK_SECONDS <= self.remember_seconds <= 3_660 * DAY_SECONDS
         ):
             raise ConfigurationError(
                 "window must be positive, backlog from 1 to 1000, lease_seconds, "
-                "longest_turn_seconds and wait_seconds at most a day, and message ids are "
-                "remembered for seven days to ten years (remember_seconds=604800)"
+                "longest_turn_seconds, wait_seconds and drain_seconds at most a day, and message "
+                "ids are remembered for seven days to ten years (remember_seconds=604800)"
             )
 
     def overlap_on(self, channel: str) -> Overlap:

@@ -1,6 +1,9 @@
 """What a turn tells: its span, which has never a text, an address or a name, and its answer."""
 
+from pathlib import PurePath
+
 from ctxbridge.bridge.judging import Inquiry, allowed_to
+from ctxbridge.errors import CtxBridgeError
 from ctxbridge.model import Context, Floor, Message, Opened
 from ctxbridge.telemetry import (
     ASSURANCE,
@@ -51,3 +54,24 @@ def still_sendable(
         return ()
     told = sendable(answer)
     return told if context.floor is Floor.AGENT else tuple(m for m in told if m.author != "agent")
+
+
+def raised(error: BaseException) -> str:
+    """The type of an error of foreign code, and where it was raised: its words may hold anything.
+
+    As in ``KeyError (bot.py:31)``.
+    """
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    if trace is None:
+        return type(error).__name__
+    file = PurePath(trace.tb_frame.f_code.co_filename).name
+    return f"{type(error).__name__} ({file}:{trace.tb_lineno})"
+
+
+def told(error: BaseException) -> str:
+    """An error in full where it is ours, which holds nothing of a customer's; else as `raised`."""
+    return (
+        f"{type(error).__name__}: {error}" if isinstance(error, CtxBridgeError) else raised(error)
+    )

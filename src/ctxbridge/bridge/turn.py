@@ -1,6 +1,5 @@
 """The life of a turn: judge, open, think, judge, commit."""
 
-import time
 from collections.abc import AsyncIterable, Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Generic, TypeVar
@@ -8,12 +7,11 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 import anyio
 from msgspec.structs import replace
 
+from ctxbridge.bridge.arriving import Arrival
 from ctxbridge.bridge.finishing import Prepared, commit
-from ctxbridge.bridge.holding import Hold
 from ctxbridge.bridge.judging import Inquiry, allowed_to
 from ctxbridge.bridge.keeping import Kept
-from ctxbridge.bridge.opening import open_turn
-from ctxbridge.bridge.received import Entered, Received
+from ctxbridge.bridge.received import Entered
 from ctxbridge.bridge.remarks import Remarks
 from ctxbridge.bridge.replying import Reply, Replying, checked_reply
 from ctxbridge.bridge.streaming import Drafts, Stream
@@ -34,9 +32,8 @@ from ctxbridge.model import (
     Part,
     Purpose,
 )
-from ctxbridge.model.head import NO_TRACE
 from ctxbridge.telemetry import TurnSpan
-from ctxbridge.wire.checked import checked, checked_inbound
+from ctxbridge.wire.checked import checked
 
 if TYPE_CHECKING:
     from ctxbridge.bridge.bridge import Bridge
@@ -65,8 +62,9 @@ class Turn(Generic[StateT]):
     def __init__(self, bridge: "Bridge[StateT]", inbound: Inbound, resumes: int = 0) -> None:
         self._bridge = bridge
         self._inbound = inbound
-        self._resumes = resumes
         self._inquiry = Inquiry(bridge.panel, inbound)
+        self.arrival = Arrival(bridge, self._inquiry, resumes)
+        """How the message comes into the store: `Bridge.accept` goes so far before it returns."""
         can_wait = bridge.outbox.sender_on(inbound.channel) is not None
         self._replying = Replying(bridge.panel, self._inquiry, can_wait=can_wait)
         self._entered = self._left = self._was_open = False
@@ -279,34 +277,26 @@ class Turn(Generic[StateT]):
         if self._entered:
             raise UsageError("a turn is entered once; ask the bridge for another")
         self._entered = True
-        started = time.time_ns()
+        self._in = await self.arrival.enter()
+        self._inbound = self._inquiry.inbound
+        self._status = self._in.opened.status
         try:
-            inbound, content = checked_inbound(self._inbound)
-            self._inbound = self._inquiry.inbound = inbound
-            await self._inquiry.judge_early(self._bridge.clock.now())
-            opened = await open_turn(self._bridge, self._inquiry, content, self._resumes)
-            received = Received(self._bridge, self._inquiry, opened)
-            self._in = Entered(opened, Hold(self._bridge, opened), received)
-            self._status = opened.status
-        except BaseException as error:
-            TurnSpan(self._inbound.channel, b"", NO_TRACE, started).end(type(error))
-            raise
-        try:
-            await self._begin(opened, started)
+            await self._begin(self._in.opened)
         except BaseException as error:
             await self._give_back(type(error))
             raise
         return self
 
-    async def _begin(self, opened: Opened, started: int) -> None:
+    async def _begin(self, opened: Opened) -> None:
         context = self._context = opened.context
-        self._span = TurnSpan(self._inbound.channel, context.conversation, context.trace, started)
+        self._span = TurnSpan(
+            self._inbound.channel, context.conversation, context.trace, self.arrival.started
+        )
         if opened.status != "new":
             self._answer = still_sendable(opened.answer, context, self._inquiry)
             self._describe()
             return
         _, hold, received = self._require()
-        hold.begin(self._inbound)
         self._kept = Kept(self._bridge.codec, context.state)
         self._inquiry.states = self._replying.states = self._kept.guards
         now = self._bridge.clock.now()
@@ -345,7 +335,9 @@ class Turn(Generic[StateT]):
         if self._inquiry.beside is not None:
             self._inquiry.beside.end()
         opened, hold, received = self._require()
-        await hold.give_back(received.accepted_at)
+        # Who was only told to stop has not failed: another worker may try at once.
+        failed = issubclass(kind, Exception)
+        await hold.give_back(received.accepted_at if failed else self._bridge.clock.now())
         await self._drafts.withdraw(opened.turn)
         self._end_span(kind)
 
@@ -374,7 +366,7 @@ class Turn(Generic[StateT]):
             await self._drafts.withdraw(opened.turn, finished.deliveries)
             if finished.change is not None and finished.deliveries:
                 send = self._bridge.outbox.send_claimed
-                self._deliveries = await send(finished.change, finished.since)
+                self._deliveries = await send(finished.change, finished.since, finished.seq)
         finally:
             self._describe()
             self._end_span(None)

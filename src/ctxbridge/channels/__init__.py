@@ -18,16 +18,46 @@ from ctxbridge.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from ctxbridge.channels.email import Email
+    from ctxbridge.channels.mailgun import Mailgun
+    from ctxbridge.channels.postmark import Postmark
+    from ctxbridge.channels.sendgrid import SendGrid
+    from ctxbridge.channels.sinch import Sinch
+    from ctxbridge.channels.sinch_sms import SinchSms
+    from ctxbridge.channels.slack import Slack
+    from ctxbridge.channels.standard_webhooks import StandardWebhooks
     from ctxbridge.channels.twilio import Twilio
     from ctxbridge.channels.webchat import WebChat
+    from ctxbridge.channels.whatsapp import WhatsApp
     from ctxbridge.ports import Channel
 
-__all__ = ["ADAPTERS", "Email", "Twilio", "WebChat", "adapter"]
+__all__ = [
+    "ADAPTERS",
+    "Email",
+    "Mailgun",
+    "Postmark",
+    "SendGrid",
+    "Sinch",
+    "SinchSms",
+    "Slack",
+    "StandardWebhooks",
+    "Twilio",
+    "WebChat",
+    "WhatsApp",
+    "adapter",
+]
 
 ADAPTERS: dict[str, str] = {
     "email": "ctxbridge.channels.email:Email",
+    "mailgun": "ctxbridge.channels.mailgun:Mailgun",
+    "postmark": "ctxbridge.channels.postmark:Postmark",
+    "sendgrid": "ctxbridge.channels.sendgrid:SendGrid",
+    "sinch": "ctxbridge.channels.sinch:Sinch",
+    "sinch_sms": "ctxbridge.channels.sinch_sms:SinchSms",
+    "slack": "ctxbridge.channels.slack:Slack",
+    "standard-webhooks": "ctxbridge.channels.standard_webhooks:StandardWebhooks",
     "twilio": "ctxbridge.channels.twilio:Twilio",
     "webchat": "ctxbridge.channels.webchat:WebChat",
+    "whatsapp": "ctxbridge.channels.whatsapp:WhatsApp",
 }
 
 

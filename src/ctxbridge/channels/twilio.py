@@ -13,8 +13,7 @@ from collections.abc import Iterator, Sequence
 from urllib.parse import unquote_to_bytes
 from xml.sax.saxutils import escape
 
-import msgspec
-
+from ctxbridge.channels import _twilio_content as content
 from ctxbridge.channels._edge import (
     UNREADABLE,
     UNVERIFIABLE,
@@ -25,31 +24,27 @@ from ctxbridge.channels._edge import (
     total,
 )
 from ctxbridge.channels._secrets import secrets_of
-from ctxbridge.errors import Malformed
 from ctxbridge.model import (
     Address,
     Assurance,
-    Attachment,
     Capabilities,
     Endpoint,
     HttpReply,
     Inbound,
     Message,
-    Opaque,
+    Notice,
     Parsed,
-    Part,
     RawRequest,
     Receipt,
-    Text,
     Verification,
 )
 from ctxbridge.model.address import MAX_ADDRESS_CHARACTERS
 from ctxbridge.model.inbound import ReceiptStatus
+from ctxbridge.rules import providers
 from ctxbridge.rules.text import clean
 
 MAX_BODY_BYTES = 256 * 1024
 MAX_FIELDS = 400
-MAX_MEDIA = 10
 MAX_URL_CHARACTERS = 64 * 1024
 
 CHANNELS = ("whatsapp", "rcs", "messenger")
@@ -73,12 +68,9 @@ STATUSES: dict[str, ReceiptStatus] = {
 
 # What SmsStatus says of a message that came in; every other word is about one that we sent.
 _INCOMING = ("", "received", "receiving")
-_OPT_OUT = {"STOP": "opt_out.stop", "START": "opt_out.start", "HELP": "opt_out.help"}
 _SHORT_CODE = re.compile(r"[0-9]{3,8}")
 _KEY = re.compile(rb"[0-9a-f]{32}")
 _SID = re.compile(r"[!-~]{1,64}")
-_MEDIA_TYPE = re.compile(r"[a-z0-9!#$&^_.+-]{1,80}/[a-z0-9!#$&^_.+-]{1,80}")
-_MEDIA_URL = re.compile(r"https?://[!-~]{1,2000}")
 _AUTHORITY = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://([^/?#]*)([^#]*)")
 _HOST_PORT = re.compile(r"((?:[^@]*@)?(?:\[[^\]@]*\]|[^:@]*))(?::([0-9]*))?")
 # XML 1.0 section 2.2 allows no other control characters, and no way to write them.
@@ -102,9 +94,7 @@ class Twilio:
     name: str = "twilio"
     channel: str = "sms"
     horizon_seconds: float = 24 * 3600.0
-    capabilities: Capabilities = Capabilities(
-        longest=1_600, media=True, receipts=("sent", "delivered", "read", "failed")
-    )
+    capabilities: Capabilities = providers.TWILIO
 
     def __init__(self, auth_token: str | Sequence[str] = (), *, url: str | None = None) -> None:
         self._secrets = secrets_of(auth_token, "auth_token")
@@ -275,40 +265,62 @@ def _text(value: bytes) -> str:
     return clean(value.decode("utf-8", "replace"))
 
 
-def _address(value: str, country: str) -> Address:
-    """How Twilio names somebody. A short code means something only within its country."""
+def _address(value: str, country: str, account: str = "") -> Address:
+    """How Twilio names somebody. A short code means something only within its country.
+
+    So does an id that WhatsApp made for one business (a BSUID) within the `account`.
+    """
     value = value.strip()
     prefix, colon, rest = value.partition(":")
-    if colon and prefix.lower() in CHANNELS:
-        return Address(prefix.lower(), rest)
-    if _SHORT_CODE.fullmatch(value):
-        return Address("sms", value, country.strip()[:8].upper())
-    # A number in E.164, or an alphanumeric sender id ("AcmeInc"), whose case is part of it. Neither
-    # is touched: a number is already canonical, and a guess would make two people one.
-    return Address("sms", value)
+    channel = prefix.lower() if colon and prefix.lower() in CHANNELS else "sms"
+    name = value if channel == "sms" else rest
+    if channel == "sms" and _SHORT_CODE.fullmatch(name):
+        return Address("sms", name, country.strip()[:8].upper())
+    number = providers.phone(name) if channel in providers.ON_PHONES else ""
+    # What is no number is an alphanumeric sender id ("AcmeInc"), whose case is part of it: it is
+    # not touched, since a guess would make two people one.
+    return Address(channel, number or name, account if channel == "whatsapp" and not number else "")
 
 
 def _message(sid: str, fields: dict[str, str], *, sure: bool) -> Parsed:
-    sender = _address(fields["From"], fields.get("FromCountry", ""))
+    account = fields.get("AccountSid", "")[:64]
+    sender = _address(fields["From"], fields.get("FromCountry", ""), account)
     ours = _address(fields["To"], fields.get("ToCountry", ""))
     if not sender.value or not ours.value:
         return malformed("From or To has no value")
-    media, errors = _media(fields)
-    flag = _OPT_OUT.get(fields.get("OptOutType", "").strip().upper())
-    words: tuple[Part, ...] = (Text(fields["Body"]),) if fields.get("Body") else ()
+    media, errors = content.media(fields)
+    replied = fields.get("OriginalRepliedMessageSid", "")
     message = Inbound(
         channel=sender.channel,
         endpoint=Endpoint(sender.channel, ours.value),
         sender=sender,
         message_id=sid,
-        parts=words + _location(fields) + media,
+        parts=content.words(fields) + content.location(fields) + media,
         assurance=Assurance.CHANNEL if sure else Assurance.CLAIMED,
         thread=f"{ours.value}/{sender.value}",
-        flags=(flag,) if flag else (),
+        subject=fields.get("Subject", ""),
+        references=(replied,) if _SID.fullmatch(replied) else (),
+        flags=content.flags(fields),
         horizon_seconds=Twilio.horizon_seconds,
         provider=Twilio.name,
     )
-    return Parsed(events=(message,), errors=errors)
+    return Parsed(events=(message, *_same(message, fields, account)), errors=errors)
+
+
+def _same(message: Inbound, fields: dict[str, str], account: str) -> tuple[Notice, ...]:
+    """WhatsApp's own id for the one who wrote, told beside the number: a proposal, told once."""
+    other = _address(fields.get("ExternalUserId", ""), "", account)
+    sender = message.sender
+    if other.channel != "whatsapp" or sender.channel != "whatsapp" or not other.value:
+        return ()
+    if other == sender or not sender.value.startswith("+"):
+        return ()
+    known = f"{sender.value}={other.value}"
+    return (
+        Notice(
+            "whatsapp", message.endpoint, "same", sender, known, other=other, provider=Twilio.name
+        ),
+    )
 
 
 def _delivery_of(request: RawRequest) -> str:
@@ -320,7 +332,8 @@ def _delivery_of(request: RawRequest) -> str:
 def _receipt(sid: str, status: str, fields: dict[str, str], delivery: str) -> Receipt:
     """From is ours here. RawDlrDoneDate is not read: it is a carrier's time without a zone."""
     ours = _address(fields["From"], fields.get("FromCountry", ""))
-    recipient = _address(fields["To"], fields.get("ToCountry", ""))
+    account = fields.get("AccountSid", "")[:64]
+    recipient = _address(fields["To"], fields.get("ToCountry", ""), account)
     return Receipt(
         channel=recipient.channel,
         endpoint=Endpoint(recipient.channel, ours.value),
@@ -332,36 +345,6 @@ def _receipt(sid: str, status: str, fields: dict[str, str], delivery: str) -> Re
         provider=Twilio.name,
         delivery=delivery,
     )
-
-
-def _media(fields: dict[str, str]) -> tuple[tuple[Part, ...], tuple[Malformed, ...]]:
-    """The attachments, by reference: nothing is fetched. What cannot be one is an error."""
-    given = fields.get("NumMedia", "").strip() or "0"
-    if not (given.isascii() and given.isdigit()):
-        return (), (Malformed("NumMedia is no number"),)
-    errors = []
-    count = int(given[:8])
-    if count > MAX_MEDIA:
-        errors.append(Malformed(f"NumMedia is over {MAX_MEDIA}; the rest is left out"))
-    found: list[Part] = []
-    for n in range(min(count, MAX_MEDIA)):
-        url = fields.get(f"MediaUrl{n}", "")
-        kind = fields.get(f"MediaContentType{n}", "").partition(";")[0].strip().lower()
-        if not _MEDIA_URL.fullmatch(url):
-            errors.append(Malformed("a MediaUrl is missing or no web address"))
-            continue
-        known = kind if _MEDIA_TYPE.fullmatch(kind) else "application/octet-stream"
-        found.append(Attachment(known, where=url))
-    return tuple(found), tuple(errors)
-
-
-def _location(fields: dict[str, str]) -> tuple[Part, ...]:
-    """A WhatsApp location has no words of the sender; it is kept as it came."""
-    names = ("Latitude", "Longitude", "Label", "Address")
-    place = {name.lower(): fields[name][:512] for name in names if fields.get(name)}
-    if "latitude" not in place or "longitude" not in place:
-        return ()
-    return (Opaque("twilio.location", msgspec.json.encode(place)),)
 
 
 def _twiml(text: str) -> str:

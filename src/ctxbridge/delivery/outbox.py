@@ -14,9 +14,11 @@ from ctxbridge.delivery.gate import Gate, Permit, policy
 from ctxbridge.delivery.pacing import Pace
 from ctxbridge.errors import ConfigurationError, CtxBridgeError
 from ctxbridge.model import (
+    Address,
     Change,
     Decision,
     Delivery,
+    Endpoint,
     Event,
     Found,
     Message,
@@ -97,21 +99,24 @@ class Outbox:
 
     # --- sending ----------------------------------------------------------------------------------
 
-    async def send_claimed(self, change: Change, since: float) -> tuple[Delivery, ...]:
+    async def send_claimed(self, change: Change, since: float, seq: int) -> tuple[Delivery, ...]:
         """Send what a change of ours has put into the outbox and claimed at `since` (monotonic).
+
+        `seq` is the place of the last entry that the change has appended.
 
         The gate was asked before: the commit was the claim, and it would have been refused under a
         later gate epoch.
         """
-        messages = change.append
+        messages, before = change.append, seq - len(change.append)
         sent: list[Delivery] = []
         for delivery in change.deliveries:
             message = messages[delivery.place - 1]
             assert isinstance(message, Message)
             if not delivery.token:
-                sent.append(delivery)  # it is due later
+                # It is due later.
+                sent.append(replace(delivery, place=before + delivery.place))
                 continue
-            claimed = _as_claimed(delivery)
+            claimed = _as_claimed(delivery, before)
             until = since + change.hold_seconds
             sent.append(await self._send(claimed, message, change.contact, until) or claimed)
         return tuple(sent)
@@ -263,15 +268,26 @@ class Outbox:
         )  # fmt: skip
         return (await self._store.deliver(said)).delivery
 
+    async def known_as(
+        self, provider_id: str, endpoint: Endpoint, recipient: Address
+    ) -> Delivery | None:
+        """The delivery that its provider calls so; `None` if there is none, or not any more."""
+        # "claimed" is less than any word that a provider has: it is looked up, and changes nothing.
+        asked = Settle(
+            self._tenant, "claimed", self._clock.now(), recipient=recipient, endpoint=endpoint,
+            provider_id=provider_id,
+        )  # fmt: skip
+        return (await self._store.deliver(asked)).delivery
+
     async def replay(self, dead: Found) -> Delivery | None:
         """Put a dead delivery back among those that are due. It may be sent a second time."""
         said = Settle(self._tenant, "pending", self._clock.now(), dead.contact, delivery=dead.id)
         return (await self._store.deliver(said)).delivery
 
 
-def _as_claimed(delivery: Delivery) -> Delivery:
-    """The delivery of a change as the store has it by now, for its sender."""
-    return replace(delivery, status="claimed", attempt=1)
+def _as_claimed(delivery: Delivery, before: int) -> Delivery:
+    """The delivery of a change as the store has it by now; the log ended at `before`."""
+    return replace(delivery, place=before + delivery.place, status="claimed", attempt=1)
 
 
 def _worded(said: Settle, sent: Sent, delivery: Delivery) -> Settle:

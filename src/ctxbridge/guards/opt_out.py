@@ -101,19 +101,25 @@ def opt_out(
         handled = next((f[8:] for f in check.flags if f.startswith("opt_out.")), "")
         if check.channel not in channels and not handled:
             return allow()
-        wish = handled or meaning(keyword(check.text), check.channel)
+        told, _, purpose = handled.partition(".")
+        wish = told or meaning(keyword(check.text), check.channel)
         if not wish:
             possible = suspected != "off" and is_possible(check.text)
             stop = ConsentWord(False, check.channel, everywhere=on_all)
             return _suspect(suspected, stop, stopped, queue) if possible else allow()
         if wish == "start" and check.assurance < Assurance.CHANNEL:
             return allow()
-        word = ConsentWord(wish == "start", check.channel, everywhere=on_all)
+        word = ConsentWord(wish == "start", check.channel, _purpose(purpose), on_all)
         consent = word if wish != "help" else None
         say = None if handled else answers[wish]
         return block(f"consent.{wish}", say=say, consent=consent)
 
     return check
+
+
+def _purpose(named: str) -> Purpose:
+    """What a provider's own settings spoke of (``opt_out.stop.marketing``); else everything."""
+    return next((purpose for purpose in get_args(Purpose) if purpose == named), "all")
 
 
 def _suspect(suspected: Suspected, stop: ConsentWord, stopped: str | None, queue: str) -> Verdict:

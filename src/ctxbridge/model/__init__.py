@@ -28,10 +28,6 @@ from ctxbridge.model.exchange import (
     Change,
     Claim,
     Committed,
-    Erase,
-    Erased,
-    Identified,
-    LinkClaim,
     Opened,
     Query,
     RecordRead,
@@ -40,6 +36,7 @@ from ctxbridge.model.exchange import (
     StoreReport,
 )
 from ctxbridge.model.head import Floor, Head, Status
+from ctxbridge.model.identity import Erase, Erased, Identified, LinkClaim, Merge, Split
 from ctxbridge.model.inbound import (
     HttpReply,
     Inbound,
@@ -104,6 +101,7 @@ __all__ = [
     "Inbound",
     "Link",
     "LinkClaim",
+    "Merge",
     "Message",
     "Notice",
     "Opaque",
@@ -124,6 +122,7 @@ __all__ = [
     "Scan",
     "Sent",
     "Settle",
+    "Split",
     "Stage",
     "Status",
     "StoreReport",

@@ -57,13 +57,17 @@ class Contact(Struct, frozen=True, array_like=True, gc=False):
     """A person outside, with an id of their own: home is placement, not identity.
 
     `erased_at` says that somebody was erased here, and when (Unix milliseconds): see
-    `Store.erase`.
+    `Store.erase`. `merged` are the ids of the contacts that were merged into this one, which lead
+    here too. `left` are hashes of addresses that were parted from it, so that they are not taken
+    for somebody's who was erased here.
     """
 
     id: bytes
     links: tuple[Link, ...] = ()
     consents: tuple[Consent, ...] = ()
     erased_at: int = 0
+    merged: tuple[bytes, ...] = ()
+    left: tuple[bytes, ...] = ()
 
     @property
     def addresses(self) -> tuple[Address, ...]:

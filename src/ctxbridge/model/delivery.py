@@ -178,7 +178,7 @@ class Found(Struct, frozen=True, gc=False):
     `where` is a word of the store for the conversation, for `Take`. `message` is the one that waits
     (`delivery` is then `None`), or the one that is to leave; `place` is where in the log it stands.
     `at` is when it came to be due. Of a conversation only `contact` is told, and an `address` to
-    look it up by.
+    look it up by. `merged` are the ids of who was merged into the contact.
     """
 
     where: bytes
@@ -189,3 +189,4 @@ class Found(Struct, frozen=True, gc=False):
     id: bytes = b""
     place: int = 0
     address: Address | None = None
+    merged: tuple[bytes, ...] = ()

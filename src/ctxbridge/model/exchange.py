@@ -6,7 +6,7 @@ from msgspec import Struct
 
 from ctxbridge.model.access import DEFAULT_POLICY, AccessPolicy, Reader
 from ctxbridge.model.address import Address, Assurance, Endpoint
-from ctxbridge.model.contact import Consent, Contact, Link
+from ctxbridge.model.contact import Consent
 from ctxbridge.model.context import Context
 from ctxbridge.model.delivery import Delivery
 from ctxbridge.model.message import Entry, Message
@@ -156,58 +156,6 @@ class Refused(Struct, frozen=True, gc=False):
     reason: Literal["fenced", "superseded", "gated", "conflict", "unknown"]
     revision: int = 0
     gate_epoch: int = 0
-
-
-class LinkClaim(Struct, frozen=True, gc=False):
-    """Link an address to the contact that `contact` names (an id, or one of its addresses).
-
-    `fresh` and `conversation` are the ids to use when neither side is known yet.
-    """
-
-    tenant: str
-    contact: bytes | Address
-    link: Link
-    fresh: bytes
-    conversation: bytes
-    now: int
-
-
-class Identified(Struct, frozen=True, gc=False):
-    """The answer to a `LinkClaim`. ``taken``: the address has a history under another contact."""
-
-    status: Literal["linked", "unchanged", "taken", "unknown"]
-    contact: Contact | None = None
-
-
-class Erase(Struct, frozen=True, gc=False):
-    """Erase the contact of an address and their conversation. `fresh` is the new contact's id.
-
-    With `seq` only if the log still ends there: nobody has written since it was read. `settles` is
-    false for all but the last of many: what a store does once for all of them waits for that.
-    """
-
-    tenant: str
-    address: Address
-    fresh: bytes
-    now: int
-    seq: int | None = None
-    settles: bool = True
-
-
-class Erased(Struct, frozen=True, gc=False):
-    """The answer to an `Erase`.
-
-    ``erased``: `contact` was the one, `entries` how many entries of its log are gone, `deliveries`
-    how many messages on their way or remembered. ``unknown``: nobody is stored under the address,
-    they were erased before, or the log is longer than `seq`. `remains` names, in words for people,
-    the copies that the store knows to be left elsewhere.
-    """
-
-    status: Literal["erased", "unknown"]
-    contact: bytes = b""
-    entries: int = 0
-    deliveries: int = 0
-    remains: tuple[str, ...] = ()
 
 
 class RecordRead(Struct, frozen=True, gc=False):

@@ -54,8 +54,10 @@ class Inbound(Struct, frozen=True, gc=False, array_like=True):
     long the provider may repeat the message.
 
     `flags` are facts that guards read: ``opt_out.stop``, ``opt_out.start``, ``opt_out.help`` (the
-    provider has answered it), ``auto`` (automatic mail), ``self`` (an echo of our own),
-    ``from.mismatch``, ``from.ambiguous``, ``hidden_text``, ``truncated``, ``id_reused``.
+    provider has answered it; ``opt_out.stop.marketing`` is for one purpose), ``auto`` (automatic
+    mail), ``self`` (an echo of our own), ``forwarded``, ``unsupported`` (kept, and not read),
+    ``from.mismatch``, ``from.ambiguous``, ``hidden_text``, ``truncated``, ``token.forged`` (a reply
+    token that is not ours), ``id_reused``.
     """
 
     channel: str
@@ -140,3 +142,4 @@ class HttpReply(Struct, frozen=True):
     status: int
     body: bytes = b""
     content_type: str = "text/plain; charset=utf-8"
+    headers: tuple[tuple[str, str], ...] = ()

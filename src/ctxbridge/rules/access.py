@@ -39,6 +39,11 @@ def trusts_link(
     return link is not None and link.assurance >= level
 
 
+def _trusted(contact: Contact, address: Address | None, level: Assurance) -> bool:
+    """Whether what the address said is the contact's: also of one that was theirs then."""
+    return any(k.address == address and k.assurance >= level for k in contact.links)
+
+
 def assured(contact: Contact, reader: Reader) -> Assurance:
     """How sure we are of the reader: a proof of a moment ago holds for its while, in its thread."""
     link = contact.link_to(reader.address)
@@ -61,9 +66,9 @@ def sees_all(head: Head, contact: Contact, reader: Reader) -> bool:
         return False
     known = False
     for link in contact.links:
-        if link.until or link.assurance < policy.across:
+        if link.assurance < policy.across:
             return False
-        if link.address == reader.address:
+        if link.address == reader.address and not link.until:
             known = not (link.resumed or link.shared) or assurance >= SURE
     return known
 
@@ -75,9 +80,7 @@ def needs(entry: Entry, contact: Contact, reader: Reader, own: Link | None) -> A
     if message is None or message.address != reader.address:
         level = policy.across
         others = message.address if message is not None else reader.address
-        if not (
-            trusts_link(contact, reader.address, level) and trusts_link(contact, others, level)
-        ):
+        if not (trusts_link(contact, reader.address, level) and _trusted(contact, others, level)):
             return None
         if own is not None and own.shared:
             level = max(level, SURE)

@@ -8,9 +8,11 @@ from msgspec.structs import replace
 from ctxbridge.model import Address, Consent, Entry, Event, Purpose
 from ctxbridge.model.decision import ConsentWord
 
-# The order is stored (one bit each in the head): append, never reorder.
+# The order is stored (one bit each in the head): append, never reorder. There is room for 16; what
+# is not named here is told apart by its consents, and shares the bits of "other".
 CHANNELS = (
     "sms", "email", "chat", "whatsapp", "slack", "voice", "rcs", "messenger", "other", "all",
+    "viber", "instagram",
 )  # fmt: skip
 PURPOSES: tuple[Purpose, ...] = ("service", "marketing", "otp", "all")
 EVERYWHERE = "all"

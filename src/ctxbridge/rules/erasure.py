@@ -13,6 +13,8 @@ from ctxbridge.model import Assurance, Claim, Consent, Contact, Erase, Event, He
 from ctxbridge.model.head import NO_ID, NO_TRACE, Floor, Status
 from ctxbridge.rules.consent import revoked_bits
 
+FLAG = 4
+"""The flag of a head whose contact was erased: which addresses were theirs is known no more."""
 PLACEHOLDER = Event("erased", 0)
 ERASED = "erased"
 """The source of what stays of a contact, and of links to somebody who was erased before."""
@@ -35,12 +37,14 @@ def scrub(head: Head, contact: Contact, erase: Erase) -> Scrubbed:
 
     Whoever holds the turn has lost it, and what was prepared before cannot leave.
     """
-    kept = Contact(erase.fresh, consents=_refusals(contact), erased_at=erase.now)
+    kept = Contact(
+        erase.fresh, consents=_refusals(contact), erased_at=erase.now, left=contact.left
+    )  # fmt: skip
     return Scrubbed(
         replace(
             head, revision=head.revision + 1, fence=head.fence + 1, lease_end=0,
             gate_epoch=head.gate_epoch + 1, consent=revoked_bits(kept.consents), turn=NO_ID,
-            trace=NO_TRACE, floor=Floor.AGENT, status=Status.ACTIVE, assurance=0, flags=0,
+            trace=NO_TRACE, floor=Floor.AGENT, status=Status.ACTIVE, assurance=0, flags=FLAG,
             waiting=b"",
         ),
         kept,

@@ -1,5 +1,7 @@
 """One contact's conversation, as the memory store holds it."""
 
+from typing import Any
+
 import anyio
 
 from ctxbridge.model import (
@@ -25,8 +27,8 @@ class Home:
     """One contact's conversation. Entries are frozen, so they are shared and never copied."""
 
     __slots__ = (
-        "answers", "contact", "due", "ended", "entries", "head", "kept", "outbox", "provider_ids",
-        "state", "tenant", "views",
+        "answers", "contact", "due", "ended", "entries", "head", "kept", "notes", "outbox",
+        "provider_ids", "state", "tenant", "views",
     )  # fmt: skip
 
     def __init__(self, tenant: str, head: Head, contact: Contact) -> None:
@@ -42,6 +44,8 @@ class Home:
         self.outbox: dict[bytes, Delivery] = {}
         self.provider_ids: dict[tuple[Endpoint | None, str], bytes] = {}
         self.kept: dict[tuple[Endpoint | None, str], tuple[Settle, int]] = {}
+        self.notes: dict[bytes, Any] = {}
+        """What undoes merges, by the id of whom was merged: see `joining`."""
 
     def forget(self, now: int) -> None:
         """Let go of what has had its time; everything stands in the order of its coming."""
@@ -75,7 +79,9 @@ class Home:
         """Put what stays of an erased contact in the place of what was."""
         self.head, self.contact, self.state = scrubbed.head, scrubbed.contact, None
         self.entries = [erasure.PLACEHOLDER] * len(self.entries)
-        for held in (self.answers, self.views, self.outbox, self.provider_ids, self.kept):
+        for held in (
+            self.answers, self.views, self.outbox, self.provider_ids, self.kept, self.notes,
+        ):  # fmt: skip
             held.clear()
         self.look_after(0)
 

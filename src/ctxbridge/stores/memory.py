@@ -1,6 +1,6 @@
 """The store in memory: for tests, demos and as the measure that every other store must meet."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import anyio
@@ -22,6 +22,7 @@ from ctxbridge.model import (
     Head,
     Identified,
     LinkClaim,
+    Merge,
     Message,
     Opened,
     Query,
@@ -32,6 +33,7 @@ from ctxbridge.model import (
     Refused,
     Scan,
     Settle,
+    Split,
     StoreReport,
     Take,
     Taken,
@@ -41,6 +43,7 @@ from ctxbridge.model.head import NO_ID
 from ctxbridge.rules import backlog, erasure, fold, identity, outbox
 from ctxbridge.rules.access import view
 from ctxbridge.rules.fold import Settling, settle_turn
+from ctxbridge.stores import joining
 from ctxbridge.stores.home import Home
 from ctxbridge.stores.scoped import Scoped
 
@@ -112,14 +115,14 @@ class MemoryStore(Scoped):
         if home is None:
             home = Home(claim.tenant, Head(claim.conversation), opening.contact)
             if opening.remember:
-                self._settle_in(home, claim.address)
+                self.settle_in(home)
         if opening.remember:
             self._forget(claim.now)
             home.entries.extend(opening.append)
             self._seen[key] = (home, opening.remember)
         if home.head is not opening.head:
             home.head = opening.head
-            self._look_after(home, claim.now)
+            self.look_after(home, claim.now)
         home.contact = opening.contact
         home.views.clear()
         answer = self._answer(home, known) if known and opening.tells else ()
@@ -135,14 +138,39 @@ class MemoryStore(Scoped):
     def _remembered(
         self, key: tuple[str, Endpoint, str], claim: Claim
     ) -> tuple[Home | None, fold.Seen | None]:
+        home = self._addresses.get((claim.tenant, claim.address))
         remembered = self._seen.get(key)
-        if remembered and remembered[1].until > claim.now:
-            return remembered
-        return self._addresses.get((claim.tenant, claim.address)), None
+        if remembered is None or remembered[1].until <= claim.now:
+            return home, None
+        where, seen = remembered
+        return (where if seen.seq or home is None else home), seen
 
-    def _settle_in(self, home: Home, address: Address) -> None:
-        self._addresses[home.tenant, address] = home
-        self._contacts[home.tenant, home.contact.id] = home
+    def settle_in(self, home: Home) -> None:
+        """Let the contact's addresses and ids lead to the home."""
+        for address in home.contact.addresses:
+            self._addresses[home.tenant, address] = home
+        for id in (home.contact.id, *home.contact.merged):
+            self._contacts[home.tenant, id] = home
+
+    def let_go(self, home: Home) -> None:
+        """Nothing lives there any more; who waits for the end of its turn is told."""
+        home.head = replace(home.head, lease_end=0, waiting=b"")
+        home.look_after(0)
+        self._active.pop(home, None)
+
+    def home_of(self, tenant: str, contact: bytes | Address) -> Home | None:
+        """Where a contact lives, by id or address."""
+        known: Any = self._contacts if isinstance(contact, bytes) else self._addresses
+        home: Home | None = known.get((tenant, contact))
+        return home
+
+    def remember_at(self, giver: Home, taker: Home, places: Mapping[int, int]) -> None:
+        """What was seen at these places of the giver was seen at those of the taker."""
+        for key, (home, seen) in self._seen.items():
+            if home is giver and seen.seq in places:
+                place = places[seen.seq]
+                digest = seen.digest if place else b""
+                self._seen[key] = (taker, replace(seen, seq=place, digest=digest))
 
     def _forget(self, now: int) -> None:
         """Let go of at most two ids whose time is over: they leave as fast as they come."""
@@ -167,10 +195,11 @@ class MemoryStore(Scoped):
             return settling  # type: ignore[return-value]
         home.settle(change, settling)
         if change.fence is not None or change.deliveries:
-            self._look_after(home, change.now, round(change.retry_seconds * 1000))
+            self.look_after(home, change.now, round(change.retry_seconds * 1000))
         return Committed(home.head.seq, home.head.revision)
 
-    def _look_after(self, home: Home, now: int, retry: int = backlog.TAKE_UP_MILLISECONDS) -> None:
+    def look_after(self, home: Home, now: int, retry: int = backlog.TAKE_UP_MILLISECONDS) -> None:
+        """List what of the home is to be looked after."""
         home.look_after(now, retry)
         if home.due or home.outbox:
             self._active[home] = None
@@ -240,11 +269,19 @@ class MemoryStore(Scoped):
         found.sort(key=lambda one: one.at)
         return found[: scan.limit]
 
-    async def identify(self, claim: LinkClaim, /) -> Identified:
-        """Link an address; see `Store.identify`."""
+    async def identify(self, claim: LinkClaim | Merge | Split, /) -> Identified:
+        """Link, merge or split; see `Store.identify`."""
         self._require_open()
+        match claim:
+            case Merge():
+                return joining.merge(self, claim)
+            case Split():
+                return joining.split(self, claim)
+        return self._link(claim)
+
+    def _link(self, claim: LinkClaim) -> Identified:
         tenant, address = claim.tenant, claim.link.address
-        home = self._find(tenant, claim.contact)
+        home = self.home_of(tenant, claim.contact)
         if home is None and isinstance(claim.contact, bytes):
             return Identified("unknown")
         other = self._addresses.get((tenant, address))
@@ -254,7 +291,7 @@ class MemoryStore(Scoped):
         if home is None:
             assert isinstance(claim.contact, Address)
             home = Home(tenant, Head(claim.conversation), linked)
-            self._settle_in(home, claim.contact)
+            self.settle_in(home)
         elif linked is home.contact:
             return Identified("unchanged", linked)
         home.contact, home.head = linked, fold.link_head(home.head)
@@ -271,18 +308,14 @@ class MemoryStore(Scoped):
             return Erased("unknown")
         old, entries, deliveries = home.contact.id, len(home.entries), len(home.outbox)
         scrubbed = erasure.scrub(home.head, home.contact, erase)
-        del self._contacts[erase.tenant, old]
+        for id in (old, *home.contact.merged):
+            del self._contacts[erase.tenant, id]
         self._contacts[erase.tenant, erase.fresh] = home
         for key, (where, seen) in self._seen.items():
             if where is home:
                 self._seen[key] = (home, replace(seen, seq=0, digest=b""))
         home.erase(scrubbed)
         return Erased("erased", old, entries, deliveries)
-
-    def _find(self, tenant: str, contact: bytes | Address) -> Home | None:
-        if isinstance(contact, bytes):
-            return self._contacts.get((tenant, contact))
-        return self._addresses.get((tenant, contact))
 
     async def records(self, operation: RecordRead | RecordWrite, /) -> Record | None:
         """Read or write a record; see `Store.records`."""
@@ -308,14 +341,17 @@ def _listed(home: Home) -> Found:
 
 def _found_in(home: Home, scan: Scan) -> list[Found]:
     """What of a conversation the scan is after."""
-    contact, found = home.contact.id, list[Found]()
+    contact, merged, found = home.contact.id, home.contact.merged, list[Found]()
     if scan.what == "due" and 0 < home.due <= scan.now and home.head.waiting:
         (place, *_) = backlog.places(home.head.waiting)
-        found.append(Found(contact, home.due, contact, home.message(place), place=place))
+        message = home.message(place)
+        found.append(Found(contact, home.due, contact, message, place=place, merged=merged))
     for delivery in home.outbox.values():
         at = outbox.listed_at(delivery, scan)
         if at:
             place = delivery.place
             message = home.message(place)
-            found.append(Found(contact, at, contact, message, delivery, delivery.id, place))
+            found.append(
+                Found(contact, at, contact, message, delivery, delivery.id, place, merged=merged)
+            )
     return found

@@ -21,6 +21,7 @@ from ctxbridge.model import (
     Erase,
     Link,
     LinkClaim,
+    Merge,
     Message,
     Opened,
     Query,
@@ -28,6 +29,7 @@ from ctxbridge.model import (
     RecordWrite,
     Scan,
     Settle,
+    Split,
     Take,
     Text,
 )
@@ -84,7 +86,10 @@ class Actor:
         )  # fmt: skip
         consents: tuple[Consent, ...] = ()
         if stop is not None:
-            consents = (Consent(address.channel, "all", not stop, self.now, message_id),)
+            word = Consent(
+                address.channel, "all", not stop, self.now, message_id, by=address.value
+            )  # fmt: skip
+            consents = (word,)
         return Claim(
             self.tenant, endpoint, address, message, blake2b(text.encode()).digest()[:16], turn,
             self.id(), self.id(), self.now, assurance, consents, **more,
@@ -155,6 +160,24 @@ class Actor:
         """Link `address` to `contact`."""
         link = Link(address, assurance, "crm:4711", "tenant", self.now)
         return LinkClaim(self.tenant, contact, link, self.id(), self.id(), self.now)
+
+    def merge(self, into: bytes, contact: bytes, **more: Any) -> Merge:
+        """Make one of two contacts."""
+        return Merge(self.tenant, into, contact, self.now, "ticket:1", "tenant", **more)
+
+    def split(
+        self,
+        contact: bytes,
+        part: bytes,
+        seq: int,
+        moves: tuple[tuple[int, Entry], ...] = (),
+        **more: Any,
+    ) -> Split:
+        """Part `part` from `contact`, whose log ends at `seq`."""
+        return Split(
+            self.tenant, contact, part, self.now, "ticket:2", "tenant", seq, moves,
+            conversation=self.id(), **more,
+        )  # fmt: skip
 
     def erase(self, address: Address = PHONE, seq: int | None = None) -> Erase:
         """Erase the contact of `address`."""

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 
 from ctxbridge.errors import CorruptRecord, UnknownFormat
 from ctxbridge.model import Contact, Delivery, Entry, Head, Record
-from ctxbridge.wire import format1, format2
+from ctxbridge.wire import format1, format2, moving1
 from ctxbridge.wire.format1 import Forward, StateBytes
+from ctxbridge.wire.moving1 import Merged, Moving
 
 FORMAT = 1
 STATE_FORMAT = 2
@@ -16,11 +17,16 @@ STATE_FORMAT = 2
 encode_entry = format1.encode_entry
 encode_contact = format1.encode_contact
 encode_delivery = format1.encode_delivery
+packed_address = format1.packed_address
 encode_head = format1.encode_head
 encode_record = format1.encode_record
 encode_forward = format1.encode_forward
 encode_link_claim = format1.encode_link_claim
 decode_link_claim = format1.decode_link_claim
+encode_merge = moving1.encode_merge
+decode_merge = moving1.decode_merge
+encode_merged = moving1.encode_merged
+encode_moving = moving1.encode_moving
 
 
 def _refuse(data: bytes, what: str, newest: int = FORMAT) -> Exception:
@@ -90,6 +96,20 @@ def decode_record(data: bytes, /) -> Record:
     raise _refuse(data, "record")
 
 
+def decode_merged(data: bytes, /) -> Merged:
+    """The note of a merge in `data`; raises `CorruptRecord` or `UnknownFormat`."""
+    if data[:1] == b"\x01":
+        return moving1.decode_merged(data)
+    raise _refuse(data, "note of a merge")
+
+
+def decode_moving(data: bytes, /) -> Moving:
+    """The journal of a split in `data`; raises `CorruptRecord` or `UnknownFormat`."""
+    if data[:1] == b"\x01":
+        return moving1.decode_moving(data)
+    raise _refuse(data, "journal of a split")
+
+
 def decode_forward(data: bytes, /) -> Forward:
     """The forward in `data`; raises `CorruptRecord` or `UnknownFormat`."""
     if data[:1] == b"\x01":
@@ -100,6 +120,8 @@ def decode_forward(data: bytes, /) -> Forward:
 __all__ = [
     "FORMAT",
     "Forward",
+    "Merged",
+    "Moving",
     "StateBytes",
     "decode_contact",
     "decode_delivery",
@@ -108,6 +130,9 @@ __all__ = [
     "decode_forward",
     "decode_head",
     "decode_link_claim",
+    "decode_merge",
+    "decode_merged",
+    "decode_moving",
     "decode_record",
     "decode_state",
     "encode_contact",
@@ -116,6 +141,10 @@ __all__ = [
     "encode_forward",
     "encode_head",
     "encode_link_claim",
+    "encode_merge",
+    "encode_merged",
+    "encode_moving",
     "encode_record",
     "encode_state",
+    "packed_address",
 ]

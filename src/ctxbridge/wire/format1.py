@@ -11,7 +11,17 @@ from typing import NamedTuple
 import msgspec
 
 from ctxbridge.errors import CorruptRecord
-from ctxbridge.model import Contact, Delivery, Entry, Floor, Head, LinkClaim, Record, Status
+from ctxbridge.model import (
+    Address,
+    Contact,
+    Delivery,
+    Entry,
+    Floor,
+    Head,
+    LinkClaim,
+    Record,
+    Status,
+)
 
 _MARK = b"\x01"
 
@@ -56,6 +66,11 @@ def decode_entries(records: Sequence[bytes | Entry]) -> list[Entry]:
 def encode_contact(contact: Contact, /) -> bytes:
     """A contact with links and consents."""
     return _MARK + _encoder.encode(contact)
+
+
+def packed_address(address: Address, /) -> bytes:
+    """The address as it stands within a stored contact, where a script looks for it."""
+    return _encoder.encode(address)
 
 
 def decode_contact(data: bytes) -> Contact:
@@ -143,20 +158,23 @@ def decode_state(data: bytes) -> StateBytes:
 class Forward(NamedTuple):
     """What stands where an address has no conversation of its own: the hash of the list it is in.
 
-    `journal` is the link that is being made; empty once it is made.
+    `journal` is the link that is being made, or (`merges`) the merge; empty once it is made.
     """
 
     target: bytes
     journal: bytes = b""
+    merges: bool = False
 
 
 _FORWARD = struct.Struct(">BB16s")
-_LINKED, _LINKING = b"FP"
+_LINKED, _LINKING, _MERGING = b"FPM"
 
 
 def encode_forward(forward: Forward, /) -> bytes:
-    """A forward: format, F (made) or P (being made), hash of the list, journal."""
-    kind = _LINKING if forward.journal else _LINKED
+    """Format, F (made), P (a link is being made) or M (a merge), hash of the list, journal."""
+    kind = _LINKED
+    if forward.journal:
+        kind = _MERGING if forward.merges else _LINKING
     return _FORWARD.pack(1, kind, forward.target) + forward.journal
 
 
@@ -166,8 +184,9 @@ def decode_forward(data: bytes) -> Forward:
         _, kind, target = _FORWARD.unpack_from(data)
     except struct.error:
         raise CorruptRecord("a stored forward is damaged") from None
-    forward = Forward(target, data[_FORWARD.size :])
-    if kind not in {_LINKED, _LINKING} or (kind == _LINKED) != (not forward.journal):
+    forward = Forward(target, data[_FORWARD.size :], kind == _MERGING)
+    known = kind in {_LINKED, _LINKING, _MERGING}
+    if not known or (kind == _LINKED) != (not forward.journal):
         raise CorruptRecord("a stored forward is damaged")
     return forward
 

@@ -19,11 +19,16 @@ def _bytes(text: str) -> bytes:
     return text.encode("utf-8", "surrogatepass")
 
 
-def address_key(tenant: str, address: Address) -> bytes:
-    """Where an address leads to, 16 bytes."""
+def address_key(tenant: str, address: Address, generation: int = 0) -> bytes:
+    """Where an address leads to, 16 bytes.
+
+    Another `generation` is for one that was parted from who lives at the place before.
+    """
+    later = (b"%d" % generation,) if generation else ()
     return _key(
         b"ctxb:address",
         _bytes(tenant), _bytes(address.channel), _bytes(address.value), _bytes(address.scope),
+        *later,
     )  # fmt: skip
 
 

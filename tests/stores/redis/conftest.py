@@ -13,7 +13,7 @@ BINARIES = binaries()
 LEAST_RIGHTS = (
     "on >secret resetkeys ~cb:* resetchannels -@all "
     "+eval +evalsha +lrange +lindex +llen +rpush +ltrim +lset +hget +hset +hmget +hgetall +hdel "
-    "+hlen +zadd +zrem +zscore +zrangebyscore +zremrangebyscore +get +set +del +pttl +pexpire "
+    "+hlen +zadd +zrem +zscore +zrangebyscore +zremrangebyscore +get +set +del +rename +pttl +pexpire "
     "+time +scan +wait +asking +hello +auth +info +config|get +role +client|tracking +cluster|slots "
     "+cluster|shards"
 )

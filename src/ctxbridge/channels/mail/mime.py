@@ -7,11 +7,12 @@ nothing more.
 
 import binascii
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from email.feedparser import BytesFeedParser
 from email.message import Message
 from email.policy import Compat32, compat32
 from functools import partial
+from itertools import islice
 from typing import NoReturn, cast
 
 from msgspec import Struct
@@ -52,6 +53,10 @@ _BOM = b"\xef\xbb\xbf"
 _END_OF_HEADERS = re.compile(rb"(?>\r\n|\r|\n)(?=[\r\n])")
 _FIELD = re.compile(rb"([!-9;-~]+)[ \t]*:")
 _FORBIDDEN = '<>:"|?*'
+
+
+Written = tuple[bytes, str]
+"""Words as they were written, and the charset that they are said to be in."""
 
 
 class Body(Struct):
@@ -187,6 +192,14 @@ def _fields(lines: list[bytes]) -> bytes:
     return b"".join([*kept, *stray])
 
 
+def of_headers(pairs: Iterable[tuple[str, str]]) -> Part:
+    """Headers that somebody has taken apart, as a mail without a body. Raises `Malformed`."""
+    part = Part(_Budget(0))
+    for name, value in pairs:
+        part.set_raw(name, value)
+    return part
+
+
 def _refuse(reason: str) -> NoReturn:
     raise Malformed(reason)
 
@@ -195,25 +208,36 @@ def read(mail: Part) -> Body:
     """The text that is to be read, and the attachments, in the order of the mail."""
     body = Body()
     attachments: list[Attachment] = []
-    text = clean(_read(mail, body, attachments)).strip("\n")
+    return _finished(body, _read(mail, body, attachments), attachments)
+
+
+def read_fields(plain: Written, html: Written, attachments: Iterable[Attachment]) -> Body:
+    """The same of a mail that somebody has taken apart: its text, its HTML, and its files."""
+    body = Body()
+    text, shown = _plain(*plain, body), _html(*html, body)
+    return _finished(body, text if text.strip() else shown, attachments)
+
+
+def _finished(body: Body, text: str, attachments: Iterable[Attachment]) -> Body:
+    text = clean(text).strip("\n")
     data = text.encode()
     if len(data) > MAX_TEXT_BYTES:
         text = data[:MAX_TEXT_BYTES].decode("utf-8", "ignore")
         body.cut = True
     body.text = text
-    body.attachments = tuple(attachments[:MAX_ATTACHMENTS])
+    body.attachments = tuple(islice(attachments, MAX_ATTACHMENTS))
     return body
 
 
 def _read(part: Part, body: Body, attachments: list[Attachment]) -> str:
     """The text of `part` and those below it; at most `MAX_DEPTH` calls deep."""
     kind, named = headers.parameters(part.first("content-type"))
-    below = list(_below(part))
+    children = list(below(part))
     if kind.startswith("message/"):
         attachments.append(_attachment(part, kind, named))
         return ""
-    if below:
-        texts = [(child, _read(child, body, attachments)) for child in below]
+    if children:
+        texts = [(child, _read(child, body, attachments)) for child in children]
         spoken = [(child, text) for child, text in texts if text.strip()]
         if kind == "multipart/alternative":
             return _preferred(spoken)
@@ -227,7 +251,7 @@ def _read(part: Part, body: Body, attachments: list[Attachment]) -> str:
         attachments.append(_attachment(part, kind, named | given))
         return ""
     charset = named.get("charset", "")
-    return (_html if kind == "text/html" else _plain)(_payload(part), charset, body)
+    return (_html if kind == "text/html" else _plain)(content_of(part), charset, body)
 
 
 def _plain(data: bytes, charset: str, body: Body) -> str:
@@ -261,7 +285,8 @@ def _kind(part: Part, said: str) -> str:
     return said
 
 
-def _below(part: Part) -> Iterator[Part]:
+def below(part: Part) -> Iterator[Part]:
+    """The parts directly below `part`; of a report's fields, one for each block of them."""
     payload = part.get_payload() if part.is_multipart() else ()
     return (child for child in payload if isinstance(child, Part))
 
@@ -274,7 +299,7 @@ def _preferred(spoken: list[tuple[Part, str]]) -> str:
     return spoken[-1][1] if spoken else ""
 
 
-def _payload(part: Part) -> bytes:
+def content_of(part: Part) -> bytes:
     """The bytes of a leaf, with its transfer encoding undone; never raises."""
     data = part.content
     encoding = _encoding(part)
@@ -289,7 +314,7 @@ def _size(part: Part) -> int:
         return -1
     if _encoding(part) == "base64":
         return headers.base64_size(part.content)
-    return len(_payload(part))
+    return len(content_of(part))
 
 
 def _encoding(part: Part) -> str:
@@ -297,9 +322,13 @@ def _encoding(part: Part) -> str:
 
 
 def _attachment(part: Part, kind: str, named: dict[str, str]) -> Attachment:
-    name = named.get("filename") or named.get("name") or ""
+    return attachment(kind, named.get("filename") or named.get("name") or "", _size(part))
+
+
+def attachment(kind: str, name: str, size: int, where: str = "") -> Attachment:
+    """The description of a file, whatever it is said to be: a name that is safe, a type that is."""
     known = kind.isascii() and kind.isprintable() and 0 < len(kind) <= MAX_NAME_CHARACTERS
-    return Attachment(kind if known else "application/octet-stream", safe_name(name), _size(part))
+    return Attachment(kind if known else "application/octet-stream", safe_name(name), size, where)
 
 
 def safe_name(name: str) -> str:

@@ -6,25 +6,37 @@ exactly one span, only what is surely repeated is taken for a quote, and a mail 
 without words of its own (a bare forward) keeps its text.
 """
 
-import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from operator import ne
 from typing import NamedTuple
 
-from ctxbridge.channels.mail.phrases import every
+from ctxbridge.channels.mail import signs
+from ctxbridge.channels.mail.labels import HeaderBlock, Label, label
+from ctxbridge.channels.mail.signs import LINE
 
-# How many characters of a line and how many lines are looked at (what follows goes by ">" alone),
-# and how many lines may make one attribution or header.
-LINE = 400
-LINES = 20_000
+# How many lines are looked at (what follows goes by ">" alone), and how many may make one
+# attribution, header, signature.
+LINES = 4_000
 SPANS = 100
 ATTRIBUTION_LINES = 4
-HEADER_LINES = 10
+HEADER_LINES = 12
 SIGNATURE_LINES = 20
-MARK_DASHES = 2
-RULE = 10
-FOOTER_CHARACTERS = 90
-FOOTER_WORDS = 7
+# How many blank lines or rules may stand between a mark and its header.
+NEAR = 5
+LIST_LINES = 8
+LEGAL_LINES = 60
+LEGAL_CHARACTERS = 100
+HEADING_WORDS = 3
+# Where a line may have been broken on its way: it and the next word are at least this long.
+BROKEN = 60
+BROKEN_WITH_NEXT = 72
+# What editors and programs put between words, unseen: many kinds of spaces, direction marks,
+# joiners, byte marks.
+_UNSEEN = dict.fromkeys(map(ord, "\xa0\u2007\u202f\u3000"), " ") | dict.fromkeys(
+    [*range(0x200B, 0x2010), *range(0x202A, 0x202F), *range(0x2060, 0x206A), 0xFEFF]
+)
+_EDGES = " \t\r\f\v"
 
 
 class Span(NamedTuple):
@@ -34,57 +46,30 @@ class Span(NamedTuple):
     text: str
 
 
-def _any(field: str) -> str:
-    """A pattern for the phrases of a field, longest first."""
-    return "|".join(re.escape(p) for p in sorted(every(field), key=len, reverse=True))
-
-
-_VERB = rf"(?:{_any('verbs')})"
-_HAS_VERB = re.compile(rf"(?<!\w){_VERB}(?!\w)|{_VERB}\s*[:：]?$")
-_VERBS = tuple(every("verbs"))
-# Between a verb at the end of an attribution and the end of its last line.
-_CLOSING = " :：-*_—"
-_TAIL = re.compile(rf">\s*{_VERB}?\s*[:：]")
-_OPENS = re.compile(rf"[\W_]{{0,4}}(?:{_any('opens')})(?!\w)|[在于於]")
-_LABEL = re.compile(
-    rf"[\s*_>|]{{0,12}}(?:(?P<sender>{_any('sender')})|(?P<sent>{_any('sent')})"
-    rf"|(?P<to>{_any('to')})|(?P<subject>{_any('subject')}))[\s*_\xa0]{{0,4}}[:：]",
-)
-_MARK = re.compile(rf"(?:{_any('marks')})(?:\s*[:：])?")
-_FOOTER = re.compile(rf"(?:{_any('footers')})|.{{1,40}}(?:{_any('ends')})\W{{0,3}}$")
-_DIGIT = re.compile(r"\d")
-_DAY = re.compile(
-    r"(?:19|20)\d\d|\d{1,2}[./-]\d{1,2}[./-]\d\d|\d{1,2}\s*月\s*\d|\d{1,2}월",
-)
-_TIME = re.compile(r"\d{1,2}[:.h]\d\d|\d{1,2}\s*[ap]\.?m\b|\d{1,2}\s*[时點点時시]")
-_ADDRESS = re.compile(r"[^\s<>@]@[^\s<>@]")
-# A link behind the name of a mail program, as in "Get Outlook for iOS<https://...>".
-_LINK = re.compile(r"[<(\[][^<>()\[\]]{0,200}[>)\]]")
-# What editors leave at the edges of a line: no-break spaces, direction marks, joiners, byte marks.
-_EDGES = " \t\xa0\r\f\v\u200b\u200c\u200d\u200e\u200f\u202a\u202c\u202f\u2060\ufeff"
-
-
-def spans(text: str) -> list[Span]:
+def spans(text: str, *, reply: bool = True) -> list[Span]:
     """The lines of `text` in their order, as spans of new and of repeated words.
+
+    `reply`: whether the mail may repeat another at all. Below "Sent from my phone" a reply has an
+    older mail, even if nothing introduces it, while a first mail has a postscript.
 
     Empty lines at the edges of a span are dropped, words never. What would fall into more than a
     hundred spans comes as two: all new words, then all repeated ones.
     """
     lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
-    marks = _Scan(lines[:LINES]).marks()
-    marks += [marks[-1] if not line else line.startswith(">") for line in lines[LINES:]]
-    if sum(map(ne, marks, marks[1:])) >= SPANS:
+    scan = _Scan(lines[:LINES], reply=reply)
+    marks = scan.marks()
+    if len(lines) > LINES:
+        cut = scan.end < LINES
+        marks += [cut or (line.startswith(">") if line else marks[-1]) for line in lines[LINES:]]
+    turns = [at for at, turns in enumerate(map(ne, marks, marks[1:]), 1) if turns]
+    if len(turns) >= SPANS:
         return [Span(side, _lines(lines, marks, side=side)) for side in (False, True)]
-    found: list[Span] = []
-    start = 0
-    for at in range(1, len(lines) + 1):
-        if at < len(lines) and marks[at] == marks[start]:
-            continue
-        words = "\n".join(lines[start:at]).strip("\n")
-        if words.strip():
-            found.append(Span(marks[start], words))
-        start = at
-    return found
+    edges = [0, *turns, len(lines)]
+    found = [
+        Span(marks[start], "\n".join(lines[start:end]).strip("\n"))
+        for start, end in pairwise(edges)
+    ]
+    return [span for span in found if span.text.strip()]
 
 
 def _lines(lines: Sequence[str], marks: Sequence[bool], *, side: bool) -> str:
@@ -93,131 +78,256 @@ def _lines(lines: Sequence[str], marks: Sequence[bool], *, side: bool) -> str:
 
 
 class _Scan:
-    """One walk over the lines. `heads` is what counts of each: its beginning, in lower case."""
+    """One walk over the lines. `heads` is what counts of each: its beginning, in lower case.
 
-    def __init__(self, lines: Sequence[str]) -> None:
-        self.heads = [line[:LINE].strip(_EDGES).lower() for line in lines]
+    `own` are the lines of the writer's own words, `footers` those that a device wrote. `forwards`
+    says that an older mail was met before any own words; `bare`, that it has no prefixes, so that
+    its words count as own. `end` is where all the rest is an older mail.
+    """
+
+    def __init__(self, lines: Sequence[str], *, reply: bool) -> None:
+        self.reply = reply
+        beginnings = [_beginning(line) for line in lines]
+        self.heads = [beginning.lower() for beginning in beginnings]
         self.long = [len(line) > LINE for line in lines]
         self.stops: dict[int, bool] = {}
-        self.quoted = [head.startswith(">") for head in self.heads]
-        for at, head in enumerate(self.heads[1:], 1):
-            # Not a quote, but the wrapped end of "Ann <ann@example.org" + "> wrote:".
-            if self.quoted[at] and _TAIL.fullmatch(head) and "<" in self.heads[at - 1]:
-                self.quoted[at] = False
+        self.labels: dict[int, Label] = {}
+        self.quoted = _quoted(self.heads)
+        _join_broken(self.quoted, beginnings)
+        self.own: list[int] = []
+        self.footers: list[int] = []
+        self.forwards = self.bare = False
+        self.end = len(lines)
 
     def marks(self) -> list[bool]:
         """For each line whether it is repeated."""
         marks = list(self.quoted)
-        at, end = 0, len(self.heads)
-        own = forward = False
-        while at < end:
-            if self.quoted[at] or not self.heads[at]:
-                at += 1
-                continue
-            size = self._attribution(at)
-            local = size and self._quote_follows(at + size)
-            if local:
-                marks[at : at + size] = [True] * size
-                at += size
-            elif not forward and (size or self._cut(at)):
-                if own:
-                    marks[at:] = [True] * (end - at)
-                    end = at
-                # Without a word before, it is a forward: all of it was sent on purpose.
-                forward = not own
-                at += 1
-            elif own and (until := self._signature(at)):
-                marks[at:until] = [True] * (until - at)
-                at = until
-            else:
-                own = True
-                at += 1
-        self._take_footer(marks, end)
+        at = 0
+        while at < self.end:
+            at = at + 1 if self.quoted[at] or not self.heads[at] else self._step(at, marks)
+        if not self.own:
+            self._keep_something(marks)
+        elif not self.bare:
+            self._take_endings(marks)
         self._join_blanks(marks)
         return marks
+
+    def _step(self, at: int, marks: list[bool]) -> int:
+        """Decide on the line `at`, which has words and no prefix; which line is next."""
+        attributed = self._attribution(at)
+        older = attributed or self._older(at)
+        if older and self._quote_follows(at + older):
+            self.forwards |= not (self.own or attributed)
+            return self._take(marks, at, at + older)
+        if older and not self.bare:
+            return self._cut(at, older, marks)
+        if self.bare:
+            self.own.append(at)
+        elif until := self._signature(at):
+            return self._take(marks, at, until)
+        elif self._stands_alone(at) and signs.is_footer(self.heads[at]):
+            self.footers.append(at)
+        elif not signs.is_rule(self.heads[at]):
+            self.own.append(at)
+        return at + 1
+
+    def _take(self, marks: list[bool], at: int, until: int) -> int:
+        marks[at:until] = [True] * (until - at)
+        return until
+
+    def _cut(self, at: int, older: int, marks: list[bool]) -> int:
+        """All from here on is an older mail; without a word before, it was sent on purpose."""
+        if not self.own:
+            self.forwards = self.bare = True
+            return at + older
+        at = self._above(at)
+        self._take(marks, at, len(marks))
+        self.end = at
+        return at
+
+    def _above(self, at: int) -> int:
+        """Where the blank lines and rules begin that stand over the line `at`."""
+        while at and (not self.heads[at - 1] or signs.is_rule(self.heads[at - 1])):
+            at -= 1
+        return at
+
+    def _keep_something(self, marks: list[bool]) -> None:
+        """Without own words: a forward is kept whole, and so is a lone signature or footer."""
+        if self.forwards or not any(self.quoted):
+            marks[:] = [False] * len(marks)
+        elif self.footers:
+            for at in self.footers:
+                marks[at] = True
 
     def _quote_follows(self, at: int) -> bool:
         """Whether the next line with words has a quote's prefix. Blank lines before it are few."""
         near = range(at, min(at + 3, len(self.heads)))
         return next((self.quoted[i] for i in near if self.heads[i]), False)
 
+    def _after(self, at: int) -> str:
+        return self.heads[at + 1] if at + 1 < len(self.heads) else ""
+
     def _attribution(self, at: int) -> int:
         """How many lines from `at` say "On ... wrote:"; 0 if they do not."""
-        if self.long[at] or not _may_open(self.heads[at]):
+        if self.long[at] or not signs.may_open(self.heads[at], self._after(at)):
             return 0
         joined = ""
-        for size in range(1, ATTRIBUTION_LINES + 1):
-            here = at + size - 1
-            if here >= len(self.heads) or not self.heads[here] or self.quoted[here]:
+        for here in range(at, min(at + ATTRIBUTION_LINES, len(self.heads))):
+            head = self.heads[here]
+            if not head or self.quoted[here]:
                 return 0
-            if size > 1 and (self.long[here] or _begins(self.heads[here])):
+            if here > at and (self.long[here] or signs.begins_anew(head, self.heads[here - 1])):
                 return 0
-            joined = f"{joined} {self.heads[here]}" if joined else self.heads[here]
+            joined += head if not joined or joined.endswith("<") else " " + head
             if len(joined) > LINE:
                 return 0
-            if _is_attribution(joined):
-                return size
+            if signs.may_introduce(joined) and self._introduces(joined, here):
+                return 0 if self._starts_below(at, here) else self._closed(at, here + 1)
         return 0
 
-    def _cut(self, at: int) -> bool:
-        """Whether all from here on is an older mail: a mark between dashes, or a quoted header."""
+    def _introduces(self, joined: str, last: int) -> bool:
+        """Whether these lines are an attribution: if a quote follows, less evidence is enough."""
+        return signs.is_attribution(joined, quoted=self._quote_follows(last + 1))
+
+    def _starts_below(self, at: int, last: int) -> bool:
+        """Whether an attribution that ends in the line `last` begins in the line after `at`."""
+        if at == last or signs.starts_one(self.heads[at]) or self._after(at).startswith("<"):
+            return False
+        rest = " ".join(self.heads[at + 1 : last + 1])
+        return signs.may_introduce(rest) and signs.is_attribution(rest, quoted=False)
+
+    def _closed(self, at: int, until: int) -> int:
+        """An attribution's size, with its colon or the end of its frame if those were wrapped."""
+        rest = self.heads[until] if until < len(self.heads) else ""
+        closes = rest in signs.COLONS or (self.heads[at].startswith("--") and signs.is_rule(rest))
+        return until - at + (bool(rest) and closes)
+
+    def _older(self, at: int) -> int:
+        """How many lines stand over an older mail here: a mark between dashes, a quoted header."""
         head = self.heads[at]
-        if _is_mark(head):
-            return True
-        if _is_rule(head):
-            at = next((i for i in (at + 1, at + 2) if self._has(i)), at)
-        return bool(_LABEL.match(self.heads[at])) and self._header(at)
+        if signs.is_mark(head):
+            return 1 + self._header_near(at + 1)
+        if signs.is_framed(head) or signs.is_bare_mark(head):
+            below = self._header_near(at + 1)
+            if below or (self._quote_follows(at + 1) and not signs.is_rule(head)):
+                return 1 + below
+            return 0
+        begins = self._begins(at)
+        return self._header(at, begins=begins) or 2 * (begins and self._dated(at))
 
-    def _has(self, at: int) -> bool:
-        return at < len(self.heads) and bool(self.heads[at])
+    def _dated(self, at: int) -> bool:
+        """Whether a person, a moment and labels stand here, as Lotus Notes begins a header."""
+        if not signs.is_person(self.heads[at]) or not signs.is_moment(self._after(at)):
+            return False
+        return any(self._label(i).kind for i in range(at + 2, min(at + 5, len(self.heads))))
 
-    def _header(self, at: int) -> bool:
-        """Whether a block of labels begins here that is a mail's header, not the words of a form.
+    def _header_near(self, at: int) -> int:
+        """How many lines a header takes that begins here or behind an empty line or a rule."""
+        for start in range(at, min(at + NEAR, len(self.heads))):
+            head = self.heads[start]
+            if head and not signs.is_rule(head) and not self.quoted[start]:
+                size = self._header(start, begins=True)
+                return size and start - at + size
+        return 0
+
+    def _header(self, at: int, *, begins: bool) -> int:
+        """How many lines of labels begin here that are a mail's header, not the words of a form.
 
         It needs the sender, and a subject or an address besides: "From: Berlin To: Rome" is a trip.
+        In an unknown language it needs three labels, a name with its address, a day and a time.
         """
-        kinds: set[str] = set()
-        address, loose = False, 0
-        for head in self.heads[at : at + HEADER_LINES]:
-            label = _LABEL.match(head)
-            if label and label.lastgroup:
-                kinds.add(label.lastgroup)
-                loose = 0
-            elif head and loose < 2:
-                loose += 1
-            elif kinds - {"sender"}:
+        first = self._label(at)
+        known = bool(first.kind)
+        if not known and not (begins and first.labels and self._label_follows(at)):
+            return 0
+        block = HeaderBlock(known=known)
+        for here in range(at, min(at + HEADER_LINES, len(self.heads))):
+            if not block.take(self._label(here)):
                 break
-            address = address or bool(_ADDRESS.search(head))
-        if "sender" not in kinds:
-            return False
-        others = len(kinds) - 1
-        return others >= 1 + ("subject" not in kinds) or (others >= 1 and address)
+        return block.size if (known and block.is_known) or block.is_like_one else 0
+
+    def _label(self, at: int) -> Label:
+        """What the line `at` says as a label. Remembered, for many headers may begin before it."""
+        if at not in self.labels:
+            self.labels[at] = label(self.heads[at])
+        return self.labels[at]
+
+    def _label_follows(self, at: int) -> bool:
+        return any(self._label(i).labels for i in range(at + 1, min(at + 3, len(self.heads))))
+
+    def _begins(self, at: int) -> bool:
+        """Whether a paragraph begins here."""
+        return not at or not self.heads[at - 1] or signs.is_rule(self.heads[at - 1])
 
     def _signature(self, at: int) -> int:
-        """Where a signature ends that begins with "-- " here (RFC 3676, 4.3); 0 if none does."""
-        if self.heads[at] != "--":
+        """Where a signature or a list's own lines end that begin here; 0 if none do."""
+        lists = signs.is_list_rule(self.heads[at])
+        if not lists and not signs.is_delimiter(self.heads[at]):
             return 0
-        seen = 0
+        seen, refers = 0, False
         for here in range(at + 1, len(self.heads)):
             if self._stops(here):
-                return here
+                return here if refers or not lists else 0
             seen += bool(self.heads[here])
-            if seen > SIGNATURE_LINES:
+            refers = refers or signs.refers(self.heads[here])
+            if seen > (LIST_LINES if lists else SIGNATURE_LINES):
                 return 0
-        return len(self.heads)
+        return len(self.heads) if refers or not lists else 0
 
     def _stops(self, at: int) -> bool:
         """Whether a signature ends before this line. Remembered, for many may begin before it."""
         if at not in self.stops:
-            cut = self.quoted[at] or self._attribution(at) > 0 or self._cut(at)
-            self.stops[at] = cut
+            heads = self.heads
+            self.stops[at] = self.quoted[at] or bool(
+                heads[at] and (self._attribution(at) or self._older(at))
+            )
         return self.stops[at]
 
-    def _take_footer(self, marks: list[bool], end: int) -> None:
-        """Mark "Sent from my phone" where it is the last thing written, and not the only."""
-        written = [i for i in range(end) if self.heads[i] and not marks[i]]
-        if len(written) > 1 and not self.long[written[-1]] and _is_footer(self.heads[written[-1]]):
-            marks[written[-1]] = True
+    def _stands_alone(self, at: int) -> bool:
+        """Whether it is a paragraph of its own."""
+        return not (at and self.heads[at - 1]) and not self._after(at)
+
+    def _take_endings(self, marks: list[bool]) -> None:
+        """Mark what no person wrote below the writer's words: a device's line, a lawyer's."""
+        last = self.own[-1]
+        below = any(at > last for at in self.footers)
+        alone = len(self.own) > 1 and not self.long[last] and not below
+        if alone and signs.is_footer(self.heads[last]):
+            self.footers.append(self.own.pop())
+        for at in self.footers:
+            marks[at] = True
+        self._take_rest(marks)
+        self._take_legal(marks)
+
+    def _take_rest(self, marks: list[bool]) -> None:
+        """Below a device's line there is only an older mail, if nothing else tells it apart."""
+        first = min(self.footers, default=self.end)
+        told_apart = self.end < len(marks) or any(marks[first + 1 :])
+        if self.reply and not told_apart and self.own[0] < first:
+            self._take(marks, first, len(marks))
+
+    def _take_legal(self, marks: list[bool]) -> None:
+        """Mark the paragraphs of lawyers that end the writer's words; the first never is one."""
+        top = 0
+        for start, words in self._last_paragraphs(marks):
+            heading = top and len(words.split()) <= HEADING_WORDS
+            if start == self.own[0] or not signs.has_legal(words):
+                break
+            if heading or (len(words) >= LEGAL_CHARACTERS and signs.is_legal(words)):
+                top = start
+        if top:
+            self._take(marks, self._above(top), self.own[-1] + 1)
+
+    def _last_paragraphs(self, marks: list[bool]) -> Iterator[tuple[int, str]]:
+        """The last paragraphs of the writer, from below: where each begins, and its words."""
+        words = ""
+        for at in reversed(self.own[-LEGAL_LINES:]):
+            if marks[at]:
+                continue
+            words = f"{self.heads[at]} {words}"
+            if self._begins(at) or marks[at - 1]:
+                yield at, words
+                words = ""
 
     def _join_blanks(self, marks: list[bool]) -> None:
         """Let an empty line go with the line before it, so that it parts no span."""
@@ -226,49 +336,38 @@ class _Scan:
                 marks[at] = marks[at - 1]
 
 
-def _may_open(head: str) -> bool:
-    """Whether an attribution can begin like this: a date, an address, or "On" in some language."""
-    return bool(_OPENS.match(head) or _DIGIT.search(head, 0, 40) or _ADDRESS.search(head))
+def _beginning(line: str) -> str:
+    beginning = line[:LINE]
+    return (beginning if beginning.isascii() else beginning.translate(_UNSEEN)).strip(_EDGES)
 
 
-def _begins(head: str) -> bool:
-    """Whether an attribution of its own begins here, so that the line before is none of it."""
-    return bool(_OPENS.match(head) and _DAY.search(head))
+def _quoted(heads: Sequence[str]) -> list[bool]:
+    """For each line whether it has a quote's prefix."""
+    quoted = [signs.is_quoted(head) for head in heads]
+    for at in range(1, len(heads)):
+        if quoted[at] and signs.is_tail(heads[at], heads[at - 1]):
+            quoted[at] = False
+    return quoted
 
 
-def _is_attribution(joined: str) -> bool:
-    """Whether it says who wrote when. Cheap questions first: most lines fail one of them."""
-    joined = joined.strip("-*_ ")
-    colon = joined.endswith((":", "："))
-    ends = joined.rstrip(_CLOSING).endswith(_VERBS)
-    if not (colon or ends):
+def _join_broken(quoted: list[bool], lines: Sequence[str]) -> None:
+    """Let the rest of a quoted line that was broken on its way be quoted, too.
+
+    It stands alone between two quoted lines, the first of which is long. Where one goes on in the
+    middle of a sentence, lines were broken in this mail, and all that look so are taken for it.
+    """
+    between = [
+        at
+        for at in range(1, len(lines) - 1)
+        if quoted[at - 1] and quoted[at + 1] and not quoted[at] and _may_go_on(lines, at)
+    ]
+    if any(lines[at][0].islower() and lines[at - 1][-1] not in ".!…" for at in between):
+        for at in between:
+            quoted[at] = True
+
+
+def _may_go_on(lines: Sequence[str], at: int) -> bool:
+    before, here = lines[at - 1], lines[at]
+    if not here or len(before) < BROKEN or before.endswith(("?", ":")):
         return False
-    address = bool(_ADDRESS.search(joined))
-    day, time = bool(_DAY.search(joined)), bool(_TIME.search(joined))
-    if ends:
-        return (colon or address) and (day or time or (address and bool(_OPENS.match(joined))))
-    if _HAS_VERB.search(joined):
-        return day or time
-    # No verb: "30.09.2017, 18.30, "Ann" <ann@example.org>:", as Yandex and Gmail write it.
-    return address and day and time
-
-
-def _is_rule(head: str) -> bool:
-    return len(head) >= RULE and not head.strip("-_=—–─ ")
-
-
-def _is_mark(head: str) -> bool:
-    """Whether it is like "----- Original Message -----", or Apple's "Begin forwarded message:"."""
-    inside = head.strip("-_=—–─*> \xa0")
-    if not _MARK.match(inside):
-        return False
-    dashes = len(head) - len(head.lstrip("-_=—–─* "))
-    rest = _MARK.sub("", inside, count=1).strip()
-    return not rest and (dashes >= MARK_DASHES or inside.endswith((":", "：")))
-
-
-def _is_footer(head: str) -> bool:
-    words = _LINK.sub("", head).strip(" .")
-    if len(words) > FOOTER_CHARACTERS or len(words.split()) > FOOTER_WORDS or "," in words:
-        return False
-    return bool(_FOOTER.match(words))
+    return len(before) + 1 + len(here[:BROKEN].split()[0]) >= BROKEN_WITH_NEXT

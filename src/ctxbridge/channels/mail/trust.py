@@ -3,7 +3,7 @@
 import re
 
 from ctxbridge.channels.mail import headers
-from ctxbridge.channels.mail.mime import Part
+from ctxbridge.channels.mail.mime import Part, below
 
 MAX_RESULTS_CHARACTERS = 8 * 1024
 
@@ -12,6 +12,10 @@ _MAILERS = re.compile(
 )
 _PRESENT = ("list-id", "list-unsubscribe", "feedback-id", "x-autoreply", "x-autorespond")
 _PRECEDENCE = frozenset({"bulk", "list", "junk", "auto_reply"})
+# Who suppresses our answer. The other words of it are about receipts (MS-OXCMAIL, 2.2.3.2.14).
+_SUPPRESSED = frozenset({"all", "dr", "autoreply"})
+_REPORTS = ("multipart/report", "message/disposition-notification")
+_DOMAIN = re.compile(r"[a-z0-9_-]+(?:\.[a-z0-9_-]+)+")
 
 
 def is_automatic(mail: Part, address: str) -> bool:
@@ -24,7 +28,8 @@ def is_automatic(mail: Part, address: str) -> bool:
         or any(_suppresses(value) for value in mail.values("x-auto-response-suppress"))
         or any(key.lower().startswith("x-auto-reply") for key, _ in mail.raw_items())
         or any(value.strip() == "<>" for value in mail.values("return-path"))
-        or kind in ("multipart/report", "message/disposition-notification")
+        or kind in _REPORTS
+        or _is_invitation(mail)
         or bool(_MAILERS.fullmatch(address.partition("@")[0]))
     )
 
@@ -34,7 +39,65 @@ def _word(value: str) -> str:
 
 
 def _suppresses(value: str) -> bool:
-    return any(word.strip() not in ("", "none") for word in value.lower().split(","))
+    return any(word.strip() in _SUPPRESSED for word in value.lower().split(","))
+
+
+def _is_invitation(mail: Part) -> bool:
+    """Whether the mail is an entry of a calendar, or the answer to one (RFC 6047).
+
+    Then it is one of the forms of its words. One that lies beside them is a file that somebody
+    sends. Invitations with files have their forms one level down.
+    """
+    forms = [mail]
+    for part in (mail, *below(mail)):
+        kind = headers.parameters(part.first("content-type"))[0]
+        forms += below(part) if kind == "multipart/alternative" else ()
+    for form in forms:
+        kind, named = headers.parameters(form.first("content-type"))
+        if kind == "text/calendar" and named.get("method"):
+            return True
+    return False
+
+
+def signs(mail: Part, domain: str) -> bool | None:
+    """Whether a DKIM signature of `domain` itself is on the mail; `None` if none can be trusted.
+
+    It is not checked here: who says that one is good must be somebody else. One with ``l=`` covers
+    a beginning of the body, to which anybody may have added (RFC 6376, 8.2). And a domain that is
+    none may be there to be read as two, where a verdict is written as text.
+    """
+    found = False
+    for value in mail.values("dkim-signature"):
+        tags = _tags(value)
+        signer = tags.get("d", "")
+        odd = len(value) > MAX_RESULTS_CHARACTERS or not _DOMAIN.fullmatch(signer)
+        if odd or (signer == domain and "l" in tags):
+            return None
+        found |= signer == domain
+    return found
+
+
+def signs_alone(mail: Part, domain: str) -> bool:
+    """Whether the one signature on the mail is of `domain`: then a verdict on "it" is about that.
+
+    A scanner that reads From otherwise than we do may mean another domain's.
+    """
+    return len(mail.values("dkim-signature")) == 1 and signs(mail, domain) is True
+
+
+def _tags(value: str) -> dict[str, str]:
+    """The tags of a DKIM-Signature (RFC 6376, 3.2); what is given twice is none."""
+    found: dict[str, str] = {}
+    for tag in value.split(";"):
+        name, _, given = tag.partition("=")
+        name = name.strip()
+        found[name] = "" if name in found else headers.lower("".join(given.split()))
+    return found
+
+
+def domain_of(path: str) -> str:
+    """The domain of an envelope's address, empty if it is none (``<>``)."""
+    return headers.canonical(path.strip().strip("<>")).rpartition("@")[2]
 
 
 def is_aligned(mail: Part, authserv_id: str, domain: str) -> bool:

@@ -5,7 +5,6 @@ RFC 3834 (answers of machines), RFC 6531 (addresses beyond ASCII).
 """
 
 import base64
-import binascii
 import re
 import textwrap
 import time
@@ -21,33 +20,17 @@ from msgspec import Struct
 
 from ctxbridge.errors import ConfigurationError
 from ctxbridge.model import Outgoing, Sent
-from ctxbridge.rules.text import clean
+from ctxbridge.rules.mail import Replies, ascii_domain, heading, replies_at, subject, writable
 
 if TYPE_CHECKING:
     import aiosmtplib
 
-MAX_ADDRESS_OCTETS = 254  # RFC 5321, 4.5.3.1.3: a path of 256 with its brackets
 MAX_LINE_OCTETS = 998  # RFC 5322, 2.1.1
-MAX_REFERENCES = 20
-MAX_SUBJECT_CHARACTERS = 250
-MAX_RAW_SUBJECT_CHARACTERS = 2_000
 QUIT_SECONDS = 2.0
 
 # Octets of UTF-8 in one encoded word: with its frame and "Subject: " a line of 76 (RFC 2047, 2).
 _WORD_OCTETS = 39
 
-# Charsets of encoded words that are decoded; a word in another one is shown as it is written.
-_CHARSETS = {"utf-8", "us-ascii", "iso-8859-1", "iso-8859-15", "windows-1252"}
-
-_ENCODED_WORD = re.compile(
-    r"=\?([!-)+->@-~]{1,40})(?:\*[!->@-~]{0,40})?\?([bBqQ])\?([!->@-~ ]*)\?="
-)
-_BETWEEN_WORDS = re.compile(r"(?<=\?=)[ \t\r\n]+(?==\?)")
-_BREAKS = re.compile("[\x00-\x20\x7f-\x9f\u2028\u2029]+")
-_CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f]")
-_MAILBOX = re.compile(r"[^\s<>()\[\],:;\\\"@]{1,64}@([^\s<>()\[\],:;\\\"@]+)")
-_DOMAIN = re.compile(r"[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*")
-_ID = re.compile(r"[!-;=?A-~]{1,250}@[!-;=?A-~]{1,250}")
 _LONE_BREAK = re.compile(rb"\r(?!\n)|(?<!\r)\n")
 _LEADING_DOT = re.compile(rb"^\.", re.MULTILINE)
 
@@ -76,8 +59,10 @@ class SmtpSender:
     `username`, `None` demands it too, so that nobody on the way can ask for the password in the
     clear. `use_tls` is for a port that speaks TLS from the start (465). The server's certificate is
     always checked, also where TLS was only offered. `domain` stands in the Message-ID and the EHLO;
-    without it, it is that of the endpoint's address. A server does not know a repetition, so
-    `repeatable` is false. It needs aiosmtplib.
+    without it, it is that of the endpoint's address. With a `reply_secret` (32 bytes or more, the
+    one of the adapter that receives) Reply-To names the thread in a signed token, at `reply_to` or
+    the endpoint's own mailbox. A server does not know a repetition, so `repeatable` is false. It
+    needs aiosmtplib.
 
     Raises `ConfigurationError` for a missing package, and for settings that cannot be.
     """
@@ -95,6 +80,8 @@ class SmtpSender:
         start_tls: bool | None = None,
         use_tls: bool = False,
         domain: str | None = None,
+        reply_secret: str | bytes | None = None,
+        reply_to: str = "",
         timeout_seconds: float = 30.0,
         per_second: float = 0.0,
     ) -> None:
@@ -105,7 +92,7 @@ class SmtpSender:
             raise ConfigurationError("use_tls and start_tls exclude each other")
         if password is not None and username is None:
             raise ConfigurationError("a password needs a username")
-        if domain is not None and _ascii_domain(domain) is None:
+        if domain is not None and ascii_domain(domain) is None:
             raise ConfigurationError("domain must be the name of a domain, such as example.org")
         if username is not None and start_tls is None:
             start_tls = True
@@ -116,6 +103,7 @@ class SmtpSender:
         self._use_tls = use_tls
         self._start_tls = False if use_tls else start_tls
         self._domain = domain
+        self._replies = replies_at(reply_secret, reply_to)
 
     async def send(self, outgoing: Outgoing, /) -> Sent:
         """Hand the mail to the server; `provider_id` is its Message-ID, without angle brackets.
@@ -127,7 +115,8 @@ class SmtpSender:
         """
         import aiosmtplib
 
-        mail = written(outgoing, self._domain, time.time_ns() // 1_000_000)
+        now = time.time_ns() // 1_000_000
+        mail = written(outgoing, self._domain, now, self._replies)
         if isinstance(mail, Sent):
             return mail
         client = aiosmtplib.SMTP(
@@ -258,34 +247,30 @@ class _Dialogue:
         self._client.close()
 
 
-def written(outgoing: Outgoing, domain: str | None, now: int) -> Mail | Sent:
+def written(
+    outgoing: Outgoing, domain: str | None, now: int, replies: Replies | None = None
+) -> Mail | Sent:
     """The mail that says `outgoing`, or why there can be none. `now` is in Unix milliseconds.
 
-    Its headers are these and no others, whatever the subject holds: From, To, Subject, Date,
-    Message-ID (the key at `domain`), In-Reply-To and References where there is something to refer
-    to, Auto-Submitted unless a person wrote it, MIME-Version, Content-Type and
+    Its headers are these and no others, whatever the subject holds: From, To, Subject, Date, those
+    of `rules.mail.heading`, Reply-To where a thread is named in it, MIME-Version, Content-Type and
     Content-Transfer-Encoding.
     """
-    message = outgoing.message
-    ours, theirs = outgoing.endpoint.value, outgoing.address.value
-    host = _ascii_domain(domain or ours.rpartition("@")[2])
-    if host is None or not (_mailbox(ours) and _mailbox(theirs)):
+    top = heading(outgoing, domain, replies)
+    if top is None:
         return Sent("failed", code="smtp.address")
-    if not _CONTROLS.sub("", message.text).strip():
+    if not writable(outgoing.text).strip():
         return Sent("failed", code="smtp.empty")
     headers = {
-        "From": ours,
-        "To": theirs,
-        "Subject": _subject(message.subject),
+        "From": outgoing.endpoint.value,
+        "To": outgoing.address.value,
+        "Subject": _subject(outgoing.message.subject),
         "Date": format_datetime(datetime.fromtimestamp(now / 1000, UTC)),
-        "Message-ID": f"<{outgoing.key}@{host}>",
     }
-    if nearest := _ids(message.references):
-        headers["In-Reply-To"] = nearest[0]
-        headers["References"] = "\r\n ".join(reversed(nearest))
-    if message.author != "human_agent":
-        headers["Auto-Submitted"] = "auto-replied" if nearest else "auto-generated"
-    encoding, body = _body(message.text)
+    headers |= {name: value.replace(" ", "\r\n ") for name, value in top.headers.items()}
+    if top.reply_to:
+        headers["Reply-To"] = top.reply_to
+    encoding, body = _body(outgoing.text)
     headers["MIME-Version"] = "1.0"
     headers["Content-Type"] = 'text/plain; charset="utf-8"'
     headers["Content-Transfer-Encoding"] = encoding
@@ -293,7 +278,7 @@ def written(outgoing: Outgoing, domain: str | None, now: int) -> Mail | Sent:
     data = head.encode() + b"\r\n" + body
     if names(data) != list(headers):
         return Sent("failed", code="smtp.header")
-    return Mail(ours, theirs, headers["Message-ID"], data)
+    return Mail(headers["From"], headers["To"], top.message_id, data)
 
 
 def names(data: bytes) -> list[str]:
@@ -314,15 +299,11 @@ def names(data: bytes) -> list[str]:
 
 
 def _subject(raw: str) -> str:
-    """The subject on lines of its own, unable to begin another header.
+    """The subject on lines of its own (RFC 2047).
 
-    Encoded words are decoded first, so that what they hide is seen; breaks and controls become
-    blanks, and what then is not plain ASCII, or looks like an encoded word, is encoded.
+    What is not plain ASCII, or looks like an encoded word once those are decoded, is encoded.
     """
-    text = _BETWEEN_WORDS.sub("", raw[:MAX_RAW_SUBJECT_CHARACTERS])
-    text = clean(_BREAKS.sub(" ", _ENCODED_WORD.sub(_decoded, text)).strip())
-    if len(text) > MAX_SUBJECT_CHARACTERS:
-        text = text[: MAX_SUBJECT_CHARACTERS - 1] + "…"
+    text = subject(raw)
     if text.isascii() and "=?" not in text:
         return "\r\n ".join(textwrap.wrap(text, 66, break_long_words=False, break_on_hyphens=False))
     words, word = [], b""
@@ -335,50 +316,13 @@ def _subject(raw: str) -> str:
     return "\r\n ".join(f"=?utf-8?b?{base64.b64encode(w).decode()}?=" for w in [*words, word])
 
 
-def _decoded(word: re.Match[str]) -> str:
-    charset, encoding, text = word.groups()
-    if charset.lower() not in _CHARSETS:
-        return word[0]
-    try:
-        if encoding in "bB":
-            return base64.b64decode(text).decode(charset, "replace")
-        return binascii.a2b_qp(text, header=True).decode(charset, "replace")
-    except ValueError:
-        return word[0]
-
-
 def _body(text: str) -> tuple[str, bytes]:
     """The transfer encoding and the text in it, in lines of at most 76 that end in CRLF."""
-    text = clean(_CONTROLS.sub("", text.replace("\r\n", "\n").replace("\r", "\n")))
+    text = writable(text)
     part = EmailMessage(policy.SMTP.clone(cte_type="7bit", max_line_length=76))
     part.set_content(text, charset="utf-8")
     payload = str(part.get_payload()).replace("\r\n", "\n").rstrip("\n") + "\n"
     return part["Content-Transfer-Encoding"], payload.replace("\n", "\r\n").encode("ascii")
-
-
-def _ids(references: tuple[str, ...]) -> list[str]:
-    """The ids that can be written, the nearest first, each once and in its brackets."""
-    bare = [id.removeprefix("<").removesuffix(">") for id in references]
-    return [f"<{id}>" for id in dict.fromkeys(bare) if _ID.fullmatch(id)][:MAX_REFERENCES]
-
-
-def _mailbox(value: str) -> bool:
-    """Whether `value` is an address and nothing else; quoted local parts and literals are not."""
-    match = _MAILBOX.fullmatch(value)
-    if match is None or not value.isprintable() or len(value.encode()) > MAX_ADDRESS_OCTETS:
-        return False
-    return _ascii_domain(match[1]) is not None
-
-
-def _ascii_domain(name: str) -> str | None:
-    """The domain in ASCII (RFC 3490), `None` if it is none."""
-    if len(name) > MAX_ADDRESS_OCTETS:
-        return None
-    try:
-        in_ascii = name.encode("idna").decode("ascii")
-    except UnicodeError:
-        return None
-    return in_ascii if _DOMAIN.fullmatch(in_ascii) else None
 
 
 def _need_aiosmtplib() -> None:

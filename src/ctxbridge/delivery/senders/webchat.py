@@ -1,25 +1,36 @@
 """Web chat: our own frames of JSON, written to whoever is connected to this process.
 
-A message is ``{"type": "message", "id": ..., "text": ..., "author": ..., "at": 1700000000000}``,
-the time in Unix milliseconds. A text that is still being written is ``{"type": "draft", "id": ...,
-"text": ...}`` under the id that the message will have. The page drops a message whose id it has
-seen, shows the latest draft only, and takes it away when the message comes or the draft's text is
-empty.
+A message is ``{"type": "message", "seq": 12, "id": ..., "text": ..., "author": ..., "at":
+1700000000000}``: its place in the conversation's log, and the time in Unix milliseconds. A text
+that is still being written is ``{"type": "draft", "id": ..., "text": ...}`` under the id that the
+message will have. The page drops a message whose place it has seen, shows the latest draft only,
+and takes it away when the message comes or the draft's text is empty.
 """
 
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 
 import anyio
 import msgspec
 
-from ctxbridge.model import Address, Outgoing, Sent
+from ctxbridge.model import Address, Message, Outgoing, Sent
 from ctxbridge.rules.text import clean
 
 Write = Callable[[str], Awaitable[object]]
 
 NOT_CONNECTED_SECONDS = 5.0
 """How long to wait before the next attempt: about what a page needs to connect again."""
+
+
+def shown(message: Message, seq: int) -> dict[str, object]:
+    """The frame that shows a message of the log, which stands at `seq`."""
+    return {
+        "type": "message",
+        "seq": seq,
+        "text": clean(message.text),
+        "author": message.author,
+        "at": message.accepted_at,
+    }
 
 
 class WebChatSender:
@@ -56,22 +67,18 @@ class WebChatSender:
     async def send(self, outgoing: Outgoing, /) -> Sent:
         """Write the message to all connections of its address; one that took it is enough.
 
+        Its id at the provider, which is us, is its place in the log: the page acknowledges that.
         ``failed``: ``chat.empty`` for a message without words. ``retry``: ``chat.not_connected``,
         where nobody is connected, or no connection took it.
         """
-        text = clean(outgoing.text)
-        if not text.strip():
+        if not clean(outgoing.text).strip():
             return Sent("failed", code="chat.empty")
-        frame = {
-            "type": "message",
-            "id": outgoing.key,
-            "text": text,
-            "author": outgoing.message.author,
-            "at": outgoing.message.accepted_at,
-        }
-        if await self._write(outgoing.address, frame):
-            return Sent("sent", provider_id=outgoing.key)
-        return Sent("retry", code="chat.not_connected", retry_after=NOT_CONNECTED_SECONDS)
+        place = outgoing.delivery.place
+        frame = shown(outgoing.message, place) | {"id": outgoing.key}
+        if await self.tell(outgoing.address, frame):
+            return Sent("sent", provider_id=str(place))
+        wait = NOT_CONNECTED_SECONDS
+        return Sent("retry", provider_id=str(place), code="chat.not_connected", retry_after=wait)
 
     async def show(self, outgoing: Outgoing, /) -> None:
         """Show the text so far; an empty one takes the draft back. Errors are ignored."""
@@ -80,14 +87,21 @@ class WebChatSender:
             "id": outgoing.key,
             "text": clean(outgoing.text),
         }
-        await self._write(outgoing.address, frame)
+        await self.tell(outgoing.address, frame)
+
+    def connections(self, address: Address) -> int:
+        """How many connections of the address there are here; 0 for nobody present."""
+        return len(self._tabs.get(address, ()))
 
     async def aclose(self) -> None:
         """Forget all connections; they are their owners' to close."""
         self._tabs.clear()
 
-    async def _write(self, address: Address, frame: dict[str, object]) -> bool:
-        """Whether a connection took it. All are written to at once: none waits for another."""
+    async def tell(self, address: Address, frame: Mapping[str, object]) -> bool:
+        """Write any frame to all connections of the address; whether one of them took it.
+
+        All are written to at once: none waits for another.
+        """
         text = msgspec.json.encode(frame).decode()
         took: list[bool] = []
         async with anyio.create_task_group() as tasks:

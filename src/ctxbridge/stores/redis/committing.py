@@ -133,13 +133,19 @@ class Committing:
 
     async def place_of(self, tenant: str, contact: bytes) -> Place | None:
         """The list of a contact, by its id; `None` where nobody has it. Remembered afterwards."""
-        place = self._keys.contacts.get((tenant, contact))
-        if place is not None or len(contact) != _CONTACT_BYTES:
-            return place
+        place = self._keys.contacts.get((tenant, contact)) or await self.own_place_of(
+            tenant, contact
+        )  # fmt: skip
+        return place and self._keys.contacts.learn((tenant, contact), place)
+
+    async def own_place_of(self, tenant: str, contact: bytes) -> Place | None:
+        """The list that a contact has of its own, by its id, whatever it was merged into."""
+        if len(contact) != _CONTACT_BYTES:
+            return None
         shard, key = self._keys.pointer(tenant, contact)
         hash = await self._ground.courier.read(shard, Request((pack(b"GET", key),)))
         if not hash:
             return None
         if len(hash) != _CONTACT_BYTES:
             raise CorruptRecord("where a contact is found is no place")
-        return self._keys.contacts.learn((tenant, contact), self._keys.at(hash))
+        return self._keys.at(hash)

@@ -36,11 +36,12 @@ class Erasing:
 
     async def erase(self, erase: Erase) -> Erased:
         """Erase the contact of an address."""
-        own = self._keys.of_address(erase.tenant, erase.address)
         for _ in range(_TRIES):
-            home, found = await self._looking.follow(own, 1)
+            place = await self._looking.find_anew(erase.tenant, erase.address)
+            home, found = await self._looking.follow(place, 1)
             if found is None or not erasure.is_due(found.head, found.contact, erase):
                 return Erased("unknown")
+            await self._looking.finish_parting(erase.tenant, home)
             erased = await self._at(home, found, erase)
             if erased is not None:
                 return erased
@@ -61,7 +62,9 @@ class Erasing:
         nonce = self._ground.nonce()
         request = ERASE.request(
             nonce,
-            keys_of(home.key, home.ids, home.outbox, agenda.due, agenda.dead, before, then), 7,
+            keys_of(
+                home.key, home.ids, home.outbox, agenda.due, agenda.dead, before, then, home.notes
+            ), 8,
             nonce, found.packed_contact, encode_contact(scrubbed.contact),
             struct.pack(">Q", scrubbed.head.consent), encode_entry(erasure.PLACEHOLDER), home.hash,
             b"" if erase.seq is None else b"%d" % erase.seq,

@@ -5,6 +5,8 @@
     cb:{a7}:<hash>       list    a conversation: entries, head, contact, state; or one forward
     cb:{a7}:<hash>:i     hash    the message ids and the answers that it remembers
     cb:{a7}:<hash>:o     hash    its outbox: deliveries, and what providers' ids name
+    cb:{a7}:<hash>:m     hash    what undoes merges, by contact; splits under way, by > and contact
+    cb:{a7}:<hash>:v     list    set aside on the way into another; beside it :vi, :vo, :vm
     cb:{a7}:d:<hash>     zset    what of a tenant is to be looked after, and when
     cb:{a7}:x:<hash>     zset    a tenant's deliveries that are dead, and when they are forgotten
     cb:{a7}:c:<hash>     string  where the contact of this id lives: the hash of the list
@@ -52,6 +54,21 @@ class Place:
     def outbox(self) -> bytes:
         """Where its deliveries are."""
         return self.key + b":o"
+
+    @property
+    def notes(self) -> bytes:
+        """What is noted of merges and splits."""
+        return self.key + b":m"
+
+    @property
+    def all_of_it(self) -> tuple[bytes, ...]:
+        """List, ids, outbox and notes."""
+        return self.key, self.ids, self.outbox, self.notes
+
+    @property
+    def aside(self) -> tuple[bytes, ...]:
+        """The same four while they are on their way into another conversation."""
+        return tuple([self.key + name for name in (b":v", b":vi", b":vo", b":vm")])
 
     def look(self, window: int) -> Request:
         """What asks for the newest `window` entries (0: all) and what stands behind them."""
@@ -103,6 +120,7 @@ class Keys:
         self._lists: Memory[Place] = Memory(most)
         self._addresses: Memory[Place] = Memory(most)
         self._agendas: Memory[Agenda] = Memory(most)
+        self._generations: Memory[int] = Memory(most)
         self.homes: Memory[Place] = Memory(most)
         self.contacts: Memory[Place] = Memory(most)
 
@@ -110,6 +128,7 @@ class Keys:
         """Work everything out anew; nobody was told of any `seq`."""
         for remembered in (self._lists, self._addresses, self.homes, self.contacts):
             remembered.clear()
+        self._generations.clear()
 
     def named(self, shard: int, name: str) -> bytes:
         """The key `name` in a shard."""
@@ -140,6 +159,22 @@ class Keys:
             place = self.at(address_key(tenant, address))
             self._addresses.learn((tenant, address), place)
         return place
+
+    def own_place(self, tenant: str, address: Address, generation: int) -> Place:
+        """The list of its own that an address has in this generation."""
+        return self.at(address_key(tenant, address, generation))
+
+    def pass_on(self, tenant: str, address: Address) -> Place:
+        """Somebody else lives where the address had its list: the next one it may have."""
+        generation = self._generations.get((tenant, address), 0) + 1
+        self._generations.learn((tenant, address), generation)
+        place = self.own_place(tenant, address, generation)
+        return self._addresses.learn((tenant, address), place)
+
+    def forget_home(self, tenant: str, address: Address) -> None:
+        """Where an address leads to is to be found out anew."""
+        for known in (self.homes, self._addresses, self._generations):
+            known.pop((tenant, address), None)
 
     def home_of(self, tenant: str, address: Address) -> Place:
         """The list that an address is known to lead to; else the one of its own."""

@@ -15,10 +15,13 @@ from msgspec.structs import replace
 from ctxbridge.errors import CorruptRecord, Unavailable, UnknownFormat
 from ctxbridge.model import Address, Contact, Identified, LinkClaim
 from ctxbridge.rules import identity
+from ctxbridge.stores.redis.ground import Ground
 from ctxbridge.stores.redis.keys import Place
 from ctxbridge.stores.redis.looking import MOST_HOPS, Looking
+from ctxbridge.stores.redis.merging import Merging
 from ctxbridge.stores.redis.reading import Reading
 from ctxbridge.stores.redis.scripts import FORWARD
+from ctxbridge.stores.redis.splitting import Splitting
 from ctxbridge.stores.redis.values import keys_of
 from ctxbridge.wire import (
     Forward,
@@ -28,24 +31,32 @@ from ctxbridge.wire import (
     encode_forward,
     encode_link_claim,
 )
+from ctxbridge.wire.keys import address_key
 
 _TRIES = 100
 _TAIL_ONLY = 1
 
 
 class Linking(Looking):
-    """`Store.identify`."""
+    """`Store.identify`, and how all that is under way is finished."""
+
+    def __init__(self, ground: Ground) -> None:
+        super().__init__(ground)
+        self.merging = Merging(ground, self)
+        self.splitting = Splitting(ground, self)
 
     async def identify(self, claim: LinkClaim, whose: Place | None) -> Identified:
         """Link an address. `whose` is where the contact's id leads to, if it named one by id."""
-        own = self._keys.of_address(claim.tenant, claim.link.address)
+        tenant, address = claim.tenant, claim.link.address
         for _ in range(MOST_HOPS):
             home = whose or await self._home_of(claim)
             if home is None:
                 return Identified("unknown")
+            await self.find_anew(tenant, address)
+            own = self._keys.of_address(tenant, address)
+            found = await self.look(own, _TAIL_ONLY)
             if home is own:
                 return await self._apply(home, claim)
-            found = await self.look(own, _TAIL_ONLY)
             if isinstance(found, Reading):
                 return Identified("taken", found.contact)
             if found is None:
@@ -62,9 +73,7 @@ class Linking(Looking):
         """Where the contact lives whom the claim names by an address; new ones live there too."""
         if not isinstance(claim.contact, Address):
             return None
-        own = self._keys.of_address(claim.tenant, claim.contact)
-        home, _ = await self.follow(own, _TAIL_ONLY)
-        return home
+        return await self.find_anew(claim.tenant, claim.contact)
 
     async def _join(self, forward: Forward, home: Place, claim: LinkClaim) -> Identified:
         """The address leads somewhere already: to this contact or to another."""
@@ -85,7 +94,14 @@ class Linking(Looking):
 
     async def finish(self, place: Place, forward: Forward) -> None:
         """Do what the journal of a forward says is left to do."""
-        await self._make(place, forward, decode_link_claim(forward.journal))
+        if forward.merges:
+            await self.merging.finish(place, forward)
+        else:
+            await self._make(place, forward, decode_link_claim(forward.journal))
+
+    async def finish_parting(self, tenant: str, home: Place) -> bool:
+        """Finish what is being parted from who lives there."""
+        return await self.splitting.finish(tenant, home)
 
     async def _make(self, own: Place, forward: Forward, claim: LinkClaim) -> Identified:
         """The second and the third step; where the contact cannot take it, the first is undone."""
@@ -115,7 +131,7 @@ class Linking(Looking):
         for number in range(_TRIES):
             found = await self.look(home, _TAIL_ONLY)
             if isinstance(found, Forward):
-                home = self._keys.at(found.target)
+                home = await self.step(home, found)
                 continue
             if found is None and not isinstance(claim.contact, Address):
                 return Identified("unknown")
@@ -135,7 +151,7 @@ class Linking(Looking):
             before = b""
             founds: tuple[bytes, ...] = (pointer, claim.conversation)
         else:
-            contact = identity.linked(found.contact, claim)
+            contact = _come_back(claim, identity.linked(found.contact, claim))
             before, founds = found.packed_contact, ()
             if contact is found.contact:
                 held = contact.link_to(claim.link.address)
@@ -154,3 +170,11 @@ class Linking(Looking):
             return None
         self._keys.learn_contact(claim.tenant, contact.id, home)
         return Identified("linked", contact)
+
+
+def _come_back(claim: LinkClaim, contact: Contact) -> Contact:
+    """An address that had left the contact has not any more."""
+    hash = address_key(claim.tenant, claim.link.address)
+    if hash not in contact.left:
+        return contact
+    return replace(contact, left=tuple([one for one in contact.left if one != hash]))

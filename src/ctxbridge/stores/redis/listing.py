@@ -12,7 +12,6 @@ from ctxbridge.stores.redis.ground import Ground
 from ctxbridge.stores.redis.request import TAIL, Request
 from ctxbridge.stores.redis.resp import pack
 from ctxbridge.wire import decode_contact
-from ctxbridge.wire.keys import address_key
 
 logger = logging.getLogger("ctxbridge.redis")
 
@@ -55,21 +54,27 @@ class Listing:
         contact = b"-%d" % (TAIL - 1)
         asked = [(p.shard, Request((pack(b"LINDEX", p.key, contact),))) for p in places]
         replies = await self._ground.courier.read_all(asked)
-        found = [_understood(scan, p.hash, r) for p, r in zip(places, replies, strict=True)]
-        return [one for one in found if one is not None]
+        found = [_understood(p.hash, r) for p, r in zip(places, replies, strict=True)]
+        return await self._of_the_tenant(scan, [one for one in found if one is not None])
+
+    async def _of_the_tenant(self, scan: Scan, found: list[Found]) -> list[Found]:
+        """Those whose ids lead there in the tenant's name."""
+        asked = []
+        for one in found:
+            shard, key = self._ground.keys.pointer(scan.tenant, one.contact)
+            asked.append((shard, Request((pack(b"GET", key),))))
+        places = await self._ground.courier.read_all(asked)
+        return [one for one, place in zip(found, places, strict=True) if place == one.where]
 
 
-def _understood(scan: Scan, hash: bytes, reply: Any) -> Found | None:
-    """What stands there, if it is a conversation of this tenant: a forward has no contact."""
+def _understood(hash: bytes, reply: Any) -> Found | None:
+    """What stands there, if it is a conversation: a forward has no contact."""
     if not isinstance(reply, bytes):
         return None
     try:
         contact = decode_contact(reply)
     except StoreError as error:
         logger.warning("a conversation cannot be read and is passed by: %s", error)
-        return None
-    homes = (link.address for link in contact.links)
-    if not any(address_key(scan.tenant, home) == hash for home in homes):
         return None
     return Found(hash, 0, contact.id, address=_address_of(contact.addresses))
 

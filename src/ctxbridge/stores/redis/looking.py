@@ -12,6 +12,7 @@ from ctxbridge.stores.redis.reading import Reading, reading_of
 from ctxbridge.stores.redis.request import TAIL, Request
 from ctxbridge.stores.redis.resp import pack
 from ctxbridge.wire import Forward, decode_forward
+from ctxbridge.wire.keys import address_key
 
 MOST_HOPS = 16
 """A forward leads to a list or to another forward; more than this in a row is damage."""
@@ -39,7 +40,7 @@ class Looking:
         if home is None:
             return None
         held = near.serve(home, query.window, self._servers[home.shard].reads.exchange)
-        if held is None or not held.is_of(address):
+        if held is None or not held.is_of(query.tenant, address):
             return None
         return held.context(query.reader, query.window)
 
@@ -61,7 +62,7 @@ class Looking:
         known, take = home.seq, None if self._near is None else self.filling(home)
         elements = await self._courier.read(home.shard, home.look(window), take)
         found = self.understood(home, elements)
-        if isinstance(found, Reading) and found.is_of(address):
+        if isinstance(found, Reading) and found.is_of(query.tenant, address):
             self._ground.require_history(home, found.head.seq, known)
             if not home.met:
                 self._meet(query.tenant, home, found)
@@ -81,23 +82,47 @@ class Looking:
         `known` is the `seq` that we had been told of when we asked there.
         """
         tenant, address, window = query.tenant, query.address, query.window
-        own = self._keys.of_address(tenant, address)
-        for _ in range(_TRIES):
+        own, tries, left = self._keys.of_address(tenant, address), 0, None
+        while tries < _TRIES:
             home, reading, known = await self._follow(place, found, known, window)
             if reading is None and home is own:
                 self._ground.require_history(home, 0, known)
+                self._keys.learn_home(tenant, address, own)
                 return None
-            if reading is not None and reading.is_of(address):
+            if reading is not None and reading.is_of(tenant, address):
                 self._ground.require_history(home, reading.head.seq, known)
                 self._keys.learn_home(tenant, address, home)
                 self._meet(tenant, home, reading)
                 return reading
-            if reading is not None and own in (home, place):
+            if reading is not None and address_key(tenant, address) in reading.contact.left:
+                own, left = await self._elsewhere(tenant, address, home, left), home
+            elif reading is not None and own in (home, place):
                 # Not a forward that we remember wrongly: somebody else's reply.
                 self.distrust(home)
+                tries += 1
+            else:
+                tries += 1
             place, known = own, own.seq
             found = await self.look(own, window)
         raise ReplyMismatch("the store keeps answering with another contact than was asked for")
+
+    async def _elsewhere(
+        self, tenant: str, address: Address, home: Place, seen: Place | None
+    ) -> Place:
+        """Where to look for an address that was parted from who lives at `home`.
+
+        Where it was looked for before, unless that has been `seen` to lead there twice.
+        """
+        own = self._keys.of_address(tenant, address)
+        if await self.finish_parting(tenant, home) or seen is not home:
+            return own
+        return self._keys.pass_on(tenant, address)
+
+    async def find_anew(self, tenant: str, address: Address) -> Place:
+        """Where an address leads to, whatever was remembered of it."""
+        self._keys.forget_home(tenant, address)
+        await self.find(Query(tenant, address, window=1))
+        return self._keys.home_of(tenant, address)
 
     def distrust(self, place: Place) -> None:
         """What was answered for `place` is of somebody else: drop it and the connection."""
@@ -145,7 +170,11 @@ class Looking:
         raise NotImplementedError
 
     async def finish(self, place: Place, forward: Forward) -> None:
-        """Make the link that the forward at `place` tells of."""
+        """Make the link or the merge that the forward at `place` tells of."""
+        raise NotImplementedError
+
+    async def finish_parting(self, tenant: str, home: Place) -> bool:
+        """Finish what is being parted from who lives at `home`; whether anything was."""
         raise NotImplementedError
 
     async def look(self, place: Place, window: int) -> Reading | Forward | None:

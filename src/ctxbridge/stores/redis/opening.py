@@ -28,8 +28,9 @@ from ctxbridge.wire import (
     decode_forward,
     encode_contact,
     encode_entry,
+    packed_address,
 )
-from ctxbridge.wire.keys import message_key
+from ctxbridge.wire.keys import address_key, message_key
 
 _STATUSES: dict[bytes, Any] = {
     b"new": "new", b"resumed": "new", b"stored": "busy", b"busy": "busy",
@@ -65,6 +66,8 @@ class Opening:
                 place = await self._looking.step(place, decode_forward(reply[2]))
                 if hops > MOST_HOPS:
                     raise CorruptRecord("forwards of the store lead in a circle")
+            elif status == b"other":
+                place = await self._looking.find_anew(claim.tenant, claim.address)
             elif status == b"gone":
                 raise await self._looking.lost(claim.tenant, claim.address, place)
             elif status != b"again":
@@ -112,7 +115,8 @@ class Opening:
         fixed = packed_claim(claim, nonce, ground.time(claim.now), id_of_message, place.hash)
         request = OPEN.request(
             nonce, place.script_keys + bulk(pointer) + agenda.script_key, 4,
-            fixed, encode_entry(claim.message), contact, *changes,
+            fixed, encode_entry(claim.message), contact, packed_address(claim.address),
+            address_key(claim.tenant, claim.address), *changes,
             then=place.look(claim.window).data,
         )  # fmt: skip
         request.abandoned = self._giving_back(place, claim)
@@ -164,7 +168,7 @@ class Opening:
             context = Context(None, NO_ID, Window(), reader=claim.assurance)
             return Opened(_STATUSES[status], turn, seq, fence, context)
         reading = self._looking.understood(place, elements)
-        if not isinstance(reading, Reading) or not reading.is_of(claim.address):
+        if not isinstance(reading, Reading) or not reading.is_of(claim.tenant, claim.address):
             self._looking.distrust(place)
             raise ReplyMismatch("the store answered with another conversation than was asked for")
         appended = status in _APPENDED

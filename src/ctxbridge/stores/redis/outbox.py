@@ -22,8 +22,8 @@ from ctxbridge.stores.redis.reading import Reading
 from ctxbridge.stores.redis.request import Request
 from ctxbridge.stores.redis.scripts import SETTLE, TAKE
 from ctxbridge.stores.redis.values import keys_of, packed_settle, packed_take
-from ctxbridge.wire import decode_entry, decode_forward
-from ctxbridge.wire.keys import provider_key
+from ctxbridge.wire import decode_entry, decode_forward, packed_address
+from ctxbridge.wire.keys import address_key, provider_key
 
 _TRIES = 100
 _STATUSES: dict[bytes, Any] = {b"taken": "taken", b"stale": "stale", b"lost": "gone"}
@@ -135,6 +135,11 @@ class Outbox:
             if status == b"moved":
                 place, known = await self._looking.step(place, decode_forward(reply[2])), None
                 continue
+            if status == b"other":
+                assert step.recipient is not None
+                place = await self._looking.find_anew(step.tenant, step.recipient)
+                known = None
+                continue
             if status == b"none":
                 return self._gone(place)
             known = Known(reply[2], reply[3], provider, reply[4])
@@ -173,7 +178,10 @@ class Outbox:
         )  # fmt: skip
         keys = keys_of(place.key, place.outbox, agenda.due, agenda.dead)
         raw, named = (known.raw, known.named) if known else (b"", b"")
-        values = (fixed, raw, folded.delivery, named, folded.named)
+        whose: tuple[bytes, ...] = ()
+        if step.recipient is not None:
+            whose = packed_address(step.recipient), address_key(step.tenant, step.recipient)
+        values = (fixed, raw, folded.delivery, named, folded.named, *whose)
         return SETTLE.request(nonce, keys, 4, *values)
 
     def _settled(self, place: Place, known: Known, folded: _Folded) -> Taken:

@@ -9,6 +9,7 @@ from ctxbridge.rules import order
 from ctxbridge.rules.access import view
 from ctxbridge.stores.redis.request import TAIL
 from ctxbridge.wire import decode_contact, decode_entries, decode_head
+from ctxbridge.wire.keys import address_key
 
 
 class Reading:
@@ -68,15 +69,17 @@ class Reading:
         """Whether it reaches back far enough for a window of this size (0: for all)."""
         return len(self.records) >= (window or self.head.seq) or len(self.records) == self.head.seq
 
-    def is_of(self, address: Address) -> bool:
-        """Whether it is of a contact that has, or had, this address."""
-        if address is self._of or self.contact.erased_at:
-            return True  # whose addresses were erased is not known any more: they all lead there
-        for link in self.contact.links:
-            if link.address == address:
-                self._of = address
-                return True
-        return False
+    def is_of(self, tenant: str, address: Address) -> bool:
+        """Whether it is of the contact that has this address."""
+        if address is self._of:
+            return True
+        contact = self.contact
+        if contact.link_to(address) is not None:
+            self._of = address
+            return True
+        # Whose addresses were erased is not known any more: all that lead there are theirs, but for
+        # those that were parted from it before.
+        return bool(contact.erased_at) and address_key(tenant, address) not in contact.left
 
     def context(
         self,

@@ -210,4 +210,5 @@ def _one(listed: _Listed, at: int, place: int, contact: bytes, entry: bytes, raw
     delivery = decode_delivery(id, raw) if id else None
     if delivery and delivery.status in DEAD:
         at = delivery.created_at  # such are listed by the end of their time
-    return Found(where, at, decode_contact(contact).id, message, delivery, id, place)
+    whose = decode_contact(contact)
+    return Found(where, at, whose.id, message, delivery, id, place, merged=whose.merged)

@@ -26,7 +26,7 @@ class Script:
         self, nonce: bytes, keys: bytes, number_of_keys: int, *values: bytes, then: bytes = b""
     ) -> Request:
         """A call with `keys` (packed already) and `values`; `then` is a look sent behind it."""
-        rest = b"".join([b"$1\r\n%d\r\n" % number_of_keys, keys, *[bulk(v) for v in values]])
+        rest = b"".join([bulk(b"%d" % number_of_keys), keys, *[bulk(v) for v in values]])
         count = b"*%d\r\n" % (3 + number_of_keys + len(values))
         behind = (then,) if then else ()
         return Request(
@@ -46,4 +46,4 @@ def _load(*names: str) -> Script:
 OPEN, COMMIT, CONTACT = _load("open"), _load("delivery", "commit"), _load("contact")
 TAKE, SETTLE, FIND = (_load("delivery", name) for name in ("take", "settle", "find"))
 FORWARD, RECORD, STORE = _load("forward"), _load("record"), _load("store")
-ERASE = _load("erase")
+ERASE, ASIDE, GATHER, REWRITE = (_load(name) for name in ("erase", "aside", "gather", "rewrite"))

@@ -17,6 +17,7 @@ from ctxbridge.model import (
     Found,
     Identified,
     LinkClaim,
+    Merge,
     Opened,
     Query,
     Record,
@@ -25,6 +26,7 @@ from ctxbridge.model import (
     Refused,
     Scan,
     Settle,
+    Split,
     StoreReport,
     Take,
     Taken,
@@ -37,6 +39,7 @@ from ctxbridge.stores.redis.erasing import Erasing
 from ctxbridge.stores.redis.exchange import Exchange
 from ctxbridge.stores.redis.fitness import Facts, Fitness
 from ctxbridge.stores.redis.ground import Ground
+from ctxbridge.stores.redis.joining import Joining
 from ctxbridge.stores.redis.keys import Keys
 from ctxbridge.stores.redis.linking import Linking
 from ctxbridge.stores.redis.listing import Listing
@@ -132,6 +135,7 @@ class RedisStore(Scoped):
         self._linking = Linking(ground)
         self._openings = Opening(ground, self._linking)
         self._commits = Committing(ground, self._linking)
+        self._joining = Joining(self._linking, self._commits)
         self._outbox = Outbox(ground, self._linking, self._commits)
         self._scanning = Scanning(ground)
         self._listing = Listing(ground)
@@ -222,13 +226,15 @@ class RedisStore(Scoped):
         self._require_ground()
         return await self._commits.commit(change)
 
-    async def identify(self, claim: LinkClaim, /) -> Identified:
-        """Link an address; see `Store.identify`."""
+    async def identify(self, claim: LinkClaim | Merge | Split, /) -> Identified:
+        """Link, merge or split; see `Store.identify`."""
         self._require_ground()
-        whose = None
-        if isinstance(claim.contact, bytes):
-            whose = await self._commits.place_of(claim.tenant, claim.contact)
-        return await self._linking.identify(claim, whose)
+        match claim:
+            case Merge():
+                return await self._joining.merge(claim)
+            case Split():
+                return await self._joining.split(claim)
+        return await self._joining.link(claim)
 
     async def deliver(self, step: Take | Settle, /) -> Taken:
         """Claim a delivery or settle it; see `Store.deliver`. One script, or two."""

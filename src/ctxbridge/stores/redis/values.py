@@ -7,6 +7,8 @@ import struct
 from collections.abc import Sequence
 from typing import Any
 
+from msgspec.structs import replace
+
 from ctxbridge.errors import TooLarge, UsageError
 from ctxbridge.model import (
     Change,
@@ -69,7 +71,7 @@ def packed_claim(claim: Claim, nonce: bytes, now: int, id: bytes, home: bytes) -
 def consent_values(claim: Claim, before: bytes, contact: Contact) -> list[bytes]:
     """What an ``open`` gets that changes consent: the contact before and then, bits and events."""
     consents = consent.fold(contact.consents, claim.consents)
-    then = Contact(contact.id, contact.links, consents)
+    then = replace(contact, consents=consents)
     bits = consent.revoked_bits(consents).to_bytes(8, "big")
     events = [encode_entry(consent_event(change, claim)) for change in claim.consents]
     return [before, encode_contact(then), bits, *events]

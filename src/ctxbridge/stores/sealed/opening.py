@@ -25,21 +25,22 @@ _UNSEALED = "a value is not sealed, in a store where all must be"
 class Opener:
     """Opens values of one contact, as one reader got them.
 
-    `addresses` are those that the contact is known under here: what was stored before it was known
-    whose it is, is bound to one of them. `only_sealed` refuses what is not sealed.
+    `contacts` are its id and those that were merged into it. `addresses` are those that the contact
+    is known under here: what was stored before it was known whose it is, is bound to one of them.
+    `only_sealed` refuses what is not sealed.
     """
 
     def __init__(
         self,
         tenant: str,
-        contact: bytes,
+        contacts: Iterable[bytes],
         addresses: Iterable[Address],
         keys: Keys,
         *,
         only_sealed: bool,
     ) -> None:
         self._tenant = tenant
-        self._contact = values.of_contact(contact)
+        self._contacts = tuple(map(values.of_contact, contacts))
         self._addresses = tuple(addresses)
         self._keys = keys
         self._only_sealed = only_sealed
@@ -82,8 +83,8 @@ class Opener:
 
     def _place_of_evidence(self, event: Event) -> Place:
         source = event.about("source")
-        if event.kind == "link":
-            return values.place_of_link(self._tenant, source)
+        if event.kind != "consent":
+            return values.place_of_evidence(event.kind, self._tenant, source)
         word = Consent(
             event.about("channel"), event.about("purpose"),  # type: ignore[arg-type]
             event.about("granted") == "yes", event.at, "", source,
@@ -99,7 +100,7 @@ class Opener:
         found = dict[int, Any]()
         for word, sealed in values.words_in(contact):
             if isinstance(word, Link):
-                place = values.place_of_link(self._tenant, word.source)
+                place = values.place_of_evidence("link", self._tenant, word.source)
             else:
                 place = values.place_of_consent(self._tenant, word)
             text = self._text(sealed, place, known=whole)
@@ -159,9 +160,8 @@ class Opener:
         Raises `CorruptRecord` or `KeyMissing`.
         """
         key = self._key(sealed)
-        if sealed[1] == values.CONTACT:
-            return _whole(key.unseal(sealed, self._contact, place))
-        for owner in self._owners(likely):
+        known = self._contacts if sealed[1] == values.CONTACT else self._owners(likely)
+        for owner in known:
             plain = key.unseal(sealed, owner, place)
             if plain is not None:
                 return plain

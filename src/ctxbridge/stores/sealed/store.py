@@ -18,6 +18,7 @@ from ctxbridge.model import (
     Found,
     Identified,
     LinkClaim,
+    Merge,
     Message,
     Opened,
     Query,
@@ -28,6 +29,7 @@ from ctxbridge.model import (
     Refused,
     Scan,
     Settle,
+    Split,
     StoreReport,
     Take,
     Taken,
@@ -115,18 +117,43 @@ class SealedStore(Scoped):
             change = values.sealed_change(change, key, owner)
         return await self.inner.commit(change)
 
-    async def identify(self, claim: LinkClaim, /) -> Identified:
-        """Link an address; see `Store.identify`. The evidence is bound to the address."""
-        owner = values.of_address(claim.tenant, claim.link.address)
-        key = await self._ring.for_writing(claim.tenant, owner, claim.now)
-        identified = await self.inner.identify(values.sealed_link(claim, key, owner))
-        contact = identified.contact
-        if contact is None:
-            return identified
+    async def identify(self, claim: LinkClaim | Merge | Split, /) -> Identified:
+        """Link, merge or split; see `Store.identify`.
+
+        The evidence of a link is bound to the address. What was merged stays bound to whom it was
+        of; what is parted is sealed anew.
+        """
+        identified = await self.inner.identify(await self._sealed(claim))
         with _was_applied():
-            keys = await self._ring.for_reading(claim.tenant, headers_in(contact, ()))
-        opener = self._opener(claim.tenant, contact, claim.link.address, keys)
-        return replace(identified, contact=opener.contact(contact, whole=True))
+            contact = await self._contact(claim.tenant, identified.contact)
+            part = await self._contact(claim.tenant, identified.part)
+        return replace(identified, contact=contact, part=part)
+
+    async def _sealed(self, claim: LinkClaim | Merge | Split) -> LinkClaim | Merge | Split:
+        tenant, now = claim.tenant, claim.now
+        match claim:
+            case LinkClaim():
+                owner = values.of_address(tenant, claim.link.address)
+                key = await self._ring.for_writing(tenant, owner, now)
+                return values.sealed_link(claim, key, owner)
+            case Merge():
+                owner = values.of_contact(claim.into)
+                key = await self._ring.for_writing(tenant, owner, now)
+                return values.sealed_merge(claim, key, owner)
+        owner, part = values.of_contact(claim.contact), values.of_contact(claim.part)
+        if claim.address is not None:  # the id that its contact gets is the store's to give
+            part = values.of_address(tenant, claim.address)
+        key = await self._ring.for_writing(tenant, owner, now)
+        theirs = await self._ring.for_writing(tenant, part, now)
+        return values.sealed_split(claim, key, owner, theirs, part)
+
+    async def _contact(self, tenant: str, contact: Contact | None) -> Contact | None:
+        if contact is None:
+            return None
+        keys = await self._ring.for_reading(tenant, headers_in(contact, ()))
+        ids, addresses = (contact.id, *contact.merged), [link.address for link in contact.links]
+        opener = Opener(tenant, ids, addresses, keys, only_sealed=self._only_sealed)
+        return opener.contact(contact, whole=True)
 
     async def deliver(self, step: Take | Settle, /) -> Taken:
         """Claim a delivery or settle it; see `Store.deliver`."""
@@ -154,7 +181,9 @@ class SealedStore(Scoped):
         if message is None:
             return found
         addresses = [message.address] if message.address else []
-        opener = Opener(tenant, found.contact, addresses, keys, only_sealed=self._only_sealed)
+        opener = Opener(
+            tenant, (found.contact, *found.merged), addresses, keys, only_sealed=self._only_sealed
+        )  # fmt: skip
         return replace(found, message=opener.message(message))
 
     async def erase(self, erase: Erase, /) -> Erased:
@@ -176,7 +205,7 @@ class SealedStore(Scoped):
 
     async def _value(self, tenant: str, owner: bytes, value: bytes) -> bytes:
         keys = await self._ring.for_reading(tenant, headers_in(None, (), value))
-        return Opener(tenant, b"", (), keys, only_sealed=self._only_sealed).record(value, owner)
+        return Opener(tenant, (), (), keys, only_sealed=self._only_sealed).record(value, owner)
 
     async def _context(
         self, tenant: str, context: Context, reader: Reader, *more: Message
@@ -206,7 +235,8 @@ class SealedStore(Scoped):
 
     def _opener(self, tenant: str, contact: Contact, address: Address, keys: Keys) -> Opener:
         addresses = addresses_of(contact, address)
-        return Opener(tenant, contact.id, addresses, keys, only_sealed=self._only_sealed)
+        ids = (contact.id, *contact.merged)
+        return Opener(tenant, ids, addresses, keys, only_sealed=self._only_sealed)
 
 
 @contextmanager

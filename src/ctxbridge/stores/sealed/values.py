@@ -20,11 +20,13 @@ from ctxbridge.model import (
     Event,
     Link,
     LinkClaim,
+    Merge,
     Message,
     Opaque,
     Part,
     RecordRead,
     RecordWrite,
+    Split,
 )
 from ctxbridge.stores.sealed.envelope import DataKey, Place
 from ctxbridge.wire.keys import address_key, record_key, tenant_key
@@ -35,6 +37,7 @@ KIND = "ctxbridge.sealed"
 _TEXT = "ctxbridge.sealed:"
 _BYTES = b"\xc1ctxbridge.sealed:"  # no MessagePack, UTF-8 or format of ours starts so
 EVIDENCE = "evidence"
+_TOLD_BY_STORES = frozenset({"consent", "link", "merge", "split"})
 
 Hidden = tuple[tuple[Part, ...], str, str, tuple[str, ...], bytes]
 """Of a message: parts, subject, thread, references, packed decision."""
@@ -87,9 +90,9 @@ def place_of_consent(tenant: str, word: Consent) -> Place:
     )  # fmt: skip
 
 
-def place_of_link(tenant: str, source: str) -> Place:
-    """What a link and its event in the log both tell."""
-    return "link", tenant_key(tenant), source
+def place_of_evidence(kind: str, tenant: str, source: str) -> Place:
+    """What a link and its event in the log both tell, and what a merge or a split tells."""
+    return kind, tenant_key(tenant), source
 
 
 def place_of(kind: str, tenant: str) -> Place:
@@ -141,9 +144,25 @@ def _sealed_consent(word: Consent, claim: Claim, key: DataKey, owner: bytes) -> 
 
 def sealed_link(claim: LinkClaim, key: DataKey, owner: bytes) -> LinkClaim:
     """The claim of a link, its evidence sealed."""
-    link, place = claim.link, place_of_link(claim.tenant, claim.link.source)
+    link, place = claim.link, place_of_evidence("link", claim.tenant, claim.link.source)
     evidence = sealed_text(link.evidence, place, key, owner)
     return replace(claim, link=replace(link, evidence=evidence))
+
+
+def sealed_merge(merge: Merge, key: DataKey, owner: bytes) -> Merge:
+    """The merge, its evidence and its state sealed."""
+    state, place = merge.state, place_of_evidence("merge", merge.tenant, merge.source)
+    if state is not None:
+        state = _BYTES + key.seal(owner, place_of("state", merge.tenant), state)
+    return replace(merge, evidence=sealed_text(merge.evidence, place, key, owner), state=state)
+
+
+def sealed_split(split: Split, key: DataKey, owner: bytes, entries: DataKey, part: bytes) -> Split:
+    """The split, its evidence sealed for the one, and all that goes along for the other."""
+    place = place_of_evidence("split", split.tenant, split.source)
+    moves = [(seq, sealed_entry(entry, split.tenant, entries, part)) for seq, entry in split.moves]
+    evidence = sealed_text(split.evidence, place, key, owner)
+    return replace(split, evidence=evidence, moves=tuple(moves))
 
 
 def sealed_change(change: Change, key: DataKey, owner: bytes) -> Change:
@@ -178,8 +197,8 @@ def sealed_in(entry: Entry | None) -> bytes | None:
 
 
 def sealed_evidence_in(event: Event) -> bytes | None:
-    """The sealed evidence of an event that the store itself made of a consent or a link."""
-    return in_text(event.about(EVIDENCE)) if event.kind in {"consent", "link"} else None
+    """The sealed evidence of an event that the store itself made."""
+    return in_text(event.about(EVIDENCE)) if event.kind in _TOLD_BY_STORES else None
 
 
 def in_bytes(data: bytes | None) -> bytes | None:

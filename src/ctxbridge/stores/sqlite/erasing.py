@@ -14,7 +14,10 @@ _HOME = """
 """
 _ENTRIES = "UPDATE entry SET body = ? WHERE home = ?"
 _SEEN = "UPDATE seen SET seq = 0, digest = x'', turn = zeroblob(16) WHERE home = ?"
-_GONE = ("DELETE FROM answer WHERE home = ?", "DELETE FROM said WHERE home = ?")
+_GONE = (
+    "DELETE FROM answer WHERE home = ?", "DELETE FROM said WHERE home = ?",
+    "DELETE FROM led WHERE home = ?", "DELETE FROM note WHERE home = ?",
+)  # fmt: skip
 _DELIVERIES = "DELETE FROM delivery WHERE home = ?"
 
 LARGEST_REBUILT_BYTES = 256 * 1024 * 1024

@@ -47,6 +47,7 @@ _HOME_OF_CONTACT = "SELECT home FROM home WHERE owner = ?"
 _DELIVERY = "SELECT body FROM delivery WHERE delivery = ? AND home = ? AND until > ?"
 _ADD = "INSERT OR REPLACE INTO delivery VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 _PUT = "UPDATE delivery SET at = ?, dead = ?, body = ? WHERE delivery = ? AND home = ?"
+_MOVE = "UPDATE delivery SET home = ?, seq = ?, body = ? WHERE delivery = ? AND home = ?"
 _SAID = """
     SELECT delivery, status, attempt, code FROM said WHERE provider = ? AND home = ? AND until > ?
 """
@@ -77,6 +78,12 @@ def add(connection: sqlite3.Connection, home: int, change: Change, head: Head, b
         connection.execute(_ADD, row)
 
 
+def put_at(connection: sqlite3.Connection, of: int, to: int, delivery: Delivery) -> None:
+    """Move a delivery from one home to another, at its place there."""
+    row = (to, delivery.place, encode_delivery(delivery), delivery.id, of)
+    connection.execute(_MOVE, row)
+
+
 def _find(connection: sqlite3.Connection, home: int, id: bytes, now: int) -> Delivery | None:
     row = connection.execute(_DELIVERY, (id, home, now)).fetchone()
     return decode_delivery(row[0]) if row else None
@@ -89,7 +96,7 @@ def _put(connection: sqlite3.Connection, home: int, delivery: Delivery) -> None:
 
 def take(connection: sqlite3.Connection, step: Take) -> Taken:
     """`Store.deliver`, for a claim."""
-    home = rows.find(connection, rows.HOME_OF_CONTACT, contact_key(step.tenant, step.where))
+    home = rows.of_contact(connection, contact_key(step.tenant, step.where))
     held = _find(connection, home.home, step.delivery, step.now) if home else None
     outcome = outbox.take(held, home.head, step) if home and held else "gone"
     if home is None or held is None or outcome == "gone":
@@ -159,10 +166,11 @@ def settle(connection: sqlite3.Connection, step: Settle) -> Taken:
 
 def _home_of(connection: sqlite3.Connection, step: Settle) -> int | None:
     if step.recipient is not None:
-        statement, key = _HOME_OF_ADDRESS, address_key(step.tenant, step.recipient)
+        key = address_key(step.tenant, step.recipient)
+        row = connection.execute(_HOME_OF_ADDRESS, (key,)).fetchone()
     else:
-        statement, key = _HOME_OF_CONTACT, contact_key(step.tenant, step.contact)
-    row = connection.execute(statement, (key,)).fetchone()
+        key = contact_key(step.tenant, step.contact)
+        row = rows.row_of_contact(connection, _HOME_OF_CONTACT, key)
     return row[0] if row else None
 
 
@@ -235,12 +243,15 @@ def _sound(
 def _delivery(connection: sqlite3.Connection, row: Any) -> Found:
     at, home, contact, place, body = row
     message, delivery = _message(connection, home, place), decode_delivery(body)
-    id = decode_contact(contact).id
-    return Found(id, at, id, message, delivery, delivery.id, place)
+    whose = decode_contact(contact)
+    return Found(
+        whose.id, at, whose.id, message, delivery, delivery.id, place, merged=whose.merged
+    )  # fmt: skip
 
 
 def _due_turn(connection: sqlite3.Connection, row: Any) -> Found:
     at, home, head, contact = row
     place, *_ = backlog.places(decode_head(head).waiting)
-    id = decode_contact(contact).id
-    return Found(id, at, id, _message(connection, home, place), place=place)
+    whose = decode_contact(contact)
+    message = _message(connection, home, place)
+    return Found(whose.id, at, whose.id, message, place=place, merged=whose.merged)

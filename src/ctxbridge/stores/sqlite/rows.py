@@ -1,6 +1,7 @@
 """The rows of a conversation, which every atomic step looks up and writes down."""
 
 import sqlite3
+from typing import Any
 
 from ctxbridge.model import Address, Contact, Entry, Head
 from ctxbridge.rules import backlog, order
@@ -19,11 +20,13 @@ HOME_OF_ADDRESS = """
     SELECT home.home, head, contact, state FROM address JOIN home USING (home) WHERE address = ?
 """
 HEAD_OF_CONTACT = "SELECT home, head FROM home WHERE owner = ?"
+_LED = "SELECT home.owner FROM led JOIN home USING (home) WHERE led.owner = ?"
 HEAD_OF_ADDRESS = "SELECT head FROM address JOIN home USING (home) WHERE address = ?"
 ENTRIES = "SELECT body FROM entry WHERE home = ? AND seq BETWEEN ? AND ? ORDER BY seq"
 
 _ADD_HOME = "INSERT INTO home (owner, head, contact, due, tenant) VALUES (?, ?, ?, ?, ?)"
 _ADD_ENTRY = "INSERT INTO entry (home, seq, body) VALUES (?, ?, ?)"
+_PUT_STATE = "UPDATE home SET state = ? WHERE home = ?"
 _PUT_ADDRESS = "INSERT OR REPLACE INTO address (address, home) VALUES (?, ?)"
 _CONTACT, _STATE, _DUE = 1, 2, 4
 _COLUMNS = {_CONTACT: ", contact = ?", _STATE: ", state = ?", _DUE: ", due = ?, tenant = ?"}
@@ -58,6 +61,21 @@ def find(connection: sqlite3.Connection, statement: str, key: bytes | int) -> Ho
     return Home(row) if row else None
 
 
+def row_of_contact(connection: sqlite3.Connection, statement: str, owner: bytes) -> Any:
+    """What `statement` finds by a contact's key, also where that leads to another by a merge."""
+    row = connection.execute(statement, (owner,)).fetchone()
+    if row is None:
+        led = connection.execute(_LED, (owner,)).fetchone()
+        row = led and connection.execute(statement, led).fetchone()
+    return row
+
+
+def of_contact(connection: sqlite3.Connection, owner: bytes) -> Home | None:
+    """The home of a contact, by the key of its id."""
+    row = row_of_contact(connection, HOME_OF_CONTACT, owner)
+    return Home(row) if row else None
+
+
 def due_of(
     tenant: str, head: Head, now: int, retry_milliseconds: int = backlog.TAKE_UP_MILLISECONDS
 ) -> Due:
@@ -69,25 +87,31 @@ def due_of(
 def add_home(
     connection: sqlite3.Connection,
     tenant: str,
-    address: Address,
+    address: Address | None,
     head: Head,
     contact: Contact,
     at: int | None = None,
 ) -> int:
-    """A home for somebody new."""
+    """A home for somebody new, where an address may lead to at once."""
     row = (
         contact_key(tenant, contact.id), encode_head(head), encode_contact(contact), at,
         tenant_key(tenant),
     )  # fmt: skip
     home = connection.execute(_ADD_HOME, row).lastrowid
     assert home is not None
-    put_address(connection, tenant, address, home)
+    if address is not None:
+        put_address(connection, tenant, address, home)
     return home
 
 
 def put_address(connection: sqlite3.Connection, tenant: str, address: Address, home: int) -> None:
     """Let an address lead to a home."""
     connection.execute(_PUT_ADDRESS, (address_key(tenant, address), home))
+
+
+def put_state(connection: sqlite3.Connection, home: int, state: bytes | None) -> None:
+    """Write the state, or that there is none."""
+    connection.execute(_PUT_STATE, (state, home))
 
 
 def put_home(

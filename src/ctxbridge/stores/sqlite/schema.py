@@ -83,7 +83,20 @@ CREATE TABLE said (
 ) WITHOUT ROWID;
 """
 
-MIGRATIONS: tuple[str, ...] = (_CREATE, _OUTBOX)
+_MERGES = """
+CREATE TABLE led (
+    owner   BLOB PRIMARY KEY,         -- hash of tenant and id of a contact that was merged
+    home    INTEGER NOT NULL          -- where it leads to
+) WITHOUT ROWID;
+CREATE TABLE note (
+    home    INTEGER NOT NULL,
+    owner   BLOB NOT NULL,            -- hash of tenant and id of who was merged into the home
+    body    BLOB NOT NULL,            -- what undoes it
+    PRIMARY KEY (home, owner)
+) WITHOUT ROWID;
+"""
+
+MIGRATIONS: tuple[str, ...] = (_CREATE, _OUTBOX, _MERGES)
 """The script that leads from version n to n + 1 stands at place n. Append, never edit."""
 
 # A page of WAL is written for every touched page, so SQLite's own limit of 1,000 pages would stop

@@ -60,9 +60,8 @@ def open_turn(connection: sqlite3.Connection, claim: Claim) -> Opened:
     message = message_key(claim.tenant, claim.endpoint, claim.message.message_id)
     row = connection.execute(_SEEN, (message,)).fetchone()
     seen = fold.Seen(*row[1:]) if row and row[5] > claim.now else None
-    if seen:
-        held = find(connection, rows.HOME, row[0])
-    else:
+    held = find(connection, rows.HOME, row[0]) if seen and seen.seq else None
+    if held is None:
         held = find(connection, rows.HOME_OF_ADDRESS, address_key(claim.tenant, claim.address))
     answer = _answer_of(connection, held.home, seen.turn, claim.now) if held and seen else None
     opening = fold.open_turn(
@@ -126,7 +125,7 @@ def release_of(claim: Claim, opened: Opened) -> Callable[[sqlite3.Connection], o
 def commit_turn(connection: sqlite3.Connection, change: Change) -> Committed | Refused:
     """`Store.commit`."""
     owner = contact_key(change.tenant, change.contact)
-    row = connection.execute(rows.HEAD_OF_CONTACT, (owner,)).fetchone()
+    row = rows.row_of_contact(connection, rows.HEAD_OF_CONTACT, owner)
     if row is None:
         return Refused("unknown")
     home, head = row[0], decode_head(row[1])
@@ -168,7 +167,7 @@ def identify(connection: sqlite3.Connection, claim: LinkClaim) -> Identified:
     """`Store.identify`."""
     tenant, address = claim.tenant, claim.link.address
     if isinstance(claim.contact, bytes):
-        held = find(connection, rows.HOME_OF_CONTACT, contact_key(tenant, claim.contact))
+        held = rows.of_contact(connection, contact_key(tenant, claim.contact))
         if held is None:
             return Identified("unknown")
     else:

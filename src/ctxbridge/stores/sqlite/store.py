@@ -30,6 +30,7 @@ from ctxbridge.model import (
     Found,
     Identified,
     LinkClaim,
+    Merge,
     Opened,
     Query,
     Record,
@@ -38,6 +39,7 @@ from ctxbridge.model import (
     Refused,
     Scan,
     Settle,
+    Split,
     StoreReport,
     Take,
     Taken,
@@ -47,7 +49,7 @@ from ctxbridge.model.head import NO_ID
 from ctxbridge.rules import fold, order
 from ctxbridge.rules.access import view
 from ctxbridge.stores.scoped import Scoped
-from ctxbridge.stores.sqlite import erasing, listing, outbox, rows, schema, statements
+from ctxbridge.stores.sqlite import erasing, joining, listing, outbox, rows, schema, statements
 from ctxbridge.stores.sqlite.faults import typed
 from ctxbridge.stores.sqlite.writer import Work, Writer
 from ctxbridge.wire import decode_contact, decode_entries, decode_head, decode_record
@@ -305,8 +307,13 @@ class SqliteStore(Scoped):
         work = listing.conversations if scan.what == "conversations" else outbox.scan
         return self._look(lambda connection: work(connection, scan))
 
-    async def identify(self, claim: LinkClaim, /) -> Identified:
-        """Link an address; see `Store.identify`."""
+    async def identify(self, claim: LinkClaim | Merge | Split, /) -> Identified:
+        """Link, merge or split; see `Store.identify`."""
+        match claim:
+            case Merge():
+                return await self._write(lambda connection: joining.merge(connection, claim))
+            case Split():
+                return await self._write(lambda connection: joining.split(connection, claim))
         return await self._write(lambda connection: statements.identify(connection, claim))
 
     async def erase(self, erase: Erase, /) -> Erased:

@@ -4,6 +4,7 @@ import pytest
 
 from ctxbridge.testing.contract.erasing import ErasureContract
 from ctxbridge.testing.contract.listing import ListingContract
+from ctxbridge.testing.contract.merging import MergingContract
 from ctxbridge.testing.contract.outbox import OutboxContract
 from ctxbridge.testing.contract.overlap import OverlapContract
 from ctxbridge.testing.contract.reading import ReadingContract
@@ -15,7 +16,7 @@ from ctxbridge.testing.contract.waiting import WaitingContract
 
 class StoreContract(
     TurnContract, OverlapContract, WaitingContract, OutboxContract, SettlingContract,
-    ReadingContract, ListingContract, ErasureContract, RecordContract,
+    ReadingContract, ListingContract, ErasureContract, MergingContract, RecordContract,
 ):  # fmt: skip
     """Subclass it, with a fixture `store` that gives an opened, empty store.
 

@@ -8,11 +8,11 @@ from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 
 from ctxbridge.ports import Store
+from ctxbridge.testing.machine.joining import JoiningRules
 from ctxbridge.testing.machine.outbox import OutboxRules
-from ctxbridge.testing.machine.turns import TurnRules
 
 
-class StoreMachine(TurnRules, OutboxRules):
+class StoreMachine(JoiningRules, OutboxRules):
     """Use `store_machine` to make one for a store."""
 
 

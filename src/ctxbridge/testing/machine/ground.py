@@ -100,7 +100,8 @@ class Ground(RuleBasedStateMachine):
             assert context.contact.id == talk.contact
             stopped = {c.channel: not c.granted for c in context.contact.consents}
             assert stopped == talk.stopped
-            links = {link.address: link.assurance for link in context.contact.links}
+            assert list(context.contact.merged) == talk.merged
+            links = {k.address: k.assurance for k in context.contact.links if not k.until}
             assert links == talk.addresses
 
     async def _read_all(self, addresses: list[Address]) -> list[Context]:

@@ -20,9 +20,15 @@ class Talk:
         self.addresses = {address: Assurance.ANONYMOUS}
         self.contact = b""
         self.log: list[str] = []
+        self.whose: list[Address | None] = []
+        """Of each entry the address that said it or was told it."""
+        self.merged: list[bytes] = []
+        self.origins: dict[bytes, Origin] = {}
         self.revision = 0
         self.state: bytes | None = None
         self.stopped: dict[str, bool] = {}
+        self.standing: set[str] = set()
+        """What was refused before an erasure: who it was is forgotten, so nobody takes it back."""
         self.epoch = 0
         self.holder: bytes | None = None
         self.assurance = Assurance.ANONYMOUS
@@ -37,15 +43,24 @@ class Talk:
         self.was: set[Address] = set()
         """The addresses that it had before its contact was erased."""
 
+    def say(self, text: str, whose: Address | None = None) -> None:
+        """One more entry."""
+        self.log.append(text)
+        self.whose.append(whose)
+
     def erase(self, contact: bytes) -> None:
         """Nothing is left but places and refusals; whoever comes again is `contact`."""
         self.was |= set(self.addresses)
         self.addresses, self.contact = {}, contact
         self.log = ["<erased>"] * len(self.log)
+        self.whose = [None] * len(self.log)
         self.revision, self.epoch, self.fence = self.revision + 1, self.epoch + 1, self.fence + 1
         self.state, self.holder, self.superseded, self.lease_end, self.due = None, None, False, 0, 0
-        self.stopped = {channel: True for channel, stopped in self.stopped.items() if stopped}
-        for held in (self.messages, self.waiting, self.leaving, self.kept):
+        self.standing |= {channel for channel, stopped in self.stopped.items() if stopped}
+        self.stopped = dict.fromkeys(self.standing, True)
+        for held in (
+            self.messages, self.waiting, self.leaving, self.kept, self.merged, self.origins,
+        ):  # fmt: skip
             held.clear()
 
     def look_after(self, now: int, seconds: float = SOON_SECONDS) -> None:
@@ -56,6 +71,25 @@ class Talk:
         """What a list of what is due has of it: since when, no id, the place of the oldest."""
         due = self.waiting and 0 < self.due <= now
         return [(self.due, b"", self.waiting[0])] if due else []
+
+
+class Origin(NamedTuple):
+    """How two talks were before one was merged into the other."""
+
+    contact: bytes
+    addresses: frozenset[Address]
+    start: int
+    size: int
+    revision: int
+    fence: int
+    epoch: int
+    state: bytes | None
+    stopped: dict[str, bool]
+    merged: list[bytes]
+    inner: "dict[bytes, Origin]"
+    our_state: bytes | None
+    our_stopped: dict[str, bool]
+    made: bytes | None
 
 
 class Known(NamedTuple):
@@ -83,6 +117,7 @@ class Held:
 
     def __init__(self, talk: Talk, opened: Opened, epoch: int) -> None:
         self.talk, self.opened, self.epoch = talk, opened, epoch
+        _, self.message = talk.messages[opened.seq]
 
     @property
     def turn(self) -> bytes:

@@ -132,11 +132,11 @@ class TurnRules(Ground):
         talk.contact = talk.contact or opened.context.contact.id
         talk.addresses[claim.address] = max(talk.addresses[claim.address], claim.assurance)
         self.talks[claim.address] = talk
-        talk.log.append(claim.message.text)
+        talk.say(claim.message.text, claim.address)
         place = len(talk.log)
         talk.messages[place] = (opened.turn, claim.message)
         if stop is not None:
-            talk.log.append("<consent>")
+            talk.say("<consent>", claim.address)
             talk.stopped[claim.address.channel] = stop
             talk.epoch += 1
             talk.revision += 1
@@ -198,16 +198,20 @@ class TurnRules(Ground):
         talk, own = held.talk, held.opened.seq
         places = [place for place in talk.waiting if join and place != own] + [own] * accept
         to_leave = [self._new_delivery(data, len(replies)) for _ in range(leaving * bool(replies))]
-        _, message = talk.messages[own]
+        message = held.message
         assert message.address is not None
         change = self.actor.change(
             held.opened, *replies, address=message.address, state=state,
             remember_seconds=REMEMBER_SECONDS,
             hold_seconds=HOLD_SECONDS, deliveries=tuple(to_leave),
-            joined=tuple(talk.messages[place][0] for place in places if place != own),
+            joined=tuple(
+                talk.messages[place][0] for place in places if place != own
+            ),
         )  # fmt: skip
         amend = tuple(
-            (place, replace(talk.messages[place][1], disposition="accepted")) for place in places
+            (place, replace(talk.messages[place][1], disposition="accepted"))
+            for place in places
+            if place in talk.messages
         )
         change = replace(change, amend=amend, gate_epoch=held.epoch)
         for _ in range(1 + repeat):
@@ -248,7 +252,8 @@ class TurnRules(Ground):
     def _finish(self, held: Held, change: Change) -> None:
         talk, replies = held.talk, [reply.text for reply in change.append]  # type: ignore[union-attr]
         self.let_leave(talk, change)
-        talk.log += replies
+        for reply in change.append:
+            talk.say(reply.text, reply.address)  # type: ignore[union-attr]
         talk.revision += change.state is not None
         talk.state = talk.state if change.state is None else change.state
         talk.lease_end = 0
@@ -314,7 +319,7 @@ class TurnRules(Ground):
             assert outcome == Refused("gated", talk.revision, talk.epoch)
             return
         self.let_leave(talk, change)
-        talk.log.append(text)
+        talk.say(text, address)
         if change.deliveries:
             talk.look_after(self.now)
         assert outcome == Committed(len(talk.log), talk.revision)
@@ -337,7 +342,7 @@ class TurnRules(Ground):
             talk = self.talks[whose] = Talk(whose)
             talk.contact, talk.addresses[whose] = outcome.contact.id, firm
         assert outcome.status == "linked"
-        talk.log.append("<link>")
+        talk.say("<link>")
         talk.revision += 1
         talk.addresses[address] = firm
         self.talks[address] = talk

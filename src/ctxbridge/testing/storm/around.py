@@ -12,6 +12,7 @@ from ctxbridge.model import (
     Found,
     Identified,
     LinkClaim,
+    Merge,
     Opened,
     Query,
     Record,
@@ -20,6 +21,7 @@ from ctxbridge.model import (
     Refused,
     Scan,
     Settle,
+    Split,
     StoreReport,
     Take,
     Taken,
@@ -43,7 +45,7 @@ class Around(Scoped):
     async def commit(self, change: Change, /) -> Committed | Refused:
         return await self._store.commit(change)
 
-    async def identify(self, claim: LinkClaim, /) -> Identified:
+    async def identify(self, claim: LinkClaim | Merge | Split, /) -> Identified:
         return await self._store.identify(claim)
 
     async def deliver(self, step: Take | Settle, /) -> Taken:

@@ -12,8 +12,8 @@ if what ~= 'home' then return {nonce, what, tail or ''} end
 local h, contact, state = unpack_head(tail[1]), tail[2], tail[3]
 if not whole(KEYS[1], h) then return {nonce, 'torn'} end
 -- The id of a contact stands behind the format, the array's mark and the mark of 16 bytes.
--- Another's may stand there: who was meant was erased, or lost.
-if string.sub(contact, 5, 20) ~= owner then return {nonce, 'other', h.seq} end
+-- Another's may stand there, whom that contact was merged into, or who was erased or lost.
+if string.sub(contact, 5, 20) ~= owner and not string.find(contact, '\196\16' .. owner, 21, true) then return {nonce, 'other', h.seq} end
 local known = redis.pcall('HMGET', KEYS[2], 't' .. turn, 'n', 'x')
 if known.err then return {nonce, 'torn'} end
 local limit, ends = bounds(known[2], known[3])

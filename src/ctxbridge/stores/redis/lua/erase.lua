@@ -1,5 +1,5 @@
 -- Erase a contact and their conversation, as rules/erasure.py has it. KEYS: list, ids, outbox, what
--- is due, what is dead, where the contact was found, where it is found then. ARGV: nonce, contact
+-- is due, what is dead, where the contact was found, where it is found then, notes. ARGV: nonce, contact
 -- expected, contact then, consent bits, placeholder, hash of the list, where the log must end (''
 -- for wherever it does). Answers nonce, status, how
 -- many entries there were, how many deliveries.
@@ -11,7 +11,11 @@ local h = unpack_head(tail[1])
 if not whole(KEYS[1], h) then return {nonce, 'torn'} end
 if ARGV[7] ~= '' and h.seq ~= tonumber(ARGV[7]) then return {nonce, 'again'} end
 local ids, kept = redis.pcall('HGETALL', KEYS[2]), redis.pcall('HGETALL', KEYS[3])
-if ids.err or kept.err or not unclaimed(KEYS[7]) then return {nonce, 'torn'} end
+local notes = redis.pcall('HGETALL', KEYS[8])
+if ids.err or kept.err or notes.err or not unclaimed(KEYS[7]) then return {nonce, 'torn'} end
+for i = 1, #notes, 2 do
+  if #notes[i] == 17 and string.sub(notes[i], 1, 1) == '>' then return {nonce, 'again'} end -- a split is under way
+end
 local refused = may_list(nonce, KEYS[5], hash) or list_at(nonce, KEYS[4], hash, 0)
 if refused then return refused end
 
@@ -24,7 +28,7 @@ for i = 1, #kept, 2 do
     deliveries = deliveries + 1
   end
 end
-redis.call('DEL', KEYS[3])
+redis.call('DEL', KEYS[3], KEYS[8])
 
 -- Of an id stays that it was known, and until when.
 for i = 1, #ids, 2 do
@@ -36,7 +40,7 @@ for i = 1, #ids, 2 do
   end
 end
 
-h.first, h.assurance, h.flags, h.consent = '\1\0\0', 0, 0, ARGV[4]
+h.first, h.assurance, h.flags, h.consent = '\1\0\0', 0, ERASED, ARGV[4]
 h.fence, h.lease, h.epoch, h.revision = h.fence + 1, 0, h.epoch + 1, h.revision + 1
 h.turn, h.trace, h.waiting = string.rep('\0', 16), string.rep('\0', 25), ''
 local entries = {}

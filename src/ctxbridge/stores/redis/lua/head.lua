@@ -7,6 +7,16 @@ local function clock(now)
   return time[1] * 1000 + math.floor(time[2] / 1000)
 end
 
+-- Whose addresses were erased is not known any more: the flag of a head (rules/erasure.py).
+local ERASED = 4
+
+-- Whether the contact has the address: it stands in one of its links as it is packed. Of somebody
+-- who was erased, all have that lead there, but for those that were parted before (by their hash).
+local function is_of(contact, h, address, hash)
+  if string.find(contact, hash, 21, true) then return false end
+  return bit.band(h.flags, ERASED) > 0 or string.find(contact, address, 21, true) ~= nil
+end
+
 -- The end of a list: head, contact, state; or the name of what is there instead.
 local function tail_of(key)
   local tail = redis.pcall('LRANGE', key, -3, -1)

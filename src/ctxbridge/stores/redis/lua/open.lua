@@ -1,6 +1,6 @@
 -- Open a turn, as rules/fold.py has it. KEYS: list, ids, where the contact is found, what is due.
--- ARGV: fixed fields, message, contact of somebody new[, contact expected, contact then, consent
--- bits, event...]. Answers nonce, status, fence, place, turn, end of the lease, gate epoch, then
+-- ARGV: fixed fields, message, contact of somebody new, the address as it is packed, its hash[,
+-- contact expected, contact then, consent bits, event...]. Answers nonce, status, fence, place, turn, end of the lease, gate epoch, then
 -- for a known message its assurance and where its answer stands.
 local SUPERSEDED, SUPERSEDE, REJECT = 2, 1, 2
 local nonce, now, lease, life, turn, digest, id, conversation, home, labelled, assurance, overlap, backlog, resumes =
@@ -13,6 +13,7 @@ local h, contact, state
 if what == 'home' then
   h, contact, state = unpack_head(tail[1]), tail[2], tail[3]
   if not whole(KEYS[1], h) then return {nonce, 'torn'} end
+  if not is_of(contact, h, ARGV[4], ARGV[5]) then return {nonce, 'other'} end
 else
   -- Who knows the list does not say where a new contact is to be found.
   if KEYS[3] == KEYS[1] then return {nonce, 'gone'} end
@@ -84,7 +85,7 @@ if known[1] or resumes > 0 then
   if resumes > 0 then return answered(resumes, 'duplicate', resumes, turn, 255, 0, 0) end
 end
 
-local free, changes_consent = h.lease <= now, #ARGV > 3
+local free, changes_consent = h.lease <= now, #ARGV > 5
 if not (free or changes_consent or lease == 0) then
   if overlap == REJECT then return answer('rejected', 0, turn) end
   if #h.waiting >= backlog * 5 then return answer('full', 0, turn) end
@@ -92,9 +93,9 @@ end
 
 local entries, place = {ARGV[2]}, h.seq + 1
 if changes_consent then
-  if ARGV[4] ~= (what == 'home' and contact or '') then return {nonce, 'again'} end
-  contact, h.consent = ARGV[5], ARGV[6]
-  for i = 7, #ARGV do entries[#entries + 1] = ARGV[i] end
+  if ARGV[6] ~= (what == 'home' and contact or '') then return {nonce, 'again'} end
+  contact, h.consent = ARGV[7], ARGV[8]
+  for i = 9, #ARGV do entries[#entries + 1] = ARGV[i] end
   h.epoch, h.revision = h.epoch + 1, h.revision + 1
 end
 h.seq = h.seq + #entries

@@ -1,13 +1,15 @@
 -- Put what became of a delivery in the place of what was known of it, or keep the word until there
 -- is one that it is of. KEYS: list, outbox, what is due, what is dead.
 -- ARGV: fixed fields, delivery expected, delivery then, what a provider's id was expected to name,
--- what it names then ('' for nothing; for "then", to leave it). Answers nonce, status, the
+-- what it names then ('' for nothing; for "then", to leave it)[, the recipient's address as it is
+-- packed, its hash]. Answers nonce, status, the
 -- delivery's id, the delivery, and what the provider's id names.
 local NOBODY = string.rep('\0', 16)
 local nonce, now, life, asks, id, list, provider, retries, wait = struct.unpack('>c8I8I8Bc16c16c16BI8', ARGV[1])
 now = clock(now)
 local tail, what = tail_of(KEYS[1])
 if what ~= 'home' then return {nonce, what, tail or ''} end
+if #ARGV > 5 and not is_of(tail[2], unpack_head(tail[1]), ARGV[6], ARGV[7]) then return {nonce, 'other'} end
 local kept = redis.pcall('HMGET', KEYS[2], 'd' .. id, 'p' .. provider, 'n', 'x')
 if kept.err then return {nonce, 'torn'} end
 local raw, named = kept[1], kept[2] or ''

@@ -1,0 +1,85 @@
+"""How a message comes into the store, and its turn by its lease: at once, or after a wait."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from ctxbridge.bridge.holding import Hold
+from ctxbridge.bridge.judging import Inquiry
+from ctxbridge.bridge.opening import claim_turn, wait_for_turn
+from ctxbridge.bridge.received import Entered, Received
+from ctxbridge.model import Claim, Opened
+from ctxbridge.model.head import NO_TRACE
+from ctxbridge.telemetry import TurnSpan
+from ctxbridge.wire.checked import checked_inbound
+
+if TYPE_CHECKING:
+    from ctxbridge.bridge.bridge import Bridge
+
+
+class Arrival:
+    """The way of one message into the store. A lease that it gets is renewed from then on.
+
+    `started` is when it set out (Unix nanoseconds). Where it fails, its span says so.
+    """
+
+    def __init__(self, bridge: "Bridge[Any]", inquiry: Inquiry, resumes: int) -> None:
+        self._bridge = bridge
+        self._inquiry = inquiry
+        self._resumes = resumes
+        self.started = 0
+        self._claimed: tuple[Claim, Opened] | None = None
+        self._entered: Entered | None = None
+
+    async def store(self) -> Opened:
+        """What the store says of the message, without waiting: ``busy`` where it waits.
+
+        A second call stores nothing, and says the same.
+        """
+        if self._claimed is None:
+            with self._told():
+                self._claimed = await self._claim()
+            self._enter(self._claimed[1])
+        return self._claimed[1]
+
+    async def _claim(self) -> tuple[Claim, Opened]:
+        inquiry = self._inquiry
+        inquiry.inbound, content = checked_inbound(inquiry.inbound)
+        await inquiry.judge_early(self._bridge.clock.now())
+        return await claim_turn(self._bridge, inquiry, content, self._resumes)
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        self.started = self.started or time.time_ns()
+        try:
+            yield
+        except BaseException as error:
+            channel = self._inquiry.inbound.channel
+            TurnSpan(channel, b"", NO_TRACE, self.started).end(type(error))
+            raise
+
+    @property
+    def repeats(self) -> bool:
+        """Whether the message had been stored before it came now."""
+        return self._claimed is not None and self._claimed[0].turn != self._claimed[1].turn
+
+    async def enter(self) -> Entered:
+        """What the turn goes on with, once no other turn of the conversation runs."""
+        opened = await self.store()
+        if opened.status == "busy" and self._claimed is not None:
+            with self._told():
+                self._enter(await wait_for_turn(self._bridge, *self._claimed))
+        assert self._entered is not None
+        return self._entered
+
+    def _enter(self, opened: Opened) -> None:
+        hold = Hold(self._bridge, opened)
+        if opened.status == "new":
+            hold.begin(self._inquiry.inbound)
+        self._entered = Entered(opened, hold, Received(self._bridge, self._inquiry, opened))
+
+    async def give_back(self) -> None:
+        """Let another worker have the turn, if it is ours."""
+        if self._entered is not None:
+            await self._entered.hold.give_back(self._entered.received.accepted_at)

@@ -1,0 +1,108 @@
+"""What builders of requests have in common: what may be sent, and how an answer is read."""
+
+import base64
+from typing import Literal, TypeVar
+
+import msgspec
+
+from ctxbridge.errors import ConfigurationError
+from ctxbridge.model import Choice, Choices, Message, Sent
+from ctxbridge.model.address import MAX_ADDRESS_CHARACTERS
+from ctxbridge.ports import Builder
+from ctxbridge.rules.providers import phone
+from ctxbridge.rules.text import clean
+
+T = TypeVar("T")
+
+JSON = ("Content-Type", "application/json")
+
+# What msgspec raises for bytes that are no JSON, no UTF-8, or nested too deep.
+_UNDECODABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+
+# Of lists, and of the text above them or above buttons (developers.facebook.com, interactive
+# messages): what Sinch hands on is bound by the same.
+ROW_CHARACTERS = 24
+ABOVE_CHARACTERS = 1_024
+OPENER_CHARACTERS = 20
+MAX_CHOICE_ID_CHARACTERS = 200
+
+Shown = Literal["none", "buttons", "list", "numbers"]
+
+
+def decoded(body: bytes | None, kind: type[T]) -> T | None:
+    """The JSON of an answer as `kind`; `None` if it is none, or another."""
+    try:
+        return msgspec.json.decode(body or b"", type=kind)
+    except _UNDECODABLE:
+        return None
+
+
+def basic(name: str, secret: str) -> str:
+    """The value of an Authorization header (RFC 7617)."""
+    return "Basic " + base64.b64encode(f"{name}:{secret}".encode()).decode()
+
+
+def is_writable(value: str, *, but: str = "") -> bool:
+    """Whether `value` can name one party; none of the characters of `but` is in it."""
+    if not value.strip() or len(value) > MAX_ADDRESS_CHARACTERS or not value.isprintable():
+        return False
+    return not any(character in value for character in but)
+
+
+def list_opener(words: str) -> str:
+    """`words`, if they can stand on the button that opens a list; else `ConfigurationError`."""
+    if not words.strip() or len(words) > OPENER_CHARACTERS or not words.isprintable():
+        raise ConfigurationError(f"list_button must have 1 to {OPENER_CHARACTERS} characters")
+    return words
+
+
+def can_answer(channel: str, value: str) -> bool:
+    """Whether a message can go to `value`: by SMS, names ("AcmeInc") only write."""
+    return channel != "sms" or bool(phone(value)) or (value.isascii() and value.isdigit())
+
+
+def refusal(builder: Builder, text: str) -> Sent | None:
+    """Why `text` cannot be sent by `builder` at all: nothing in it, or too much of it."""
+    if not text.strip():
+        return Sent("failed", code=f"{builder.name}.empty")
+    limits = builder.capabilities
+    length = len(text.encode()) if limits.unit == "byte" else len(text)
+    if limits.longest and length > limits.longest:
+        return Sent("failed", code=f"{builder.name}.too_long")
+    return None
+
+
+def offered(message: Message) -> tuple[Choice, ...]:
+    """The answers that `message` offers, in their order."""
+    return tuple([c for part in message.parts if isinstance(part, Choices) for c in part.offered])
+
+
+def shown_as(builder: Builder, message: Message) -> Shown:
+    """How the answers that `message` offers are shown: as buttons where they fit, and so on.
+
+    They stand under a text, and a long one takes no buttons. Two that look alike, or that would
+    come back under the same id, do not fit: nobody could tell which was meant.
+    """
+    choices, limits = offered(message), builder.capabilities
+    if not choices:
+        return "none"
+    if not message.text.strip() or len(message.text) > ABOVE_CHARACTERS:
+        return "numbers"
+    ids, labels = {c.id for c in choices}, {c.label for c in choices}
+    fits = len(ids) == len(labels) == len(choices) and all(map(_is_sound, choices))
+    longest = max(len(label) for label in labels)
+    if fits and len(choices) <= limits.buttons and longest <= limits.button_characters:
+        return "buttons"
+    if fits and len(choices) <= limits.choices and longest <= ROW_CHARACTERS:
+        return "list"
+    return "numbers"
+
+
+def words_of(message: Message) -> str:
+    """The words alone; what is offered beside them stands below, in numbered lines."""
+    lines = [f"{n}. {choice.label}" for n, choice in enumerate(offered(message), 1)]
+    return clean("\n".join([message.text, *lines]).strip("\n") if lines else message.text)
+
+
+def _is_sound(choice: Choice) -> bool:
+    return bool(choice.label.strip()) and 0 < len(choice.id) <= MAX_CHOICE_ID_CHARACTERS
