@@ -160,7 +160,8 @@ class Sender(Protocol):
 
     `channel` is the word in addresses. `repeatable` says whether the provider takes our key, so
     that sending the same message again has no second effect. `timeout_seconds` bounds one `send`,
-    `per_second` how fast one endpoint may send (0: as fast as it goes).
+    `per_second` how fast one endpoint may send (0: as fast as it goes). It may have an attribute
+    `capabilities` besides, of `model.Capabilities`: what is over its limit is split before.
     """
 
     @property

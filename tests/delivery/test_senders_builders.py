@@ -97,9 +97,9 @@ def test_51_a_name_cannot_be_answered_and_a_short_code_can(name):
 def test_88_where_there_are_no_buttons_choices_are_numbered_lines(name, field):
     request = BY_NAME[name].build_send(outgoing("Well?", choices("Yes", "No")))
     if name == "twilio":
-        assert dict(parse_qsl(request.body.decode()))[field] == "Well?\n1. Yes\n2. No"
+        assert dict(parse_qsl(request.body.decode()))[field] == "Well?\n\n1. Yes\n2. No"
     else:
-        assert f'"{field}":"Well?\\n1. Yes\\n2. No"'.encode() in request.body
+        assert f'"{field}":"Well?\\n\\n1. Yes\\n2. No"'.encode() in request.body
 
 
 @pytest.mark.parametrize("name", sorted(BY_NAME))
@@ -164,7 +164,7 @@ class TestSinch:
             "choice": {"title": "4", "postback_data": "id-4"}
         }
         sms = body(SinchBuilder("P"), outgoing("Well?", choices("Yes", "No")))["message"]
-        assert sms == {"text_message": {"text": "Well?\n1. Yes\n2. No"}}
+        assert sms == {"text_message": {"text": "Well?\n\n1. Yes\n2. No"}}
 
     @pytest.mark.parametrize(
         ("status", "said", "sent"),
@@ -305,14 +305,14 @@ class TestWhatsApp:
     )  # fmt: skip
     def test_88_what_does_not_fit_stands_as_numbers(self, offered):
         """No choice is lost, and none is shown that could be taken for another."""
-        lines = "".join(f"\n{n}. {choice.label}" for n, choice in enumerate(offered, 1))
+        lines = "\n" + "".join(f"\n{n}. {choice.label}" for n, choice in enumerate(offered, 1))
         assert self.content("Well?", offered) == {
             "type": "text", "text": {"body": f"Well?{lines}", "preview_url": False}
         }  # fmt: skip
 
     @pytest.mark.parametrize("text", ["", "x" * 1_025])
     def test_88_choices_under_no_text_or_a_long_one_are_numbers_too(self, text):
-        assert self.content(text, choices("Yes"))["text"]["body"] == f"{text}\n1. Yes".strip("\n")
+        assert self.content(text, choices("Yes"))["text"]["body"] == f"{text}\n\n1. Yes".strip("\n")
 
     def test_88_with_its_numbers_a_text_is_within_the_limit_or_refused(self):
         message = outgoing("x" * 4_090, choices("Yes please"), channel="whatsapp")

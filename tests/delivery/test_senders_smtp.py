@@ -15,11 +15,12 @@ import pytest
 import trustme
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, AuthResult
+from msgspec.structs import replace
 
 from ctxbridge.delivery.senders import SmtpSender
 from ctxbridge.delivery.senders.smtp import names, written
 from ctxbridge.errors import ConfigurationError
-from ctxbridge.model import Address, Delivery, Endpoint, Message, Outgoing, Sent, Text
+from ctxbridge.model import Address, Delivery, Endpoint, Markup, Message, Outgoing, Sent, Text
 from ctxbridge.ports import Sender
 
 KEY = b"0123456789abcdef"
@@ -96,6 +97,11 @@ def headers_of(data):
 
 def text_of(box):
     return mail_of(box).get_content().replace("\r\n", "\n")
+
+
+def contents(mail):
+    """What its parts say."""
+    return [part.get_content().replace("\r\n", "\n") for part in mail.iter_parts()]
 
 
 class Cutting(SMTP):
@@ -260,6 +266,48 @@ class TestMail:
     async def test_without_words_it_fails(self, text):
         sent, box = await delivered(outgoing(text))
         assert (sent, box.mails) == (Sent("failed", code="smtp.empty"), [])
+
+
+class TestPages:
+    """A text that was rendered arrives with its page beside it."""
+
+    PAGE = (
+        "<!DOCTYPE html>\n<p>It is <strong>on its way</strong>, Jürgen.</p>\n"
+        + "x" * 2_000
+        + "\n.\n"
+    )
+
+    def with_page(self, page, text="It is on its way, Jürgen."):
+        plain = outgoing(text)
+        return replace(
+            plain, message=replace(plain.message, parts=(Text(text), Markup("html", page)))
+        )
+
+    async def test_both_arrive_whole_and_the_words_come_first(self):
+        box = Box()
+        said, _ = await delivered(self.with_page(self.PAGE), box)
+        assert said == TAKEN
+        assert max(map(len, data_of(box).split(b"\r\n"))) <= 78
+        mail = email.message_from_bytes(data_of(box), policy=policy.default)
+        assert mail.keys() == PLAIN[:-1]
+        assert [part.get_content_type() for part in mail.walk()] == [
+            "multipart/alternative", "text/plain", "text/html",
+        ]  # fmt: skip
+        assert contents(mail) == ["It is on its way, Jürgen.\n", self.PAGE]
+
+    async def test_a_text_cannot_end_its_part(self):
+        box = Box()
+        text = f"--=_{'0' * 32}--\n--=_\n\nContent-Type: text/html"
+        await delivered(self.with_page(text, text), box)
+        mail = email.message_from_bytes(data_of(box), policy=policy.default)
+        assert contents(mail) == [text + "\n"] * 2
+
+    async def test_a_page_of_another_channel_is_none(self):
+        box = Box()
+        plain = outgoing("Hi")
+        marked = replace(plain.message, parts=(Text("Hi"), Markup("slack", "*Hi*")))
+        await delivered(replace(plain, message=marked), box)
+        assert text_of(box) == "Hi\n"
 
 
 class TestReferences:

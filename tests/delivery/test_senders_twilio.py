@@ -8,11 +8,12 @@ from email.utils import formatdate
 
 import anyio
 import pytest
+from msgspec.structs import replace
 
 from ctxbridge.delivery.senders import TwilioSender
 from ctxbridge.delivery.senders.http import retry_after
 from ctxbridge.errors import ConfigurationError
-from ctxbridge.model import Address, Delivery, Endpoint, Message, Outgoing, Sent, Text
+from ctxbridge.model import Address, Delivery, Endpoint, Markup, Message, Outgoing, Sent, Text
 from ctxbridge.ports import Sender
 from tests.delivery.loopback import answer, read_request, server
 
@@ -117,6 +118,19 @@ class TestRequest:
             assert (await twilio.send(outgoing(text))).status == "sent"
         expected = text.replace("\x00", "\ufffd").replace("\ud800", "\ufffd")
         assert dict(asked[0].form)["Body"] == expected
+
+    @pytest.mark.parametrize(("channel", "body"), [("whatsapp", "*Hi*"), ("sms", "Hi")])
+    async def test_whatsapp_shows_marks_and_sms_does_not(self, channel, body):
+        plain = outgoing("Hi", channel=channel)
+        parts = (*plain.message.parts, Markup("whatsapp", "*Hi*"))
+        async with server(CREATED) as (where, asked), sender(where, channel=channel) as twilio:
+            await twilio.send(replace(plain, message=replace(plain.message, parts=parts)))
+        assert dict(asked[0].form)["Body"] == body
+
+    def test_it_says_what_it_can_take(self):
+        can = TwilioSender(ACCOUNT, TOKEN).capabilities
+        assert (can.longest, can.unit, can.form) == (1_600, "character", "plain")
+        assert TwilioSender(ACCOUNT, TOKEN, channel="whatsapp").capabilities.form == "whatsapp"
 
     async def test_a_connection_is_used_again_and_closed_at_the_end(self):
         peers = []

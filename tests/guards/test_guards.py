@@ -115,7 +115,7 @@ class TestOptOut:
     @pytest.mark.parametrize("text", ["STOP", "stop", " Stop. ", "Stop!", "STOPALL", "stop all", "QUIT", "END",
                                       "revoke", "opt out", "Opt-Out", "cancel", "unsubscribe", "ARRET", "Arrêt",
                                       "ＳＴＯＰ", "\u201cSTOP\u201d", "Stopp", "BAJA"])  # fmt: skip
-    async def test_the_word_alone_is_a_wish(self, text):
+    async def test_47_the_word_alone_is_a_wish(self, text):
         judged = await judge(text, self.guard)
         assert judged.decision.code == "consent.stop", text
         assert judged.consent.granted is False
@@ -123,8 +123,16 @@ class TestOptOut:
 
     @pytest.mark.parametrize("text", ["please stop by later", "we have to STOP this", "don't stop", "end of the month",
                                       "cancel my order A-17", "stop " * 40, "help me with my order", "yes", ""])  # fmt: skip
-    async def test_a_sentence_is_an_ordinary_message(self, text):
+    async def test_47_a_sentence_is_an_ordinary_message(self, text):
         assert (await judge(text, self.guard)).decision.enforced == "allow", text
+
+    async def test_47_a_wish_in_other_words_is_a_possible_one(self):
+        judged = await judge("stop texting me", self.guard)
+        assert (judged.decision.enforced, judged.decision.code) == (
+            "warn",
+            "consent.possible_opt_out",
+        )
+        assert (await judge("please stop by later", self.guard)).decision.code == ""
 
     async def test_channels_differ(self):
         assert meaning("cancel", "sms") == "stop"

@@ -1,61 +1,13 @@
-"""SMS segments."""
-
-import json
+"""The guard over SMS segments; how they are counted is tried in tests/rules/test_sms.py."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.channels.fixtures import fixture
 
 from ctxbridge import errors, guards
-from ctxbridge.guards.segments import BASIC, EXTENSION, segments
+from ctxbridge.rules.sms import segments
 
 from .talk import bare, grows_in_proportion
-
-
-def test_the_alphabet_is_that_of_the_standard():
-    table = json.loads(fixture("sms/gsm7_table.json").read_text(encoding="utf-8"))
-    assert {c for c, code in table.items() if len(code) == 1} == BASIC
-    assert {c for c, code in table.items() if len(code) == 2} == EXTENSION
-
-
-def test_the_alphabet_has_the_size_of_seven_bits_without_the_escape():
-    assert (len(BASIC), len(EXTENSION), BASIC & EXTENSION) == (127, 10, frozenset())
-
-
-@pytest.mark.parametrize(
-    ("text", "count"),
-    [("", 1), ("a" * 160, 1), ("a" * 161, 2), ("a" * 306, 2), ("a" * 307, 3), ("€" * 80, 1), ("€" * 81, 2),
-     ("€" * 152, 2), ("€" * 153, 3), ("a" * 152 + "€" + "a" * 10, 2), ("ö" * 160, 1), ("ç" * 70, 1), ("ç" * 71, 2),
-     ("ç" * 134, 2), ("ç" * 135, 3), ("\U0001f600" * 35, 1), ("\U0001f600" * 36, 2), ("\U0001f600" * 66, 2),
-     ("\U0001f600" * 67, 3), ("ç" * 66 + "\U0001f600" * 3, 2), ("{" * 160, 3), ("\n\r" * 80, 1)],
-)  # fmt: skip
-def test_known_lengths(text, count):
-    assert segments(text) == count
-
-
-def split(text):
-    """The same, by really splitting the text into messages."""
-    gsm = set(text) <= BASIC | EXTENSION
-    alone, joined = (160, 153) if gsm else (70, 67)
-
-    def size(c):
-        return 2 if (c in EXTENSION if gsm else ord(c) > 0xFFFF) else 1
-
-    if sum(map(size, text)) <= alone:
-        return 1
-    messages = [""]
-    for c in text:
-        if sum(map(size, messages[-1])) + size(c) > joined:
-            messages.append("")
-        messages[-1] += c
-    assert "".join(messages) == text
-    return len(messages)
-
-
-@given(st.text(alphabet="a€{ö", max_size=700) | st.text(alphabet="aç\U0001f600€", max_size=400))
-def test_counting_is_splitting(text):
-    assert segments(text) == split(text)
 
 
 class TestGuard:
@@ -72,6 +24,15 @@ class TestGuard:
     def test_the_short_way_says_the_same(self, text, most):
         blocked = guards.sms_segments(most).check(bare(text, "reply")).action == "block"
         assert blocked == (segments(text) > most)
+
+    def test_plainer_it_costs_fewer_and_the_decision_says_so(self):
+        text = "We’re on our way – your order “A-17” leaves today… " * 2
+        judged = guards.sms_segments(1, plainer=True).check(bare(text, "reply"))
+        assert (judged.action, judged.code) == ("modify", "segments.saved")
+        assert judged.text == 'We\'re on our way - your order "A-17" leaves today... ' * 2
+        assert guards.sms_segments(1).check(bare(text, "reply")).action == "block"
+        assert guards.sms_segments(1, plainer=True).check(bare("a’b", "reply")).action == "allow"
+        assert guards.sms_segments(1, plainer=True).check(bare(text * 3, "reply")).action == "block"
 
     def test_none_at_all_is_refused(self):
         with pytest.raises(errors.ConfigurationError):

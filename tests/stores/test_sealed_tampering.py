@@ -117,7 +117,7 @@ async def test_a_record_that_was_moved_does_not_open():
 @pytest.mark.parametrize(
     "field",
     [{"disposition": "quarantined"}, {"assurance": Assurance.AUTHENTICATED}, {"labels": ()},
-     {"author": "agent"}, {"turn": bytes(16)}, {"address": MAIL}, {"message_id": "SM9"}],
+     {"author": "agent"}, {"turn": bytes(16)}, {"address": MAIL}, {"written_as": "+1999"}, {"message_id": "SM9"}],
 )  # fmt: skip
 async def test_what_stays_readable_cannot_be_changed_unseen(field):
     inner = MemoryStore()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ctxbridge.bridge.holding import Hold
 from ctxbridge.bridge.judging import Inquiry
 from ctxbridge.bridge.opening import claim_turn, wait_for_turn
-from ctxbridge.bridge.received import Entered, Received
+from ctxbridge.bridge.received import Entered, Received, known_as
 from ctxbridge.model import Claim, Opened
 from ctxbridge.model.head import NO_TRACE
 from ctxbridge.telemetry import TurnSpan
@@ -45,7 +45,8 @@ class Arrival:
 
     async def _claim(self) -> tuple[Claim, Opened]:
         inquiry = self._inquiry
-        inquiry.inbound, content = checked_inbound(inquiry.inbound)
+        inbound, content = checked_inbound(inquiry.inbound)
+        inquiry.inbound = known_as(self._bridge, inbound)
         await inquiry.judge_early(self._bridge.clock.now())
         return await claim_turn(self._bridge, inquiry, content, self._resumes)
 

@@ -1,8 +1,10 @@
 """The bridge: one tenant's conversations over one store."""
 
+from collections.abc import Sequence
 from typing import Any, Generic, TypeVar, Unpack, overload
 
 import anyio
+from msgspec.structs import replace
 
 from ctxbridge.bridge.accepting import Acceptances, Accepted
 from ctxbridge.bridge.gating import SendGate
@@ -20,11 +22,12 @@ from ctxbridge.bridge.settings import Options, settings_of
 from ctxbridge.bridge.sweeping import sweep
 from ctxbridge.bridge.turn import Turn
 from ctxbridge.delivery import Outbox
-from ctxbridge.errors import ConfigurationError, Overdue, UsageError
+from ctxbridge.errors import ConfigurationError, Malformed, Overdue, UsageError
 from ctxbridge.guards.panel import Panel
 from ctxbridge.model import (
     Address,
     Assurance,
+    Choice,
     Context,
     Delivery,
     Endpoint,
@@ -35,6 +38,7 @@ from ctxbridge.model import (
     Receipt,
 )
 from ctxbridge.ports import Store
+from ctxbridge.rules.addresses import canonical
 from ctxbridge.stores import open_store, seal_around
 from ctxbridge.wire.checked import checked
 from ctxbridge.wire.typed import StateCodec
@@ -67,6 +71,11 @@ class Bridge(Identity, Persons, Proofs, Operating, Generic[StateT]):
       mapping for each.
     - `access` is an `AccessPolicy` (of `ctxbridge.model`): how sure we must be of whoever writes
       before they are shown something.
+    - `subaddressing` names the mail domains (``"*"``: all) at which what stands behind a plus is no
+      other mailbox (RFC 5233): there ``ann+shop@`` and ``ann@`` are one person. By default nowhere.
+    - `markdown=False` says whether agents write Markdown: true, or the channels on which they do.
+      It is then shown as each channel can show it, with the extra `render`. Else texts leave as
+      they are.
     - `window=20` is how many entries a turn's context shows, `backlog=128` how many messages of a
       conversation may wait.
     - `lease_seconds=60` is how long a worker is believed to live without a word; a turn is renewed
@@ -232,20 +241,26 @@ class Bridge(Identity, Persons, Proofs, Operating, Generic[StateT]):
         purpose: Purpose = "service",
         subject: str = "",
         key: str = "",
+        choices: Sequence[Choice | str] = (),
     ) -> Written:
         """Write first: to somebody who is stored, judged and committed as a reply is, then sent.
 
         `endpoint` is where it comes from; without, the one that `address` last wrote to or was
         written from. `purpose` decides which consent is asked for and whether quiet hours make it
         wait. With a `key` of yours a repetition has no second effect, as long as message ids are
-        remembered; without, it is another message. See `Written` for what comes back.
+        remembered; without, it is another message. `choices` are as in `Turn.reply`. See `Written`
+        for what comes back.
 
         Raises `UnknownContact` for an address that nobody is stored under, `UsageError` for a text
         or an endpoint that cannot be, `TooLarge`, `Busy` if the conversation keeps changing (a
         retry is safe), and `StoreError`.
         """
         where = Address.parse(address) if isinstance(address, str) else address
-        return await write(self, Letter(where, text, endpoint, purpose, subject, key))
+        letter = Letter(
+            self.canonical(where), text, endpoint, purpose, subject, key, where.value,
+            tuple(choices),
+        )  # fmt: skip
+        return await write(self, letter)
 
     async def dispatch(self) -> int:
         """Send the deliveries whose time has come, once; how many were looked at."""
@@ -265,7 +280,24 @@ class Bridge(Identity, Persons, Proofs, Operating, Generic[StateT]):
         if isinstance(event, Notice):
             await notice(self, event)
             return None
-        return await self.outbox.record(checked(event))
+        event = checked(event)
+        recipient = event.recipient
+        if recipient is not None:
+            event = replace(event, recipient=self.canonical(recipient))
+        return await self.outbox.record(event)
+
+    def canonical(self, address: Address | str, /) -> Address:
+        """The one address that is stored, linked and looked up by, however it is written.
+
+        Text is read by `Address.parse`. All that takes an address does this by itself; what is sent
+        goes to the address as its channel wrote it. Raises `ConfigurationError` for an empty text,
+        `Malformed` for what is no address.
+        """
+        where = Address.parse(address) if isinstance(address, str) else address
+        try:
+            return canonical(where, self.settings.subaddressing)
+        except (AttributeError, TypeError):
+            raise Malformed("an address is a text or an Address, whose fields are texts") from None
 
     async def context(
         self,
@@ -282,7 +314,7 @@ class Bridge(Identity, Persons, Proofs, Operating, Generic[StateT]):
         use: the default is the tenant's own, who sees all. `fresh` goes past the near cache of a
         store that has one. `Context.contact` is `None` for somebody never seen.
         """
-        where = Address.parse(address) if isinstance(address, str) else address
+        where = self.canonical(address)
         size = self.settings.window if window is None else window
         if size < 0:
             raise UsageError("window is the number of entries, or 0 for the whole conversation")

@@ -40,7 +40,7 @@ class Explained(Struct, frozen=True):
 
 async def whole_context(bridge: "Bridge[Any]", address: Address | str) -> Context:
     """All that is stored of a conversation, also what no reader is shown."""
-    where = Address.parse(address) if isinstance(address, str) else address
+    where = bridge.canonical(address)
     query = Query(bridge.tenant, where, window=0, fresh=True, policy=OPERATOR_POLICY)
     return await bridge.store.read(query)
 

@@ -146,7 +146,7 @@ def _whole(
     work: tuple[Message, ...] = ()
     if prepared.work.parts and not inquiry.blocked:
         work = (work_of(change.turn, inquiry, prepared.work, change.now),)
-    deliveries = deliveries_of(bridge, said, prepared.replies, len(work))
+    deliveries = deliveries_of(bridge, said, len(work))
     return replace(
         change,
         append=(*work, *[one.message for one in said], *prepared.notes),
@@ -160,18 +160,18 @@ def _whole(
 
 
 def deliveries_of(
-    bridge: "Bridge[Any]", said: tuple[Said, ...], replies: tuple[Reply, ...], behind: int = 0
+    bridge: "Bridge[Any]", said: tuple[Said, ...], behind: int = 0
 ) -> tuple[Delivery, ...]:
     """A delivery for each message that may leave: claimed by us, unless it is due later.
 
     The messages stand `behind` so many others in what is appended.
     """
-    ids = iter([reply.delivery for reply in replies])
     found: list[Delivery] = []
     for place, one in enumerate(said, 1 + behind):
         message = one.message
-        id = next(ids, b"") if message.author == "agent" else b""
-        delivery = bridge.outbox.delivery(message.channel, place, id) if message.visible else None
+        if not message.visible:
+            continue
+        delivery = bridge.outbox.delivery(message.channel, place, one.delivery)
         if delivery is not None and one.due:
             delivery = replace(delivery, token=b"", due=one.due)
         if delivery is not None:

@@ -45,7 +45,7 @@ class Identity:
 
         Raises `UsageError` for a channel or purpose that does not exist or empty evidence.
         """
-        where = Address.parse(address) if isinstance(address, str) else address
+        where = self.canonical(address)
         return await record_consent(
             self, where, channel, purpose, evidence, granted=granted, only=only
         )
@@ -74,7 +74,7 @@ class Identity:
 
         Raises `UnknownContact` for an address that nobody is stored under, `UsageError`.
         """
-        where = Address.parse(address) if isinstance(address, str) else address
+        where = self.canonical(address)
         return await step_up(self, where, evidence, seconds, thread)
 
     async def reassigned(self: Any, address: Address | str, /, *, evidence: str) -> Contact:
@@ -83,7 +83,7 @@ class Identity:
         From `VERIFIED` on it is shown again, so a proof tells that it is still the same person.
         Raises `UnknownContact`, `UsageError`.
         """
-        where = Address.parse(address) if isinstance(address, str) else address
+        where = self.canonical(address)
         return await reassign(self, where, evidence)
 
     async def link(
@@ -110,9 +110,11 @@ class Identity:
         history under another contact, and `UnknownContact` for an id that is not stored.
         """
         whose = contact.id if isinstance(contact, Contact) else contact
-        if isinstance(whose, str):
-            whose = bytes.fromhex(whose) if _CONTACT_ID.fullmatch(whose) else Address.parse(whose)
-        where = Address.parse(address) if isinstance(address, str) else address
+        if isinstance(whose, str) and _CONTACT_ID.fullmatch(whose):
+            whose = bytes.fromhex(whose)
+        elif not isinstance(whose, bytes):
+            whose = self.canonical(whose)
+        where = self.canonical(address)
         now = self.clock.now()
         link = checked(Link(where, assurance, evidence, source, now, shared=shared))
         claim = LinkClaim(self.tenant, whose, link, self.ids.new(), self.ids.new(), now)

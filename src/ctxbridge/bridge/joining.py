@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from ctxbridge.bridge.judging import Inquiry
 from ctxbridge.model import Assurance, Context, Inbound, Message, Opened, Query
 from ctxbridge.model.revision import is_deletion, revised
+from ctxbridge.rules.choices import with_choice
 
 if TYPE_CHECKING:
     from ctxbridge.bridge.bridge import Bridge
@@ -36,6 +37,7 @@ async def gather(
     context, waiting = await _waiting(bridge, opened, inquiry.inbound)
     joined: list[Joined] = []
     for place, message in waiting:
+        message = replace(message, parts=with_choice(message.parts, context.messages))  # noqa: PLW2901
         judged = await inquiry.judge_joined(message, opened.turn, context, now)
         if judged is not None:
             joined.append(Joined(place, judged, message.turn))

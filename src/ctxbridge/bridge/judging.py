@@ -183,6 +183,7 @@ class Inquiry:
             inbound.flags,
             inbound.references,
             inbound.revises,
+            written_as=inbound.written_as,
         )
 
     async def judge_joined(

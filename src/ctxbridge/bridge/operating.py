@@ -64,7 +64,7 @@ class Operating:
         did. The certificate tells what remains elsewhere. Records that you wrote under a name of
         your own are yours to delete. Raises `UnknownContact`, `StoreError`.
         """
-        where = Address.parse(address) if isinstance(address, str) else address
+        where = self.canonical(address)
         return await erase(self, where)
 
     async def expire(self: Any, /, *, silent_days: float) -> tuple[Certificate, ...]:

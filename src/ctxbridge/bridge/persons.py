@@ -20,7 +20,7 @@ class Persons:
 
         Raises `UnknownContact`, and `UsageError` for two addresses of one contact.
         """
-        return await preview(self, _address_of(into), _address_of(contact))
+        return await preview(self, _address_of(self, into), _address_of(self, contact))
 
     async def merge(
         self: Any,
@@ -46,7 +46,9 @@ class Persons:
         Raises `UnknownContact`, `UsageError`, `Busy` if both keep changing (a retry is safe), and
         `StoreError`.
         """
-        return await merge(self, _address_of(into), _address_of(contact), evidence, source, states)
+        return await merge(
+            self, _address_of(self, into), _address_of(self, contact), evidence, source, states
+        )
 
     async def split(
         self: Any,
@@ -66,7 +68,7 @@ class Persons:
 
         Raises `UnknownContact`, `UsageError` for somebody who was not merged, `Busy`, `StoreError`.
         """
-        return await split(self, _address_of(contact), _id_of(part), evidence, source)
+        return await split(self, _address_of(self, contact), _id_of(part), evidence, source)
 
     async def unlink(
         self: Any,
@@ -86,9 +88,8 @@ class Persons:
         Raises `UnknownContact`, `UsageError` for the only address of a contact, `Busy`,
         `StoreError`.
         """
-        where = Address.parse(address) if isinstance(address, str) else address
         wanted: History = history
-        return await unlink(self, where, evidence, wanted, source)
+        return await unlink(self, self.canonical(address), evidence, wanted, source)
 
     async def history(self: Any, address: Address | str, /) -> tuple[tuple[int, Event], ...]:
         """The entries that tell whose addresses are, with their places, oldest first.
@@ -96,15 +97,13 @@ class Persons:
         Their kinds: ``link``, ``merge``, ``split`` (also of one address), ``proposal`` (a provider
         says that two are one; nothing was done), ``erased``. Raises `UnknownContact`.
         """
-        where = Address.parse(address) if isinstance(address, str) else address
-        return await history(self, where)
+        return await history(self, self.canonical(address))
 
 
-def _address_of(whom: Contact | Address | str) -> Address:
-    if isinstance(whom, str):
-        return Address.parse(whom)
-    if isinstance(whom, Address):
-        return whom
+def _address_of(bridge: Any, whom: Contact | Address | str) -> Address:
+    if not isinstance(whom, Contact):
+        canonical: Address = bridge.canonical(whom)
+        return canonical
     address = next(iter(whom.addresses), None)
     if address is None:
         raise UsageError("the contact has no address that it could be looked up by")

@@ -40,9 +40,12 @@ class Proofs:
         Raises `TooManyChallenges` after 3 codes for `claimed` in 10 minutes or 10 in a day, or 5
         and 20 asked for by `to`; `UsageError` for what cannot be; `Malformed`; and `StoreError`.
         """
+        canonical = _bridge(self).canonical
+        where = Address.parse(claimed) if isinstance(claimed, str) else claimed
         asked = proving.Asked(
-            _address(claimed), _address(to), endpoint, digits, lifetime_seconds, text, subject
-        )
+            canonical(where), canonical(to), endpoint, digits, lifetime_seconds, text, subject,
+            where.value,
+        )  # fmt: skip
         return await proving.challenge(_bridge(self), asked)
 
     async def prove(
@@ -60,7 +63,8 @@ class Proofs:
         is as it was, but for the guess that was counted, so a retry is safe; only where the step
         that uses it up had an `OutcomeUnknown` it may be used up, and another one is needed.
         """
-        return await proving.prove(_bridge(self), _address(address), code, assurance)
+        bridge = _bridge(self)
+        return await proving.prove(bridge, bridge.canonical(address), code, assurance)
 
     async def link_by_token(
         self, token: str, address: Address | str, /, *, by: Tokens, assurance: Assurance
@@ -76,13 +80,9 @@ class Proofs:
         that is wrong with it; `Unvouched` for an `assurance` below ``CHANNEL``, and what
         `Bridge.link` raises. A token for one use is used up by a link or `AddressTaken` alone.
         """
-        where = _address(address)
-        return await link_by_token(_bridge(self), token, where, by, assurance)
+        bridge = _bridge(self)
+        return await link_by_token(bridge, token, bridge.canonical(address), by, assurance)
 
 
 def _bridge(self: Proofs) -> "Bridge[Any]":
     return cast("Bridge[Any]", self)
-
-
-def _address(address: Address | str) -> Address:
-    return Address.parse(address) if isinstance(address, str) else address

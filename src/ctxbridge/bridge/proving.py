@@ -103,7 +103,10 @@ class Proof(Struct, frozen=True):
 
 
 class Asked(Struct, frozen=True):
-    """What a code is asked for: see `Proofs.challenge`."""
+    """What a code is asked for: see `Proofs.challenge`.
+
+    `written_as` is the value of `claimed` as the caller wrote it: the code is sent there.
+    """
 
     claimed: Address
     claiming: Address
@@ -112,6 +115,7 @@ class Asked(Struct, frozen=True):
     lifetime_seconds: float = LONGEST_LIFETIME_SECONDS
     text: str = CODE_TEXT
     subject: str = ""
+    written_as: str = ""
 
 
 class _Open(Struct, frozen=True, array_like=True):
@@ -361,8 +365,10 @@ async def _send(bridge: "Bridge[Any]", sender: Sender, asked: Asked, code: str) 
     message = Message(
         id, "system", to.channel, (Text(asked.text.replace("{code}", code)),), now,
         address=to, endpoint=asked.endpoint, subject=asked.subject, purpose="otp",
+        written_as=asked.written_as,
     )  # fmt: skip
     assert asked.endpoint is not None
-    sent = await attempt(sender, Outgoing(Delivery(id), message, to, asked.endpoint))
+    outgoing = Outgoing(Delivery(id), message, message.recipient or to, asked.endpoint)
+    sent = await attempt(sender, outgoing)
     if sent.status != "sent":
         logger.warning("a code may not have left: %s", sent.code or sent.status)

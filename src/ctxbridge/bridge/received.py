@@ -6,11 +6,20 @@ from msgspec.structs import replace
 
 from ctxbridge.bridge.joining import Joined, as_edited, gather
 from ctxbridge.bridge.judging import Inquiry
-from ctxbridge.model import Context, Message, Opened
+from ctxbridge.model import Context, Inbound, Message, Opened
+from ctxbridge.rules.choices import with_choice
 
 if TYPE_CHECKING:
     from ctxbridge.bridge.bridge import Bridge
     from ctxbridge.bridge.holding import Hold
+
+
+def known_as(bridge: "Bridge[Any]", inbound: Inbound) -> Inbound:
+    """The message from the address that its sender is known under; how they write it is kept."""
+    sender = bridge.canonical(inbound.sender)
+    if sender is inbound.sender:
+        return inbound
+    return replace(inbound, sender=sender, written_as=inbound.sender.value)
 
 
 class Entered(NamedTuple):
@@ -56,6 +65,13 @@ class Received:
         edited = as_edited(self._inquiry.inbound, mine, context)
         self.deleted = edited is None
         self._inquiry.inbound = edited or replace(self._inquiry.inbound, parts=())
+
+    def take_choice(self, context: Context) -> None:
+        """What we offered last may be what these words answer: then they are a choice as well."""
+        inbound = self._inquiry.inbound
+        parts = with_choice(inbound.parts, context.messages)
+        if parts is not inbound.parts:
+            self._inquiry.inbound = replace(inbound, parts=parts)
 
     async def join(self, now: int) -> Context:
         """Take in what waits; the context to go on with."""

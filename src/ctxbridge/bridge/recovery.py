@@ -72,5 +72,5 @@ def inbound_of(message: Message) -> Inbound:
         message.channel, message.endpoint, message.address, message.message_id, message.parts,
         message.assurance, occurred_at=message.occurred_at, thread=message.thread,
         subject=message.subject, references=message.references, flags=message.flags,
-        horizon_seconds=UNKNOWN_HORIZON_SECONDS,
+        horizon_seconds=UNKNOWN_HORIZON_SECONDS, written_as=message.written_as,
     )  # fmt: skip

@@ -2,18 +2,19 @@
 
 from collections.abc import Sequence
 from functools import partial
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from ctxbridge.bridge.judging import Inquiry, escalation
+from ctxbridge.bridge.showing import Shape, lay_out
 from ctxbridge.errors import TooLarge, UsageError
 from ctxbridge.guards.guard import FunctionGuard, TextCheck, allow, block
-from ctxbridge.guards.panel import Panel
 from ctxbridge.guards.pipeline import Judged, Lanes, join
 from ctxbridge.guards.states import GuardStates
 from ctxbridge.model import (
+    Choices,
     Context,
     Disposition,
     Event,
@@ -21,16 +22,20 @@ from ctxbridge.model import (
     Message,
     Part,
     Purpose,
-    Stage,
-    Text,
     Verdict,
 )
 from ctxbridge.rules import gate
 from ctxbridge.rules.consent import PURPOSES
 from ctxbridge.rules.text import clean
 
+if TYPE_CHECKING:
+    from ctxbridge.bridge.bridge import Bridge
+
 MAX_REPLY_CHARACTERS = 64 * 1024
 MOST_REFERENCES = 20
+MOST_MESSAGES = 50
+"""What a reply may become: more SMS than that is a mistake, and a costly one."""
+TOO_LONG = "reply.too_long"
 
 
 def _ask_gate(by_agent: bool, confirms: bool, check: TextCheck) -> Verdict:
@@ -57,12 +62,17 @@ STOPPED = Lanes(
 """Asked alone where a judge beside the agent has stopped the message that was answered."""
 
 
-class Reply(Struct, frozen=True):
-    """A text to say, what for, and the id of its delivery where that is known already."""
+class Reply(Struct, frozen=True, gc=False):
+    """A text to say, what for, and the id of its delivery where that is known already.
+
+    `choices` are the answers that it offers. `ours` says that no agent has written it.
+    """
 
     text: str
     delivery: bytes = b""
     purpose: Purpose = "service"
+    choices: Choices | None = None
+    ours: bool = False
 
 
 def checked_reply(reply: Reply) -> Reply:
@@ -89,22 +99,28 @@ class Work(Struct, frozen=True):
 
 
 class Said(Struct, frozen=True, gc=False):
-    """One message that is to go out, not before `due` (Unix milliseconds, 0 for now)."""
+    """One message that is to go out, not before `due` (Unix milliseconds, 0 for now).
+
+    `delivery` is the id of its delivery, where that is known already.
+    """
 
     message: Message
     due: int = 0
+    delivery: bytes = b""
 
 
 class Replying:
     """Judges what a turn says, up to the moment of sending.
 
-    `can_wait` tells whether a message can leave later.
+    Whether a message can leave later, and what can be shown, its channel's sender says.
     """
 
-    def __init__(self, panel: Panel, inquiry: Inquiry, *, can_wait: bool = False) -> None:
-        self._panel = panel
+    def __init__(self, bridge: "Bridge[Any]", inquiry: Inquiry) -> None:
+        channel = inquiry.inbound.channel
+        self._panel = bridge.panel
         self._inquiry = inquiry
-        self._can_wait = can_wait
+        self._can_wait = bridge.outbox.sender_on(channel) is not None
+        self._shape = Shape.on(bridge, channel)
         self.states = GuardStates()
         self.events: list[Event] = []
 
@@ -118,50 +134,63 @@ class Replying:
         inquiry = self._inquiry
         if inquiry.say and inquiry.decision is not None:
             policy = GATE_OF_CONFIRMATION if inquiry.confirms else GATE_OF_SYSTEM
-            one, _ = await self._outgoing(turn, "system", policy, Reply(inquiry.say), context, now)
-            said.append(one)
+            say = Reply(inquiry.say, ours=True)
+            messages, _ = await self._outgoing(turn, policy, say, context, now)
+            said += messages
         guards = STOPPED if inquiry.blocked else self._panel.reply
         for reply in replies:
             before = sum(one.message.visible for one in said)
-            one, instead = await self._outgoing(turn, "agent", guards, reply, context, now, before)
-            said.append(one)
+            messages, instead = await self._outgoing(turn, guards, reply, context, now, before)
+            said += messages
             if instead:
-                told = Reply(instead, purpose=reply.purpose)
-                one, _ = await self._outgoing(turn, "system", GATE_OF_SYSTEM, told, context, now)
-                said.append(one)
+                told = Reply(instead, purpose=reply.purpose, ours=True)
+                messages, _ = await self._outgoing(turn, GATE_OF_SYSTEM, told, context, now)
+                said += messages
         return tuple(said)
 
     async def _outgoing(
         self,
         turn: bytes,
-        author: Literal["agent", "system"],
         guards: Lanes,
         reply: Reply,
         context: Context,
         now: int,
         said_before: int = 0,
-    ) -> tuple[Said, str | None]:
-        """A message of ours, and what to say in its place where it is withheld.
+    ) -> tuple[list[Said], str | None]:
+        """The messages that a reply becomes, and what to say in its place where it is withheld.
 
-        What is withheld keeps its decision and the digest, not its words.
+        What is withheld is one message, which keeps its decision and the digest, not its words.
         """
-        check = self._check("reply", reply, context, now, said_before)
+        layout = await lay_out(reply.text, reply.choices, self._shape, markdown=not reply.ours)
+        check = self._check(layout.judged, reply, context, now, said_before)
         judged = await self._panel.judge(guards, check, self.states)
         if self._panel.send and not judged.blocked:
             judged = await self._before_sending(judged, check)
         if judged.to:
             self.events.append(escalation(judged, turn, now))
-        withheld = judged.blocked or (judged.until > now and not self._can_wait)
-        message = self._message(turn, author, judged, check, withheld=withheld)
-        due = judged.until if judged.until > now and not withheld else 0
-        return Said(message, due), judged.say if judged.blocked else None
+        author: Literal["agent", "system"] = "system" if reply.ours else "agent"
+        if judged.blocked or (judged.until > now and not self._can_wait):
+            message = self._message(turn, author, judged, check, ())
+            return [Said(message)], judged.say if judged.blocked else None
+        due = judged.until if judged.until > now else 0
+        spoken = layout.spoken(judged.text)
+        if len(spoken.messages) > MOST_MESSAGES:
+            refused = replace(judged.decision, enforced="block", code=TOO_LONG, enforced_digest=b"")
+            judged = replace(judged, text="", decision=refused)
+            return [Said(self._message(turn, author, judged, check, ()))], None
+        messages = [
+            self._message(turn, author, judged, check, parts, spoken.flags)
+            for parts in spoken.messages
+        ]
+        first, *others = [Said(message, due) for message in messages]
+        return [replace(first, delivery=reply.delivery), *others], None
 
     def _check(
-        self, stage: Stage, reply: Reply, context: Context, now: int, said_before: int
+        self, text: str, reply: Reply, context: Context, now: int, said_before: int
     ) -> TextCheck:
         inbound = self._inquiry.inbound
         return TextCheck(
-            stage, clean(reply.text), inbound.channel, context.reader, now, inbound.flags,
+            "reply", text, inbound.channel, context.reader, now, inbound.flags,
             context.contact, context, reply.purpose, inbound.sender, said_before,
         )  # fmt: skip
 
@@ -187,30 +216,39 @@ class Replying:
         author: Literal["agent", "system"],
         judged: Judged,
         check: TextCheck,
-        *,
-        withheld: bool,
+        parts: tuple[Part, ...],
+        flags: tuple[str, ...] = (),
     ) -> Message:
-        inbound = self._inquiry.inbound
+        """One message of a reply; without parts it is withheld.
+
+        Its decision is that on the whole reply. The digest in it is that of its own words, which
+        the gate asks for.
+        """
+        inbound, decision = self._inquiry.inbound, judged.decision
+        confirms = (gate.CONFIRMS,) if author == "system" and self._inquiry.confirms else ()
         disposition: Disposition = (
-            "withheld" if withheld else "modified" if judged.modified else "accepted"
+            "withheld" if not parts else "modified" if judged.modified else "accepted"
         )
-        return Message(
+        message = Message(
             turn,
             author,
             inbound.channel,
-            () if withheld else (Text(judged.text),),
+            parts,
             check.now,
             disposition,
             inbound.sender,
             inbound.endpoint,
             thread=inbound.thread,
             subject=_answering(inbound.subject),
-            packed_decision=judged.decision.pack(),
             labels=judged.labels,
-            flags=(gate.CONFIRMS,) if author == "system" and self._inquiry.confirms else (),
+            flags=(*flags, *confirms),
             references=_thread_of(inbound),
             purpose=check.purpose,
+            written_as=inbound.written_as,
         )
+        if parts and message.text != judged.text:
+            decision = replace(decision, enforced_digest=self._panel.digest(message.text))
+        return replace(message, packed_decision=decision.pack())
 
 
 def work_of(turn: bytes, inquiry: Inquiry, work: Work, now: int) -> Message:

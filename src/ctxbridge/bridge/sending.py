@@ -14,6 +14,7 @@ from ctxbridge.errors import Busy, UnknownContact, UsageError
 from ctxbridge.model import (
     Address,
     Change,
+    Choice,
     Committed,
     Context,
     Delivery,
@@ -22,6 +23,7 @@ from ctxbridge.model import (
     Message,
     Purpose,
 )
+from ctxbridge.rules.choices import checked_choices
 from ctxbridge.wire.keys import sending_key
 
 if TYPE_CHECKING:
@@ -37,15 +39,23 @@ class Written(Struct, frozen=True):
     `delivery` is `None` where the bridge has no sender for the channel (then a visible message is
     yours to send), where it was withheld, and where it had been written before under the same key
     (`repeated`): then nothing was stored or sent.
+
+    A text over the limit of its channel is several `messages`, each with its own of `deliveries`;
+    `message` and `delivery` are the first.
     """
 
     message: Message
     delivery: Delivery | None = None
     repeated: bool = False
+    messages: tuple[Message, ...] = ()
+    deliveries: tuple[Delivery, ...] = ()
 
 
 class Letter(Struct, frozen=True):
-    """What is to be written, to whom, from where, what for, and the caller's key for it."""
+    """What is to be written, to whom, from where, what for, and the caller's key for it.
+
+    `written_as` is the value of `address` as the caller wrote it.
+    """
 
     address: Address
     text: str
@@ -53,11 +63,14 @@ class Letter(Struct, frozen=True):
     purpose: Purpose = "service"
     subject: str = ""
     key: str = ""
+    written_as: str = ""
+    choices: tuple[Choice | str, ...] = ()
 
 
 async def write(bridge: "Bridge[Any]", letter: Letter) -> Written:
     """Judge, commit and send; again where a STOP came in between. See `Bridge.send`."""
-    reply = checked_reply(Reply(letter.text, purpose=letter.purpose))
+    choices = checked_choices(letter.choices)
+    reply = checked_reply(Reply(letter.text, purpose=letter.purpose, choices=choices))
     turn = sending_key(bridge.tenant, letter.key) if letter.key else bridge.ids.new()
     for _ in range(_TRIES):
         context = await bridge.context(letter.address, fresh=True)
@@ -76,15 +89,17 @@ async def _write(
     assert context.contact is not None
     inquiry = Inquiry(bridge.panel, _as_if_answered(letter, context))
     channel, now = letter.address.channel, bridge.clock.now()
-    can_wait = bridge.outbox.sender_on(channel) is not None
-    replying = Replying(bridge.panel, inquiry, can_wait=can_wait)
+    replying = Replying(bridge, inquiry)
     replying.states = Kept(bridge.codec, context.state).guards
-    said, *_ = await replying.judge(turn, [reply], context, now)
-    deliveries = deliveries_of(bridge, (said,), (reply,))
+    judged = await replying.judge(turn, [reply], context, now)
+    # What a guard would say in its place is nobody's answer to anything here.
+    said = tuple([one for one in judged if one.message.author == "agent"])
+    messages = tuple([one.message for one in said])
+    deliveries = deliveries_of(bridge, said)
     change = Change(
         bridge.tenant, context.contact.id, turn, now, None, context.gate_epoch, context.revision,
-        append=(said.message, *replying.events), deliveries=deliveries,
-        hold_seconds=bridge.outbox.hold_seconds(channel, 1),
+        append=(*messages, *replying.events), deliveries=deliveries,
+        hold_seconds=bridge.outbox.hold_seconds(channel, len(deliveries)),
         remember_seconds=bridge.settings.remember_seconds,
     )  # fmt: skip
     since = monotonic()
@@ -93,9 +108,9 @@ async def _write(
     if not isinstance(outcome, Committed):
         return None
     if outcome.replayed:
-        return Written(said.message, repeated=True)
+        return Written(messages[0], repeated=True, messages=messages)
     sent = await bridge.outbox.send_claimed(change, since, outcome.seq)
-    return Written(said.message, next(iter(sent), None))
+    return Written(messages[0], next(iter(sent), None), messages=messages, deliveries=sent)
 
 
 def _as_if_answered(letter: Letter, context: Context) -> Inbound:
@@ -106,10 +121,15 @@ def _as_if_answered(letter: Letter, context: Context) -> Inbound:
     endpoint = letter.endpoint or (last.endpoint if last else None)
     if endpoint is None or endpoint.channel != address.channel:
         raise UsageError(f"name the endpoint to write from, one of channel {address.channel}")
+    written_as = letter.written_as if letter.written_as != address.value else ""
     if last is None:
-        return Inbound(address.channel, endpoint, address, "", (), subject=letter.subject)
+        return Inbound(
+            address.channel, endpoint, address, "", (), subject=letter.subject,
+            written_as=written_as,
+        )  # fmt: skip
     ids = last.references if last.author != "contact" else (last.message_id, *last.references)
     return Inbound(
         address.channel, endpoint, address, ids[0] if ids else "", (), last.assurance,
         thread=last.thread, subject=letter.subject or last.subject, references=ids[1:],
+        written_as=written_as or last.written_as,
     )  # fmt: skip

@@ -1,6 +1,6 @@
 """What a bridge can be told, with its limits."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, TypedDict
 
 from msgspec import Struct
@@ -12,6 +12,7 @@ from ctxbridge.errors import ConfigurationError
 from ctxbridge.guards import automatic, opt_out, pii
 from ctxbridge.model import AccessPolicy
 from ctxbridge.ports import Clock, Guard, Ids, Sender
+from ctxbridge.rules import rendering
 
 if TYPE_CHECKING:
     from ctxbridge.stores.sealed import KeySource
@@ -32,6 +33,8 @@ class Options(TypedDict, total=False):
     seal: "KeySource | None"
     overlap: Overlaps
     access: AccessPolicy
+    subaddressing: Collection[str]
+    markdown: bool | Collection[str]
     window: int
     backlog: int
     lease_seconds: float
@@ -53,6 +56,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     clock: Clock
     ids: Ids
     code_secret: Secrets
+    subaddressing: frozenset[str] = frozenset()
+    markdown: bool | frozenset[str] = False
     window: int = 20
     backlog: int = 128
     lease_seconds: float = 60.0
@@ -93,10 +98,30 @@ def settings_of(options: Options) -> Settings:
         clock=options.get("clock") or SystemClock(),
         ids=options.get("ids") or Uuid7(),
         code_secret=Secrets(options.get("code_secret", ()), "code_secret"),
+        markdown=_markdown(options.get("markdown", False)),
+        subaddressing=_domains(options.get("subaddressing", ())),
         **numbers,  # type: ignore[arg-type]
     )
 
 
 _NO_NUMBERS = frozenset(
-    {"guards", "senders", "seal", "overlap", "access", "clock", "ids", "code_secret"}
-)
+    {
+        "guards", "senders", "seal", "overlap", "access", "clock", "ids", "code_secret",
+        "subaddressing", "markdown",
+    }
+)  # fmt: skip
+
+
+def _domains(names: Collection[str]) -> frozenset[str]:
+    if isinstance(names, str) or not all(name and "@" not in name for name in names):
+        raise ConfigurationError('subaddressing is a list of domains, such as ["gmail.com"]')
+    return frozenset([name.lower() for name in names])
+
+
+def _markdown(channels: bool | Collection[str]) -> bool | frozenset[str]:
+    if isinstance(channels, str):
+        raise ConfigurationError('markdown is True, or a list of channels, such as ["sms"]')
+    if not channels:
+        return False
+    rendering.require()
+    return True if isinstance(channels, bool) else frozenset(channels)

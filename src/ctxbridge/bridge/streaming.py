@@ -130,7 +130,7 @@ class Stream:
         await self._put(
             Message(
                 turn, "agent", inbound.channel, (), 0, address=inbound.sender,
-                endpoint=inbound.endpoint,
+                endpoint=inbound.endpoint, written_as=inbound.written_as,
             ),
             "",
         )  # fmt: skip
@@ -140,7 +140,8 @@ class Stream:
         if show is None:
             return
         shown = replace(message, parts=(Text(text),) if text else ())
-        outgoing = Outgoing(Delivery(self.delivery), shown, inbound.sender, inbound.endpoint)
+        to = shown.recipient or inbound.sender
+        outgoing = Outgoing(Delivery(self.delivery), shown, to, inbound.endpoint)
         # A draft is a courtesy: whatever hinders it must not end the turn, nor hold it up.
         with suppress(Exception), anyio.move_on_after(_SHOW_SECONDS):
             await show(outgoing)

@@ -176,7 +176,7 @@ async def _link(bridge: "Bridge[Any]", vouched: Vouched, where: Address) -> Cont
     ends: tuple[bytes | Address, Address] = (vouched.contact, where)
     if isinstance(vouched.contact, Address):
         known = (await bridge.context(vouched.contact, window=1, fresh=True)).contact
-        ends = (known.id, where) if known else (where, vouched.contact)
+        ends = (known.id, where) if known else (where, bridge.canonical(vouched.contact))
     return await bridge.link(
         ends[0], ends[1], evidence=vouched.evidence, assurance=Assurance.AUTHENTICATED,
         source=vouched.source,

@@ -1,6 +1,5 @@
 """The life of a turn: judge, open, think, judge, commit."""
 
-from collections.abc import AsyncIterable, Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Generic, TypeVar
 
@@ -13,27 +12,22 @@ from ctxbridge.bridge.judging import Inquiry, allowed_to
 from ctxbridge.bridge.keeping import Kept
 from ctxbridge.bridge.received import Entered
 from ctxbridge.bridge.remarks import Remarks
-from ctxbridge.bridge.replying import Reply, Replying, checked_reply
-from ctxbridge.bridge.streaming import Drafts, Stream
+from ctxbridge.bridge.replying import Reply, Replying
+from ctxbridge.bridge.speaking import Speaking
+from ctxbridge.bridge.streaming import Drafts
 from ctxbridge.bridge.telling import attributes_of, sendable, still_sendable
 from ctxbridge.bridge.tools import ToolGate
 from ctxbridge.bridge.viewing import look
-from ctxbridge.errors import Fenced, StepUpRequired, UsageError
-from ctxbridge.guards.pipeline import Judged
+from ctxbridge.errors import Fenced, UsageError
 from ctxbridge.model import (
-    Assurance,
     Context,
     Delivery,
-    Event,
     Floor,
     Inbound,
     Message,
     Opened,
-    Part,
-    Purpose,
 )
 from ctxbridge.telemetry import TurnSpan
-from ctxbridge.wire.checked import checked
 
 if TYPE_CHECKING:
     from ctxbridge.bridge.bridge import Bridge
@@ -41,7 +35,7 @@ if TYPE_CHECKING:
 StateT = TypeVar("StateT")
 
 
-class Turn(Generic[StateT]):
+class Turn(Speaking, Generic[StateT]):
     """One exchange: a message, and everything produced for it. Used as ``async with``.
 
     Entering stores the message, takes the conversation's lease and reads its context, in one step.
@@ -65,8 +59,7 @@ class Turn(Generic[StateT]):
         self._inquiry = Inquiry(bridge.panel, inbound)
         self.arrival = Arrival(bridge, self._inquiry, resumes)
         """How the message comes into the store: `Bridge.accept` goes so far before it returns."""
-        can_wait = bridge.outbox.sender_on(inbound.channel) is not None
-        self._replying = Replying(bridge.panel, self._inquiry, can_wait=can_wait)
+        self._replying = Replying(bridge, self._inquiry)
         self._entered = self._left = self._was_open = False
         self._in: Entered | None = None
         self._context: Context | None = None
@@ -176,91 +169,6 @@ class Turn(Generic[StateT]):
             raise UsageError("the turn was left: what is set now would not be saved")
         self._states().value = state
 
-    def require(self, level: Assurance) -> None:
-        """Go on only if we are as sure as `level` of who is writing; see `Bridge.step_up`.
-
-        Raises `StepUpRequired` if not: catch it in the agent, and ask for a proof.
-        """
-        if self.context.reader < level:
-            raise StepUpRequired(level, self.context.reader)
-
-    def reply(self, text: str, *, purpose: Purpose = "service") -> None:
-        """Say `text` to the customer; it is judged and stored when the block is left.
-
-        May be called several times. `purpose` is what it is for: consent is asked for that, and
-        quiet hours are kept for it. Raises `UsageError` when the turn is not open or the text is
-        empty, `TooLarge` beyond 65,536 characters.
-        """
-        self._require_open()
-        self._replies.append(checked_reply(Reply(text, purpose=purpose)))
-
-    async def stream(self, chunks: AsyncIterable[str]) -> str:
-        """Say the text that comes in `chunks`, as one reply, and give it whole.
-
-        A channel that shows texts while they are written gets what the guards have let through so
-        far, but for its last words; others get the reply when the block is left. Stops where the
-        turn is lost or its text blocked. Raises as `reply` does, and whatever `chunks` raises: then
-        what was shown is withdrawn.
-        """
-        self._require_open()
-        assert self._context is not None
-        stream = Stream(self._bridge, self._inquiry, self._replying, self._context, self.superseded)
-        text = await self._drafts.collect(stream, chunks, self._require().opened.turn)
-        self._replies.append(checked_reply(Reply(text, stream.delivery)))
-        return text
-
-    def when_stopped(self, call: Callable[[], object]) -> None:
-        """Call `call` if a judge beside the agent stops the message: so that the agent can stop."""
-        if (beside := self._inquiry.beside) is not None:
-            beside.when_blocked = call
-
-    async def cleared(self) -> bool:
-        """Wait for the judges that are asked while the agent thinks; whether it may go on.
-
-        Leaving the block waits for them in any case, and so does a tool call with effects. Once
-        they have stopped the message nothing of what the agent says or keeps is stored.
-        """
-        self._require_open()
-        return await self._inquiry.cleared()
-
-    async def tool_call(self, name: str, arguments: str, *, effects: bool = True) -> Judged:
-        """Ask the guards whether the agent may call a tool now: `Judged.blocked`, `Judged.text`.
-
-        `arguments` is JSON; what guards made of it is `text`. With `effects` it waits for all that
-        could still stop the turn, and refuses where another worker has the turn by now or a person
-        the floor. Raises `UsageError` when the turn is not open, `TooLarge` beyond a megabyte, and
-        `StoreError`.
-        """
-        tools = self._require_open()
-        return await tools.before(self._require().opened.turn, name, arguments, effects=effects)
-
-    async def tool_result(self, name: str, content: str) -> Judged:
-        """Ask the guards what of a tool's answer the model may see; see `tool_call`."""
-        tools = self._require_open()
-        return await tools.after(self._require().opened.turn, name, content)
-
-    def keep(self, *parts: Part) -> None:
-        """Store what the agent did besides its replies: tool calls, results, a framework's items.
-
-        They are one entry of the log, before the replies, that nobody is sent. Raises `UsageError`
-        when the turn is not open, `Malformed`, `TooLarge` beyond a megabyte in all.
-        """
-        self._require_open()
-        self._remarks.keep(parts)
-
-    def note(self, event: Event) -> None:
-        """Store an event with the turn: what your own tools did and a later reader must know."""
-        if self._left or self._status != "new":
-            raise UsageError("the turn is not held: what is noted now would not be saved")
-        self._remarks.note(checked(event))
-
-    def _require_open(self) -> ToolGate:
-        # A judge beside the agent may have stopped the message by now; the agent need not know.
-        self._require()
-        if self._tools is None or not self._was_open or self._left:
-            raise UsageError("the turn is not open, so nothing can be replied: see turn.open")
-        return self._tools
-
     def _require(self) -> Entered:
         if self._in is None:
             raise UsageError("the turn was not entered: `async with bridge.turn(inbound) as turn`")
@@ -301,6 +209,7 @@ class Turn(Generic[StateT]):
         self._inquiry.states = self._replying.states = self._kept.guards
         now = self._bridge.clock.now()
         received.settle_edits(context)
+        received.take_choice(context)
         await self._inquiry.judge_inbound(context, now)
         received.judged()
         if context.waiting and self.open:

@@ -7,7 +7,7 @@ import anyio
 from msgspec import Struct
 
 from ctxbridge import Bridge
-from ctxbridge.cli import MOST
+from ctxbridge.cli.commands.channels import MOST
 from ctxbridge.cli.output import (
     colourful,
     emit,

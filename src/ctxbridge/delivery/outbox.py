@@ -105,10 +105,11 @@ class Outbox:
         `seq` is the place of the last entry that the change has appended.
 
         The gate was asked before: the commit was the claim, and it would have been refused under a
-        later gate epoch.
+        later gate epoch. They leave in order: behind one that has to be tried again all wait.
         """
         messages, before = change.append, seq - len(change.append)
         sent: list[Delivery] = []
+        wait_until = 0
         for delivery in change.deliveries:
             message = messages[delivery.place - 1]
             assert isinstance(message, Message)
@@ -117,9 +118,23 @@ class Outbox:
                 sent.append(replace(delivery, place=before + delivery.place))
                 continue
             claimed = _as_claimed(delivery, before)
-            until = since + change.hold_seconds
-            sent.append(await self._send(claimed, message, change.contact, until) or claimed)
+            if wait_until:
+                done = await self._put_behind(claimed, change.contact, wait_until)
+            else:
+                until = since + change.hold_seconds
+                done = await self._send(claimed, message, change.contact, until)
+            sent.append(done or claimed)
+            wait_until = sent[-1].due if sent[-1].status == "pending" else 0
         return tuple(sent)
+
+    async def _put_behind(self, delivery: Delivery, contact: bytes, due: int) -> Delivery | None:
+        """Let a claimed delivery wait for the one before it: it has surely not left."""
+        try:
+            return await self._hold_back(delivery, contact, Permit(until=due))
+        except CtxBridgeError as error:
+            # As after any claim that nobody speaks of: it runs out, and is shown as unknown.
+            logger.error("that a message waits is not recorded: %s", type(error).__name__)  # noqa: TRY400
+            return None
 
     async def _send(
         self, delivery: Delivery, message: Message, contact: bytes, until: float
@@ -130,11 +145,12 @@ class Outbox:
         not send: by then the delivery may be somebody else's.
         """
         sender = self._senders[message.channel]
-        assert message.address is not None and message.endpoint is not None  # noqa: PT018
+        to = message.recipient
+        assert to is not None and message.endpoint is not None  # noqa: PT018
         await self._pace.wait(message.endpoint, sender.per_second)
         if monotonic() >= until:
             return None
-        outgoing = Outgoing(delivery, message, message.address, message.endpoint)
+        outgoing = Outgoing(delivery, message, to, message.endpoint)
         try:
             sent = await attempt(sender, outgoing)
         except BaseException:
@@ -187,28 +203,38 @@ class Outbox:
 
     async def _dispatch(self, several: Iterable[Found], limiter: anyio.CapacityLimiter) -> None:
         async with limiter:
-            for one in several:
+            # Of what is due at the same moment (pieces of one reply) the first goes first, and
+            # while it waits the others do.
+            waiting: dict[tuple[bytes, str], int] = {}
+            for one in sorted(several, key=lambda found: (found.at, found.place)):
+                reply = (one.message.turn, one.message.channel) if one.message else (b"", "")
                 try:
-                    await self._take_and_send(one)
+                    done = await self._take_and_send(one, waiting.get(reply, 0))
+                    if done is not None and done.status == "pending":
+                        waiting[reply] = done.due
                 except CtxBridgeError as error:
                     logger.warning("a due delivery waits: %s", type(error).__name__)
                     return
 
-    async def _take_and_send(self, found: Found) -> None:
+    async def _take_and_send(self, found: Found, wait_until: int = 0) -> Delivery | None:
+        """What became of it; `None` where it was not ours to send, or nobody could note it."""
         since, taken = monotonic(), await self._take(found)
         delivery, message, context = taken.delivery, taken.message, taken.context
         if taken.status != "taken" or delivery is None or message is None:
             if delivery is not None and delivery.status == "unknown":
                 logger.error("a worker was lost while it sent; whether it did is unknown")
-            return
+            return None
         assert context is not None and context.contact is not None  # noqa: PT018
         contact, permit = context.contact.id, await self._gate(context, message)
+        if wait_until and not (permit.refused or permit.until):
+            permit = Permit(until=wait_until)
         if permit.refused or permit.until:
-            await self._hold_back(delivery, contact, permit)
+            done = await self._hold_back(delivery, contact, permit)
         else:
-            await self._send(delivery, message, contact, since + self._hold_seconds)
+            done = await self._send(delivery, message, contact, since + self._hold_seconds)
         if permit.decision is not None and not permit.until:
             await self._note(contact, message, permit.decision)
+        return done
 
     async def _note(self, contact: bytes, message: Message, decision: Decision) -> None:
         """Let the log tell what guards said of a message that left later than its turn."""

@@ -5,8 +5,9 @@ from typing import Literal
 from msgspec import Struct
 
 from ctxbridge.model.address import Address, Endpoint
+from ctxbridge.model.capabilities import Form
 from ctxbridge.model.context import Context
-from ctxbridge.model.message import Message
+from ctxbridge.model.message import Choices, Markup, Message
 
 DeliveryStatus = Literal[
     "pending", "claimed", "unknown", "sent", "failed", "delivered", "read", "withheld"
@@ -64,6 +65,16 @@ class Outgoing(Struct, frozen=True, gc=False):
     def text(self) -> str:
         """The words to send."""
         return self.message.text
+
+    def marked(self, form: Form) -> str:
+        """The words as `form` marks them up; empty where there is no more than the words."""
+        found = (part for part in self.message.parts if type(part) is Markup)
+        return next((part.text for part in found if part.form == form), "")
+
+    @property
+    def choices(self) -> Choices | None:
+        """The answers that it offers. Where the channel has no room for them the words say them."""
+        return next((part for part in self.message.parts if type(part) is Choices), None)
 
 
 class Sent(Struct, frozen=True, gc=False):

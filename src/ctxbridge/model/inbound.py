@@ -6,7 +6,7 @@ from msgspec import Struct
 
 from ctxbridge.errors import PayloadError
 from ctxbridge.model.address import Address, Assurance, Endpoint
-from ctxbridge.model.message import Part, Text
+from ctxbridge.model.message import Choice, Part, Text, choice_in
 
 IdSource = Literal["provider", "sender", "digest"]
 ReceiptStatus = Literal["queued", "sent", "delivered", "read", "failed", "unknown"]
@@ -57,7 +57,7 @@ class Inbound(Struct, frozen=True, gc=False, array_like=True):
     provider has answered it; ``opt_out.stop.marketing`` is for one purpose), ``auto`` (automatic
     mail), ``self`` (an echo of our own), ``forwarded``, ``unsupported`` (kept, and not read),
     ``from.mismatch``, ``from.ambiguous``, ``hidden_text``, ``truncated``, ``token.forged`` (a reply
-    token that is not ours), ``id_reused``.
+    token that is not ours), ``partial`` (pieces of an SMS are missing), ``id_reused``.
     """
 
     channel: str
@@ -76,11 +76,19 @@ class Inbound(Struct, frozen=True, gc=False, array_like=True):
     provider: str = ""
     revises: str = ""
     """The id of the message that this one takes the place of; without parts it is a deletion."""
+    written_as: str = ""
+    """How the channel writes the value of `sender`; set by the bridge, where that is not canonical.
+    An answer goes there."""
 
     @property
     def text(self) -> str:
         """What was written in this message, without quotes and attachments."""
         return "\n".join([part.text for part in self.parts if type(part) is Text])
+
+    @property
+    def choice(self) -> Choice | None:
+        """Which of the choices that we offered it names; `None` for none."""
+        return choice_in(self.parts)
 
 
 class Receipt(Struct, frozen=True, gc=False):

@@ -75,8 +75,23 @@ class Choices(Struct, frozen=True, array_like=True, gc=False, tag=7):
     offered: tuple[Choice, ...]
 
 
-Part = Text | Quote | Attachment | ToolCall | ToolResult | Opaque | Choice | Choices
+class Markup(Struct, frozen=True, array_like=True, gc=False, tag=8):
+    """The words of the same message as a channel marks them up: ``html``, ``slack``, ``whatsapp``.
+
+    It says what `Text` says, so whoever reads words alone misses nothing.
+    """
+
+    form: str
+    text: str
+
+
+Part = Text | Quote | Attachment | ToolCall | ToolResult | Opaque | Choice | Choices | Markup
 _WORK = frozenset({ToolCall, ToolResult, Opaque})
+
+
+def choice_in(parts: Iterable[Part]) -> Choice | None:
+    """What was chosen, where an answer names one of the choices that we offered."""
+    return next((part for part in parts if type(part) is Choice), None)
 
 
 class Message(Struct, frozen=True, array_like=True, gc=False, tag=0):
@@ -108,11 +123,26 @@ class Message(Struct, frozen=True, array_like=True, gc=False, tag=0):
     revises: str = ""
     """The id of the message that this one takes the place of; without parts it is a deletion."""
     purpose: Purpose = "service"
+    written_as: str = ""
+    """How the channel writes the value of `address`, where that is another way than ours."""
+
+    @property
+    def recipient(self) -> Address | None:
+        """Where a message to the contact goes: `address`, as its channel writes it."""
+        address = self.address
+        if not self.written_as or address is None:
+            return address
+        return Address(address.channel, self.written_as, address.scope)
 
     @property
     def text(self) -> str:
         """What was written in this message, without quotes and attachments."""
         return "\n".join([part.text for part in self.parts if type(part) is Text])
+
+    @property
+    def choice(self) -> Choice | None:
+        """Which of the choices that we offered it names; `None` for none."""
+        return choice_in(self.parts)
 
     @property
     def decision(self) -> Decision | None:

@@ -1,6 +1,7 @@
 """The send gate: whether a message of ours may leave, by the context of the moment of sending."""
 
 from ctxbridge.model import Address, Context, Floor, Message, Purpose
+from ctxbridge.rules.addresses import takes_no_answer
 from ctxbridge.rules.consent import may_send
 
 CONFIRMS = "consent.confirms"
@@ -33,6 +34,8 @@ def objection(
     contact = context.contact
     if contact is None or address is None or contact.link_to(address) is None:
         return "recipient.not_linked"
+    if takes_no_answer(address):
+        return "recipient.takes_no_answer"
     if to_agent and context.floor is not Floor.AGENT:
         return "floor.not_agent"
     if not confirms and not may_send(contact.consents, channel, purpose, address.value):

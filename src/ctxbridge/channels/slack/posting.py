@@ -16,7 +16,8 @@ from msgspec import Struct
 from ctxbridge.channels.slack.payloads import is_id, milliseconds
 from ctxbridge.channels.slack.text import escaped
 from ctxbridge.errors import ConfigurationError
-from ctxbridge.model import Capabilities, Choice, Choices, HttpAnswer, HttpRequest, Outgoing, Sent
+from ctxbridge.model import Capabilities, Choice, HttpAnswer, HttpRequest, Outgoing, Sent
+from ctxbridge.rules.choices import as_buttons, lines
 from ctxbridge.rules.text import clean
 
 MAX_TEXT_CHARACTERS = 40_000
@@ -89,9 +90,7 @@ class SlackPosts:
         self._tokens = tokens
         self._markup = markup
         self._url = url
-        self.capabilities = msgspec.structs.replace(
-            CAPABILITIES, form="slack" if markup else "plain", media=False
-        )
+        self.capabilities = msgspec.structs.replace(CAPABILITIES, form="slack", media=False)
 
     def build_send(self, outgoing: Outgoing, /) -> HttpRequest | Sent:
         """The request, or why there can be none.
@@ -99,10 +98,11 @@ class SlackPosts:
         ``failed``: ``slack.empty``, ``slack.too_long``, ``slack.choices`` (too many, or one over
         its limits), ``slack.address``, ``slack.token``. Attachments are not sent.
         """
-        text, choices = clean(outgoing.text), _choices(outgoing)
+        marked, choices = clean(outgoing.marked("slack")), self._buttons(outgoing)
+        text, marks = marked or clean(outgoing.text), self._markup or bool(marked)
         if not text.strip():
             return Sent("failed", code="slack.empty")
-        shown = text if self._markup else escaped(text)
+        shown = text if marks else escaped(text)
         if len(shown) > MAX_TEXT_CHARACTERS:
             return Sent("failed", code="slack.too_long")
         if len(choices) > MAX_BUTTONS or not all(map(_fits, choices)):
@@ -114,22 +114,24 @@ class SlackPosts:
         token = self._tokens.get(outgoing.address.scope) or self._tokens.get("")
         if not token:
             return Sent("failed", code="slack.token")
-        post: dict[str, object] = {"channel": channel, "text": shown, "mrkdwn": self._markup}
+        post: dict[str, object] = {"channel": channel, "text": shown, "mrkdwn": marks}
         if thread:
             post["thread_ts"] = thread
         if choices:
-            post["blocks"] = [*self._sections(text), _buttons(choices)]
+            post["blocks"] = [*_sections(text, marks=marks), _buttons(choices)]
         headers = (
             ("Authorization", f"Bearer {token}"),
             ("Content-Type", "application/json; charset=utf-8"),
         )
         return HttpRequest(self._url, msgspec.json.encode(post), headers)
 
-    def _sections(self, text: str) -> list[dict[str, object]]:
-        """The text in blocks, since blocks are shown in its place."""
-        kind = "mrkdwn" if self._markup else "plain_text"
-        cuts = [cut for cut in _cuts(text) if cut.strip()]
-        return [{"type": "section", "text": {"type": kind, "text": cut}} for cut in cuts]
+    def _buttons(self, outgoing: Outgoing) -> list[Choice]:
+        """What is offered; nothing where the words say it, since it is more than fits."""
+        choices = outgoing.choices
+        if choices is None:
+            return []
+        said = not as_buttons(choices, self.capabilities) and lines(choices) in outgoing.text
+        return [] if said else list(choices.offered)
 
     def read_receipt(self, answer: HttpAnswer, /) -> Sent:
         """``sent`` under the message's id. Slack says most of its errors with a 200.
@@ -158,13 +160,11 @@ class SlackPosts:
         )
 
 
-def _choices(outgoing: Outgoing) -> list[Choice]:
-    return [
-        choice
-        for part in outgoing.message.parts
-        if isinstance(part, Choices)
-        for choice in part.offered
-    ]
+def _sections(text: str, *, marks: bool) -> list[dict[str, object]]:
+    """The text in blocks, since blocks are shown in its place."""
+    kind = "mrkdwn" if marks else "plain_text"
+    cuts = [cut for cut in _cuts(text) if cut.strip()]
+    return [{"type": "section", "text": {"type": kind, "text": cut}} for cut in cuts]
 
 
 def _fits(choice: Choice) -> bool:

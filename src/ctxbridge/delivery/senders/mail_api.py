@@ -27,6 +27,7 @@ class Letter(Struct, frozen=True):
     headers: dict[str, str]
     metadata: dict[str, str]
     reply_to: str = ""
+    html: str = ""
 
 
 class LetterWriter:
@@ -65,6 +66,7 @@ class LetterWriter:
             headers={name: value for name, value in top.headers.items() if value.isascii()},
             metadata=metadata,
             reply_to=top.reply_to,
+            html=outgoing.marked("html"),
         )
 
 

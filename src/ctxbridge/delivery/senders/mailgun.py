@@ -28,7 +28,7 @@ class MailgunBuilder:
     channel: str = "email"
     repeatable: bool = False
     capabilities: Capabilities = Capabilities(
-        subject=True, threads=True, receipts=("delivered", "read", "failed")
+        form="html", subject=True, threads=True, receipts=("delivered", "read", "failed")
     )
 
     def __init__(
@@ -61,6 +61,8 @@ class MailgunBuilder:
         }
         form |= {f"h:{name}": value for name, value in letter.headers.items()}
         form |= {f"v:{name}": value for name, value in letter.metadata.items()}
+        if letter.html:
+            form["html"] = letter.html
         if letter.reply_to:
             form["h:Reply-To"] = letter.reply_to
         headers = (

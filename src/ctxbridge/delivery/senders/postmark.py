@@ -28,7 +28,7 @@ class PostmarkBuilder:
     channel: str = "email"
     repeatable: bool = False
     capabilities: Capabilities = Capabilities(
-        subject=True, threads=True, receipts=("delivered", "read", "failed")
+        form="html", subject=True, threads=True, receipts=("delivered", "read", "failed")
     )
 
     def __init__(
@@ -63,6 +63,8 @@ class PostmarkBuilder:
             "Metadata": letter.metadata,
             "Headers": [{"Name": name, "Value": value} for name, value in kept.items()],
         }
+        if letter.html:
+            asked["HtmlBody"] = letter.html
         if letter.reply_to:
             asked["ReplyTo"] = letter.reply_to
         headers = (

@@ -26,7 +26,7 @@ class SendGridBuilder:
     channel: str = "email"
     repeatable: bool = False
     capabilities: Capabilities = Capabilities(
-        subject=True, threads=True, receipts=("sent", "delivered", "read", "failed")
+        form="html", subject=True, threads=True, receipts=("sent", "delivered", "read", "failed")
     )
 
     def __init__(
@@ -56,7 +56,11 @@ class SendGridBuilder:
             "personalizations": [{"to": [{"email": letter.recipient}]}],
             "from": {"email": letter.sender},
             "subject": letter.subject or " ",
-            "content": [{"type": "text/plain", "value": letter.text}],
+            "content": [
+                {"type": kind, "value": words}
+                for kind, words in (("text/plain", letter.text), ("text/html", letter.html))
+                if words
+            ],
             "headers": letter.headers,
             "custom_args": letter.metadata,
         }

@@ -85,7 +85,7 @@ class SinchBuilder:
 
     def build_send(self, outgoing: Outgoing, /) -> HttpRequest | Sent:
         """``failed``: ``sinch.empty``, ``sinch.too_long`` and ``sinch.address``."""
-        if refused := refusal(self, words_of(outgoing.message)):
+        if refused := refusal(self, words_of(self, outgoing)):
             return refused
         app, theirs = outgoing.endpoint.value, outgoing.address.value
         if not (is_writable(app) and is_writable(theirs) and can_answer(self.channel, theirs)):
@@ -119,9 +119,8 @@ class SinchBuilder:
         return Sent("unknown")
 
     def _message(self, outgoing: Outgoing) -> dict[str, object]:
-        message, choices = outgoing.message, offered(outgoing.message)
-        shown = shown_as(self, message)
-        text = clean(message.text)
+        choices, shown = offered(outgoing), shown_as(self, outgoing)
+        text = words_of(self, outgoing)
         if shown == "buttons":
             buttons = [
                 {"text_message": {"text": clean(c.label)}, "postback_data": clean(c.id)}
@@ -130,7 +129,7 @@ class SinchBuilder:
             return {"choice_message": {"text_message": {"text": text}, "choices": buttons}}
         if shown == "list":
             return {"list_message": self._list(text, choices)}
-        return {"text_message": {"text": words_of(message)}}
+        return {"text_message": {"text": text}}
 
     def _list(self, text: str, choices: tuple[Choice, ...]) -> dict[str, object]:
         items = [

@@ -67,7 +67,7 @@ class SinchSmsBuilder:
 
     def build_send(self, outgoing: Outgoing, /) -> HttpRequest | Sent:
         """``failed``: ``sinch_sms.empty``, ``sinch_sms.too_long`` and ``sinch_sms.address``."""
-        text = words_of(outgoing.message)
+        text = words_of(self, outgoing)
         if refused := refusal(self, text):
             return refused
         ours, theirs = outgoing.endpoint.value, outgoing.address.value

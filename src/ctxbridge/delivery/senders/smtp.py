@@ -1,4 +1,4 @@
-"""E-mail by SMTP: one plain text from one mailbox to another, in the thread that it answers.
+"""E-mail by SMTP: one text from one mailbox to another, in the thread that it answers.
 
 Sources: RFC 5321 (the exchange), RFC 5322 (the mail), RFC 2047 (the subject), RFC 2045 (the text),
 RFC 3834 (answers of machines), RFC 6531 (addresses beyond ASCII).
@@ -10,16 +10,15 @@ import textwrap
 import time
 from contextlib import suppress
 from datetime import UTC, datetime
-from email import policy
-from email.message import EmailMessage
 from email.utils import format_datetime
 from typing import TYPE_CHECKING
 
 import anyio
 from msgspec import Struct
 
+from ctxbridge.delivery.senders.mail_body import body_of
 from ctxbridge.errors import ConfigurationError
-from ctxbridge.model import Outgoing, Sent
+from ctxbridge.model import Capabilities, Outgoing, Sent
 from ctxbridge.rules.mail import Replies, ascii_domain, heading, replies_at, subject, writable
 
 if TYPE_CHECKING:
@@ -69,6 +68,7 @@ class SmtpSender:
 
     channel: str = "email"
     repeatable: bool = False
+    capabilities: Capabilities = Capabilities(form="html", subject=True, threads=True)
 
     def __init__(
         self,
@@ -270,10 +270,8 @@ def written(
     headers |= {name: value.replace(" ", "\r\n ") for name, value in top.headers.items()}
     if top.reply_to:
         headers["Reply-To"] = top.reply_to
-    encoding, body = _body(outgoing.text)
-    headers["MIME-Version"] = "1.0"
-    headers["Content-Type"] = 'text/plain; charset="utf-8"'
-    headers["Content-Transfer-Encoding"] = encoding
+    about_body, body = body_of(outgoing.text, outgoing.marked("html"), outgoing.key)
+    headers |= {"MIME-Version": "1.0", **about_body}
     head = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
     data = head.encode() + b"\r\n" + body
     if names(data) != list(headers):
@@ -314,15 +312,6 @@ def _subject(raw: str) -> str:
             word = b""
         word += octets
     return "\r\n ".join(f"=?utf-8?b?{base64.b64encode(w).decode()}?=" for w in [*words, word])
-
-
-def _body(text: str) -> tuple[str, bytes]:
-    """The transfer encoding and the text in it, in lines of at most 76 that end in CRLF."""
-    text = writable(text)
-    part = EmailMessage(policy.SMTP.clone(cte_type="7bit", max_line_length=76))
-    part.set_content(text, charset="utf-8")
-    payload = str(part.get_payload()).replace("\r\n", "\n").rstrip("\n") + "\n"
-    return part["Content-Transfer-Encoding"], payload.replace("\n", "\r\n").encode("ascii")
 
 
 def _need_aiosmtplib() -> None:

@@ -11,6 +11,7 @@ import re
 from urllib.parse import quote, urlencode, urlsplit
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from ctxbridge.delivery.senders.http import NOT_TAKEN, HttpSender, absolute, need_httpx
 from ctxbridge.delivery.senders.wording import (
@@ -59,6 +60,8 @@ class TwilioBuilder:
         if channel != "sms" and channel not in PREFIXED:
             raise ConfigurationError(f"channel must be sms, {', '.join(PREFIXED)}")
         self.channel = channel
+        if channel == "whatsapp":
+            self.capabilities = replace(TWILIO, form="whatsapp")
         self._headers = (
             ("Authorization", basic(account_sid, auth_token)),
             ("Content-Type", _FORM),
@@ -71,7 +74,7 @@ class TwilioBuilder:
 
     def build_send(self, outgoing: Outgoing, /) -> HttpRequest | Sent:
         """A form; ``failed``: ``twilio.empty``, ``twilio.too_long`` and ``twilio.address``."""
-        text = words_of(outgoing.message)
+        text = words_of(self, outgoing)
         ours, theirs = outgoing.endpoint.value, outgoing.address.value
         if refused := refusal(self, text):
             return refused

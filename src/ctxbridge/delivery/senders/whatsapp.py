@@ -88,7 +88,7 @@ class WhatsAppBuilder:
 
     def build_send(self, outgoing: Outgoing, /) -> HttpRequest | Sent:
         """``failed``: ``whatsapp.empty``, ``whatsapp.too_long`` and ``whatsapp.address``."""
-        if refused := refusal(self, words_of(outgoing.message)):
+        if refused := refusal(self, words_of(self, outgoing)):
             return refused
         ours, theirs = outgoing.endpoint.value, outgoing.address.value
         if not (is_writable(ours) and is_writable(theirs)):
@@ -119,15 +119,15 @@ class WhatsAppBuilder:
         return Sent("failed", code=code)
 
     def _content(self, outgoing: Outgoing) -> dict[str, object]:
-        message, choices = outgoing.message, offered(outgoing.message)
-        text, shown = clean(message.text), shown_as(self, message)
+        choices, shown = offered(outgoing), shown_as(self, outgoing)
+        text = words_of(self, outgoing)
         if shown == "buttons":
             return _interactive("button", text, {"buttons": [_button(c) for c in choices]})
         if shown == "list":
             rows = [{"id": clean(c.id), "title": clean(c.label)} for c in choices]
             opened = {"button": self._list_button, "sections": [{"rows": rows}]}
             return _interactive("list", text, opened)
-        return {"type": "text", "text": {"body": words_of(message), "preview_url": False}}
+        return {"type": "text", "text": {"body": text, "preview_url": False}}
 
 
 def _interactive(kind: str, text: str, action: Mapping[str, object]) -> dict[str, object]:

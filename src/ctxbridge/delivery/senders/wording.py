@@ -6,9 +6,10 @@ from typing import Literal, TypeVar
 import msgspec
 
 from ctxbridge.errors import ConfigurationError
-from ctxbridge.model import Choice, Choices, Message, Sent
+from ctxbridge.model import Choice, Outgoing, Sent
 from ctxbridge.model.address import MAX_ADDRESS_CHARACTERS
 from ctxbridge.ports import Builder
+from ctxbridge.rules.choices import lines
 from ctxbridge.rules.providers import phone
 from ctxbridge.rules.text import clean
 
@@ -72,21 +73,22 @@ def refusal(builder: Builder, text: str) -> Sent | None:
     return None
 
 
-def offered(message: Message) -> tuple[Choice, ...]:
-    """The answers that `message` offers, in their order."""
-    return tuple([c for part in message.parts if isinstance(part, Choices) for c in part.offered])
+def offered(outgoing: Outgoing) -> tuple[Choice, ...]:
+    """The answers that the message offers, in their order."""
+    return outgoing.choices.offered if outgoing.choices is not None else ()
 
 
-def shown_as(builder: Builder, message: Message) -> Shown:
-    """How the answers that `message` offers are shown: as buttons where they fit, and so on.
+def shown_as(builder: Builder, outgoing: Outgoing) -> Shown:
+    """How the answers that a message offers are shown: as buttons where they fit, and so on.
 
     They stand under a text, and a long one takes no buttons. Two that look alike, or that would
     come back under the same id, do not fit: nobody could tell which was meant.
     """
-    choices, limits = offered(message), builder.capabilities
+    choices, limits = offered(outgoing), builder.capabilities
     if not choices:
         return "none"
-    if not message.text.strip() or len(message.text) > ABOVE_CHARACTERS:
+    words = _marked(builder, outgoing)
+    if not words.strip() or len(words) > ABOVE_CHARACTERS:
         return "numbers"
     ids, labels = {c.id for c in choices}, {c.label for c in choices}
     fits = len(ids) == len(labels) == len(choices) and all(map(_is_sound, choices))
@@ -98,10 +100,21 @@ def shown_as(builder: Builder, message: Message) -> Shown:
     return "numbers"
 
 
-def words_of(message: Message) -> str:
-    """The words alone; what is offered beside them stands below, in numbered lines."""
-    lines = [f"{n}. {choice.label}" for n, choice in enumerate(offered(message), 1)]
-    return clean("\n".join([message.text, *lines]).strip("\n") if lines else message.text)
+def words_of(builder: Builder, outgoing: Outgoing) -> str:
+    """The words, as the channel marks them up.
+
+    Where answers are offered that are no buttons here, and the words do not say them yet, they
+    stand below, in numbered lines.
+    """
+    words, choices = _marked(builder, outgoing), outgoing.choices
+    if choices is None or shown_as(builder, outgoing) != "numbers":
+        return words
+    told = lines(choices)
+    return words if told in outgoing.text else clean(f"{words}\n\n{told}".strip("\n"))
+
+
+def _marked(builder: Builder, outgoing: Outgoing) -> str:
+    return clean(outgoing.marked(builder.capabilities.form) or outgoing.text)
 
 
 def _is_sound(choice: Choice) -> bool:

@@ -73,7 +73,7 @@ def place_of_message(tenant: str, m: Message) -> Place:
     return (
         "message", tenant_key(tenant), m.turn, m.author, m.channel, m.accepted_at, m.disposition,
         address, endpoint, m.message_id, m.occurred_at, int(m.assurance), m.labels, m.flags,
-        m.revises, m.purpose,
+        m.revises, m.purpose, *((m.written_as,) if m.written_as else ()),
     )  # fmt: skip
 
 
