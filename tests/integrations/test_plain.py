@@ -135,6 +135,44 @@ class TestTools:
             assert await plain.call_tool(turn, "c", "f", "{}", explode) == "[refused: never]"
 
 
+class TestWordsSaid:
+    """A reply's item follows what became of the reply."""
+
+    def said(self, *texts):
+        return [
+            Message(
+                b"t" * 16,
+                "agent",
+                "sms",
+                (Text(t),) if t else (),
+                0,
+                "accepted" if t else "withheld",
+            )
+            for t in texts
+        ]
+
+    @pytest.mark.parametrize(
+        ("texts", "reply", "of", "words", "seen"),
+        [
+            (["one"], 0, 1, "one", 1),
+            (["in", "two pieces"], 0, 1, "in\ntwo pieces", 2),
+            (["one", "two"], 1, 2, "two", 1),
+            ([""], 0, 1, "", 1),
+            (["one"], 0, 2, "", 0),
+            (["one", "two"], 7, 2, "", 0),
+            ([], 0, 1, "", 0),
+        ],
+    )
+    def test_it(self, texts, reply, of, words, seen):
+        shown = set()
+        assert plain.words_said({"reply": reply, "of": of}, self.said(*texts), shown) == words
+        assert len(shown) == seen
+
+    @pytest.mark.parametrize("stored", [None, [], {}, {"reply": "0", "of": "1"}])
+    def test_damage_says_nothing(self, stored):
+        assert plain.words_said(stored, self.said("one"), set()) == ""
+
+
 class TestSummaries:
     async def talk(self, bridge, turns, budget, window=20):
         """Some turns, each summing up what overflows; what each was shown, and what was summed up."""

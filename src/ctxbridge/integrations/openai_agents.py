@@ -327,15 +327,13 @@ def _items(context: Context, told: Sequence[Told]) -> list[Any]:
 
 def _as_said(stored: Any, said: list[Message], shown: set[int]) -> list[Any]:
     """The item with the words of its reply, as guards have left them; nothing if none left."""
-    if not isinstance(stored, dict) or stored.get("of") != len(said):
+    words = plain.words_said(stored, said, shown)
+    if not words:
         return []
-    reply, item = said[stored["reply"]], stored["item"]
-    shown.add(id(reply))
-    if not reply.visible:
-        return []
+    item = stored["item"]
     if isinstance(item["content"], str):
-        return [item | {"content": reply.text}]
-    return [item | {"content": [item["content"][0] | {"text": reply.text}]}]
+        return [item | {"content": words}]
+    return [item | {"content": [item["content"][0] | {"text": words}]}]
 
 
 def _begins(context: Context) -> bool:

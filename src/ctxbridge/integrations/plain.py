@@ -138,6 +138,20 @@ def _is_json(text: str) -> bool:
     return True
 
 
+def words_said(stored: Any, said: Sequence[Message], shown: set[int]) -> str:
+    """The words of the reply that `stored` names, as guards and the channel have left them.
+
+    `said` is what the agent said in that turn, `reply` of `stored` which of its `of` replies is
+    meant; a single one may have left in several pieces. What is given is added to `shown`.
+    """
+    of, reply = (stored.get("of"), stored.get("reply")) if isinstance(stored, dict) else (0, 0)
+    own = list(said) if of == 1 else []
+    if of == len(said) and isinstance(reply, int) and 0 <= reply < len(said):
+        own = [said[reply]]
+    shown.update(id(message) for message in own)
+    return "\n".join(message.text for message in own if message.visible)
+
+
 def said_in(context: Context, turn: bytes) -> list[Message]:
     """What the agent said in a turn, also what was withheld, in its order."""
     return [m for m in context.messages if m.turn == turn and m.author == "agent" and not m.silent]

@@ -294,14 +294,11 @@ def _parsed(stored: bytes) -> list[ModelMessage]:
 
 def _as_said(stored: Any, said: list[Message], shown: set[int]) -> list[ModelMessage]:
     """The response with the words of its reply, as guards have left them; none if none left."""
-    if not isinstance(stored, dict) or stored.get("of") != len(said):
-        return []
-    reply = said[stored["reply"]]
-    shown.add(id(reply))
-    if not reply.visible:
+    words = plain.words_said(stored, said, shown)
+    if not words:
         return []
     found = _parsed(json.dumps(stored["message"]).encode())
-    return [_with_words(message, reply.text) for message in found]
+    return [_with_words(message, words) for message in found]
 
 
 # --- from messages to the log ---------------------------------------------------------------------
