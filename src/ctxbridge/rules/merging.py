@@ -65,7 +65,7 @@ def is_current(into: Side, part: Side, merge: Merge) -> bool:
 def merged(into: Side, part: Side, merge: Merge) -> Side:
     """Both together. The part's entries stand behind the event, in their order."""
     ours, theirs = into.head, part.head
-    consents = _folded(into.contact.consents, part.contact.consents)
+    consents = consent.joined(into.contact.consents, part.contact.consents)
     contact = replace(
         into.contact,
         links=into.contact.links + part.contact.links,
@@ -285,7 +285,7 @@ def _words_apart(
     """
     own = {(address.channel, address.value) for address in part.addresses}
     held_now = {(address.channel, address.value) for address in held.addresses}
-    ours, theirs = kept.contact.consents if kept else (), part.consents
+    ours, theirs = _words_before(held, kept) if kept else (), part.consents
     ours, theirs = _told_by(held_now, ours), _told_by(held_now, theirs)
     since = [word for word in held.consents if word not in ours and word not in theirs]
     their_own = [word for word in since if (word.channel, word.by or word.address) in own]
@@ -296,6 +296,17 @@ def _words_apart(
     ]
     our_own = [word for word in since if word not in their_own]
     return _folded(ours, our_own), _folded(theirs, [*their_own, *refused])
+
+
+def _words_before(held: Contact, kept: Kept) -> tuple[Consent, ...]:
+    """The words of the contact before the merge, but for those that have left it since.
+
+    Where somebody was parted from it who was a part of it then, they have taken their own along.
+    """
+    before = kept.contact
+    if set(before.merged) <= set(held.merged):
+        return before.consents
+    return tuple([word for word in before.consents if word in held.consents])
 
 
 def silent(entries: Mapping[int, Entry], split: Split) -> dict[int, int]:
