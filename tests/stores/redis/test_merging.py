@@ -12,10 +12,10 @@ import anyio
 import pytest
 
 from ctxbridge import errors
-from ctxbridge.model import Message
+from ctxbridge.model import Committed, Message
 from ctxbridge.stores.redis import merging as steps
-from ctxbridge.testing.actor import MAIL, PHONE, Actor, is_dense
-from ctxbridge.testing.contract.merging import answered, two
+from ctxbridge.testing.actor import CHAT, MAIL, PHONE, Actor, is_dense
+from ctxbridge.testing.contract.merging import answered, split_off, two
 
 from .conftest import make
 
@@ -225,3 +225,31 @@ async def test_two_that_are_merged_into_each_other_at_once_end_as_one(server):
             ours = await words(other, actor, PHONE)
             assert sorted(ours) == sorted(ONE + OTHER)
             assert ours == await words(one, actor, MAIL)
+
+
+@pytest.mark.parametrize("near_cache", [False, True], ids=["far", "near"])
+@pytest.mark.parametrize("then", ["merge", "link", "unlink", "message"])
+async def test_who_learned_of_a_merge_and_not_of_the_split_finds_the_part(url, near_cache, then):
+    """What a process remembers of where a contact lives is of before another split it off."""
+    async with (
+        make(url, near_cache=near_cache) as one,
+        make(url, near_cache=near_cache, prefix=one.settings.prefix) as other,
+    ):
+        actor = Actor()
+        phone, mail = await two(one, actor)
+        await one.identify(actor.merge(phone, mail))
+        await other.commit(actor.note(mail, actor.message("learned", address=MAIL)))
+        await split_off(one, actor, phone, mail)
+        if then == "merge":
+            assert (await other.identify(actor.merge(phone, mail))).status == "merged"
+        elif then == "message":
+            note = actor.note(mail, actor.message("by the id", address=MAIL))
+            assert isinstance(await other.commit(note), Committed)
+            assert (await words(one, actor, MAIL))[-1] == "by the id"
+        else:
+            linked = await other.identify(actor.link(mail, CHAT))
+            assert (linked.status, linked.contact.id) == ("linked", mail)
+        if then == "unlink":
+            seq = (await one.read(actor.query(address=MAIL))).seq
+            split = actor.split(mail, actor.id(), seq, address=CHAT)
+            assert (await other.identify(split)).status == "split"

@@ -31,7 +31,7 @@ class Committing:
 
     async def commit(self, change: Change) -> Committed | Refused:
         """Commit a turn."""
-        place = await self.place_of(change.tenant, change.contact)
+        place, anew = await self.place_of(change.tenant, change.contact), False
         for _ in range(MOST_HOPS):
             if place is None:
                 return Refused("unknown")
@@ -42,6 +42,13 @@ class Committing:
                 place = await self._looking.step(place, decode_forward(reply[2]))
                 self._keys.learn_contact(change.tenant, change.contact, place)
                 continue
+            if status in _NOT_THERE and not anew:
+                # Another process may have split what was merged when we learned where it is.
+                self._keys.contacts.pop((change.tenant, change.contact), None)
+                own, anew = await self.place_of(change.tenant, change.contact), True
+                if own not in {None, place}:
+                    place = own
+                    continue
             return self._outcome(place, change, reply, known)
         raise CorruptRecord("forwards of the store lead in a circle")
 
