@@ -188,7 +188,7 @@ def parted(
         place: number if number <= before else number + 1
         for number, (place, _) in enumerate(split.moves, 1)
     }
-    ours, theirs = _words_apart(held.contact, kept, part.contact)
+    ours, theirs = _words_apart(held.contact, kept, part.contact, split)
     waiting = backlog.without(held.head.waiting, [*places, *silent])
     moved = sorted(places[p] for p in backlog.places(held.head.waiting) if p in places)
     return Parted(
@@ -275,13 +275,13 @@ def _without(held: Contact, part: Contact, words: tuple[Consent, ...], split: Sp
 
 
 def _words_apart(
-    held: Contact, kept: Kept | None, part: Contact
+    held: Contact, kept: Kept | None, part: Contact, split: Split
 ) -> tuple[tuple[Consent, ...], tuple[Consent, ...]]:
     """Whose words about consent are whose: as before the merge, and what was said since.
 
     A word is of the address that it was said from or is about; one that was unlinked has taken its
     own along. What the tenant was told since, and what counts for everything, tells of no address:
-    a refusal is for both then.
+    a refusal is for both then. Its evidence is where the entry is that tells of it.
     """
     own = {(address.channel, address.value) for address in part.addresses}
     held_now = {(address.channel, address.value) for address in held.addresses}
@@ -289,12 +289,17 @@ def _words_apart(
     ours, theirs = _told_by(held_now, ours), _told_by(held_now, theirs)
     since = [word for word in held.consents if word not in ours and word not in theirs]
     their_own = [word for word in since if (word.channel, word.by or word.address) in own]
+    gone = {e.at for _, e in split.moves if isinstance(e, Event) and e.kind == "consent"}
     refused = [
-        replace(word, evidence="")
+        word if word.at in gone else replace(word, evidence="")
         for word in since
         if not (word.granted or word.by or word.address)
     ]
-    our_own = [word for word in since if word not in their_own]
+    our_own = [
+        replace(word, evidence="") if word.at in gone and not word.by else word
+        for word in since
+        if word not in their_own
+    ]
     return _folded(ours, our_own), _folded(theirs, [*their_own, *refused])
 
 
