@@ -110,6 +110,7 @@ class Splitting:
         kept = _kept(note) if note else None
         silent = merging.silent(_log_of(whole) if split.address else {}, split)
         parted = merging.parted(side_of(whole.reading), kept, first, split, silent)
+        parted = self._without_unlinked(split.tenant, parted, first.contact)
         held = remembered_at(whole, parted.places, target.hash, silent)
         moving = self._moving(split, parted, held, note, first.head.seq, target, before)
         name = UNDER_WAY + parted.part.contact.id
@@ -167,6 +168,17 @@ class Splitting:
             outbox_gone=moved + names,
             off=tuple([home.hash + name[1:] for name, _ in moved]),
         )  # fmt: skip
+
+    @staticmethod
+    def _without_unlinked(tenant: str, parted: Parted, before: Contact) -> Parted:
+        """The part that says which of its addresses left it while it was another's.
+
+        Their own places lead to it still, and would be taken for somebody else's there.
+        """
+        part = parted.part.contact
+        gone = [address_key(tenant, one) for one in before.addresses if part.link_to(one) is None]
+        contact = replace(part, left=tuple(dict.fromkeys((*part.left, *gone))))
+        return replace(parted, part=replace(parted.part, contact=contact))
 
     def _without(self, split: Split, parted: Parted) -> Contact:
         """The contact that stays, which says what has left it."""
