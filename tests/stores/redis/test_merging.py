@@ -253,3 +253,46 @@ async def test_who_learned_of_a_merge_and_not_of_the_split_finds_the_part(url, n
             seq = (await one.read(actor.query(address=MAIL))).seq
             split = actor.split(mail, actor.id(), seq, address=CHAT)
             assert (await other.identify(split)).status == "split"
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize("number", range(1, MOST_WRITES + 1))
+async def test_what_is_being_parted_is_not_lost_where_the_rest_is_merged_elsewhere(
+    url, number, after
+):
+    async with make(url) as crashed, make(url, prefix=crashed.settings.prefix) as other:
+        actor = Actor()
+        phone, mail = await two(crashed, actor)
+        chat = (await answered(crashed, actor, CHAT, "3")).context.contact.id
+        await crashed.identify(actor.merge(phone, mail))
+        split = await parts(crashed, actor, phone, mail)
+        dies(crashed, number, after=after)
+        with suppress(Crash):
+            await crashed.identify(split)
+        assert (await other.identify(actor.merge(chat, phone))).status == "merged"
+        both = ["3 asks", "3 answer", *ONE]
+        theirs = await words(other, actor, MAIL)
+        ours = await words(other, actor, PHONE)
+        assert (ours, theirs) in ((both, OTHER), (both + OTHER, both + OTHER))
+        assert await words(other, actor, CHAT) == ours
+
+
+@pytest.mark.parametrize("number", range(1, 8))
+async def test_a_key_of_somebody_elses_hinders_a_merge_before_it_begins(server, number):
+    """One of the part's keys, or of where it is set aside, holds something of another kind."""
+    async with make(server.url) as store:
+        actor = Actor()
+        phone, mail = await two(store, actor)
+        place = store._ground.keys.of_address(actor.tenant, MAIL)
+        key = [*place.all_of_it, *place.aside][number]
+        if had := server.command("EXISTS", key):
+            server.command("RENAME", key, key + b":kept")
+        server.command("SET", key, "something")
+        with pytest.raises(errors.CorruptRecord):
+            await store.identify(actor.merge(phone, mail))
+        server.command("DEL", key)
+        if had:
+            server.command("RENAME", key + b":kept", key)
+        assert await words(store, actor, MAIL) == OTHER
+        assert (await store.identify(actor.merge(phone, mail))).status == "merged"
+        assert await words(store, actor, MAIL) == ONE + OTHER

@@ -118,7 +118,10 @@ class Merging:
 
     async def _set_aside(self, tenant: str, place: Place, part: Reading, forward: bytes) -> bool:
         expected = part.packed_head, part.packed_contact
-        return await self._aside(tenant, place, b"set", forward, *expected) == b"ok"
+        status = await self._aside(tenant, place, b"set", forward, *expected)
+        if status == b"parting":
+            await self._looking.finish_parting(tenant, place)
+        return status == b"ok"
 
     async def _aside(self, tenant: str, place: Place, does: bytes, *values: bytes) -> bytes:
         nonce, agenda = self._ground.nonce(), self._keys.agenda(tenant, place.shard)
