@@ -16,8 +16,9 @@ from ctxbridge.model import Committed, Message
 from ctxbridge.stores.redis import merging as steps
 from ctxbridge.testing.actor import CHAT, MAIL, PHONE, Actor, is_dense
 from ctxbridge.testing.contract.merging import answered, split_off, two
+from ctxbridge.testing.servers import Server
 
-from .conftest import make
+from .conftest import any_binary, make
 
 ROUNDS = int(os.environ.get("CTXBRIDGE_CRASHES", "20"))
 MOST_WRITES = 7
@@ -296,3 +297,52 @@ async def test_a_key_of_somebody_elses_hinders_a_merge_before_it_begins(server, 
         assert await words(store, actor, MAIL) == OTHER
         assert (await store.identify(actor.merge(phone, mail))).status == "merged"
         assert await words(store, actor, MAIL) == ONE + OTHER
+
+
+@pytest.fixture(scope="module")
+def small():
+    """A server of its own, whose memory is taken away."""
+    with Server(any_binary()) as server:
+        yield server
+
+
+@pytest.mark.parametrize("number", range(1, MOST_WRITES))
+@pytest.mark.parametrize("what", ["merge", "split"])
+async def test_a_server_without_memory_tells_nobody_that_nothing_was_changed_when_it_was(
+    small, number, what
+):
+    async with make(small.url) as store:
+        actor = Actor()
+        phone, mail = await two(store, actor)
+        merge = actor.merge(phone, mail)
+        apart, one = (ONE, OTHER), (ONE + OTHER, ONE + OTHER)
+        if what == "split":
+            await store.identify(merge)
+        claim = merge if what == "merge" else await parts(store, actor, phone, mail)
+        before, then = (apart, one) if what == "merge" else (one, apart)
+        full_at(small, store, number)
+        told = ""
+        try:
+            told = (await store.identify(claim)).status
+        except errors.StoreFull:
+            told = "nothing was changed"
+        except errors.OutcomeUnknown:
+            told = "under way"
+        small.command("CONFIG", "SET", "maxmemory", "0")
+        async with make(small.url, prefix=store.settings.prefix) as other:
+            theirs = await words(other, actor, MAIL)
+            found = await words(other, actor, PHONE), theirs
+        assert found == (before if told == "nothing was changed" else then)
+
+
+def full_at(server, store, number):
+    """From the store's write of this number on the server has no memory left."""
+    write, written = store._ground.courier.write, []
+
+    async def writes(*args, **more):
+        written.append(1)
+        if len(written) == number:
+            server.command("CONFIG", "SET", "maxmemory", "1")
+        return await write(*args, **more)
+
+    store._ground.courier.write = writes

@@ -10,9 +10,11 @@ Two slots perhaps, so in steps that anybody can finish:
 Who looks for the address meets a contact that says it has left, does 2 and 3, and looks again.
 """
 
+from contextlib import suppress
+
 from msgspec.structs import replace
 
-from ctxbridge.errors import CorruptRecord, Unavailable
+from ctxbridge.errors import CorruptRecord, OutcomeUnknown, Unavailable
 from ctxbridge.model import Contact, Entry, Identified, Split
 from ctxbridge.rules import merging
 from ctxbridge.rules.merging import Kept, Parted, Side
@@ -123,7 +125,9 @@ class Splitting:
         for address in parted.part.contact.addresses:
             self._keys.forget_home(split.tenant, address)
         self._keys.contacts.pop((split.tenant, parted.part.contact.id), None)
-        await self._settle(split.tenant, home, name, moving)
+        # It is parted; where it cannot be put into its place now, the next who looks does that.
+        with suppress(Unavailable, OutcomeUnknown):
+            await self._settle(split.tenant, home, name, moving)
         return Identified("split", rest, parted.part.contact)
 
     async def _target(self, split: Split, there: Place | None) -> tuple[Place, bytes]:
