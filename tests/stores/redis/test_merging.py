@@ -10,6 +10,7 @@ from contextlib import suppress
 
 import anyio
 import pytest
+from msgspec.structs import replace
 
 from ctxbridge import errors
 from ctxbridge.model import Committed, Message
@@ -346,3 +347,20 @@ def full_at(server, store, number):
         return await write(*args, **more)
 
     store._ground.courier.write = writes
+
+
+async def test_an_id_that_has_expired_does_not_hide_one_that_came_anew(server):
+    """Both have talked under the same id, the part long ago: who waits for an answer gets one."""
+    async with make(server.url) as store:
+        actor = Actor()
+        mail = (await answered(store, actor, MAIL, "2")).context.contact.id
+        await store.open(actor.claim("2 asks", message_id="old", address=MAIL, lease_seconds=0.0,
+                                     remember_seconds=10.0))  # fmt: skip
+        actor.now += 20_000
+        waits = actor.claim("still there?", message_id="old")
+        opened = await store.open(waits)
+        phone = opened.context.contact.id
+        await store.identify(actor.merge(phone, mail))
+        actor.now += 60_000
+        again = await store.open(replace(waits, resumes=opened.seq, now=actor.now))
+        assert (again.status, again.resumed, again.seq) == ("new", True, opened.seq)

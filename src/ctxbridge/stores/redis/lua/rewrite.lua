@@ -29,6 +29,19 @@ if kept[1].err or kept[2].err then return {nonce, 'torn'} end
 local refused = may_list(nonce, KEYS[5], hash) or may_list(nonce, KEYS[6], hash)
 if refused then return refused end
 
+-- What has expired must not take the place of what came anew under its name.
+local function living(fields)
+  local left = {}
+  for i = 1, #fields, 2 do
+    local name, raw = fields[i], fields[i + 1]
+    if not string.find(name, '^[mtp]') or struct.unpack('>I6', raw, #raw - 5) > now then
+      left[#left + 1], left[#left + 2] = name, raw
+    end
+  end
+  return left
+end
+ids, outbox = living(ids), living(outbox)
+
 redis.call('HSET', KEYS[4], 'z', nonce)
 for _, one in ipairs(notes) do redis.call('HSET', KEYS[4], one[1], one[2]) end
 for _, field in ipairs(notes_gone) do redis.call('HDEL', KEYS[4], field) end
