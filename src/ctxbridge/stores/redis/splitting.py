@@ -10,6 +10,7 @@ Two slots perhaps, so in steps that anybody can finish:
 Who looks for the address meets a contact that says it has left, does 2 and 3, and looks again.
 """
 
+import asyncio
 from contextlib import suppress
 
 from msgspec.structs import replace
@@ -113,6 +114,7 @@ class Splitting:
         silent = merging.silent(_log_of(whole) if split.address else {}, split)
         parted = merging.parted(side_of(whole.reading), kept, first, split, silent)
         parted = self._without_unlinked(split.tenant, parted, first.contact)
+        await asyncio.sleep(0)  # a long log takes its time: others go on between the parts of it
         held = remembered_at(whole, parted.places, target.hash, silent)
         moving = self._moving(split, parted, held, note, first.head.seq, target, before)
         name = UNDER_WAY + parted.part.contact.id
@@ -120,6 +122,7 @@ class Splitting:
         told = self._parting(split, whole, parted, rest, held, home)._replace(
             notes={name: encode_moving(moving)}, notes_gone=(split.part,)
         )
+        await asyncio.sleep(0)
         if not await rewrite(self._ground, split.tenant, home, split.now, told):
             return None
         for address in parted.part.contact.addresses:
