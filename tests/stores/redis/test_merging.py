@@ -7,13 +7,14 @@ lost, nothing is there twice, and both ids lead to where they should.
 import os
 import random
 from contextlib import suppress
+from itertools import pairwise
 
 import anyio
 import pytest
 from msgspec.structs import replace
 
 from ctxbridge import errors
-from ctxbridge.model import Committed, Message
+from ctxbridge.model import Address, Committed, Message
 from ctxbridge.stores.redis import merging as steps
 from ctxbridge.testing.actor import CHAT, MAIL, PHONE, Actor, is_dense
 from ctxbridge.testing.contract.merging import answered, split_off, two
@@ -364,3 +365,20 @@ async def test_an_id_that_has_expired_does_not_hide_one_that_came_anew(server):
         actor.now += 60_000
         again = await store.open(replace(waits, resumes=opened.seq, now=actor.now))
         assert (again.status, again.resumed, again.seq) == ("new", True, opened.seq)
+
+
+async def test_an_id_leads_on_through_as_many_merges_as_there_were(server):
+    async with make(server.url) as store:
+        actor, chats = Actor(), [Address("chat", f"visitor {n}") for n in range(25)]
+        opened = [await answered(store, actor, chat, chat.value) for chat in chats]
+        ids = [one.context.contact.id for one in opened]
+        for part, into in pairwise(ids):
+            assert (await store.identify(actor.merge(into, part))).status == "merged"
+        prefix = store.settings.prefix
+        async with make(server.url, prefix=prefix) as one, make(server.url, prefix=prefix) as other:
+            assert len(await words(one, actor, chats[0])) == 50
+            note = actor.note(ids[0], actor.message("by the oldest id"))
+            assert isinstance(await other.commit(note), Committed)
+        async with make(server.url, prefix=prefix) as one:
+            again = await one.open(actor.claim("again", message_id="again", address=chats[0]))
+            assert again.context.contact.id == ids[-1]

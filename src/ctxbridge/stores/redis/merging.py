@@ -26,7 +26,7 @@ from ctxbridge.stores.redis.belongings import (
 )
 from ctxbridge.stores.redis.ground import Ground
 from ctxbridge.stores.redis.keys import Place
-from ctxbridge.stores.redis.looking import MOST_HOPS, Looking
+from ctxbridge.stores.redis.looking import Looking
 from ctxbridge.stores.redis.nested import packed
 from ctxbridge.stores.redis.reading import Reading
 from ctxbridge.stores.redis.scripts import ASIDE
@@ -109,8 +109,9 @@ class Merging:
         Of them the first by name is put back, by whoever comes by, and the others go into it: none
         of them can be attached anywhere before.
         """
-        members, found = [place], forward
-        for _ in range(MOST_HOPS):
+        members, found, seen = [place], forward, set[bytes]()
+        while found.target not in seen:
+            seen.add(found.target)
             there = self._keys.at(found.target)
             if there is place:
                 return members
