@@ -382,3 +382,16 @@ async def test_an_id_leads_on_through_as_many_merges_as_there_were(server):
         async with make(server.url, prefix=prefix) as one:
             again = await one.open(actor.claim("again", message_id="again", address=chats[0]))
             assert again.context.contact.id == ids[-1]
+
+
+async def test_an_id_that_both_have_hides_nobody_who_waits(server):
+    """Ids that senders write are theirs to repeat: the part was answered, the other waits."""
+    async with make(server.url) as store:
+        actor = Actor()
+        mail = (await answered(store, actor, MAIL, "same")).context.contact.id
+        waits = actor.claim("still there?", message_id="same")
+        opened = await store.open(waits)
+        await store.identify(actor.merge(opened.context.contact.id, mail))
+        actor.now += 60_000
+        again = await store.open(replace(waits, resumes=opened.seq, now=actor.now))
+        assert (again.status, again.resumed, again.seq) == ("new", True, opened.seq)
