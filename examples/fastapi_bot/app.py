@@ -214,10 +214,14 @@ class MailDoor:
             for event in parsed.events:
                 await self._take(event)
         except (errors.Malformed, errors.IdempotencyMismatch) as error:
-            parsed = Parsed(errors=(*parsed.errors, error))
-        for wrong in parsed.errors:  # a repetition would not help, and a bounce goes to a stranger
-            logger.warning("a mail was put aside: %s", type(wrong).__name__)
+            self._put_aside(error)
+        for wrong in parsed.errors:
+            self._put_aside(wrong)
         return "250 stored"
+
+    def _put_aside(self, error: Exception) -> None:
+        """Say so, and acknowledge: a repetition would not help, and a bounce goes to a stranger."""
+        logger.warning("a mail was put aside: %s", type(error).__name__)
 
     async def handle_exception(self, error: Exception) -> str:
         """It was not stored, whatever the reason: your mail server keeps it and tries again."""
