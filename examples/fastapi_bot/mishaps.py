@@ -41,7 +41,10 @@ class Mishaps:
             for m in (await self._world.bridge.context(f"sms:{ANN}", fresh=True)).messages
             if m.text in said
         }
-        return f"Phone and mailbox wrote in the same moment: {len(turns)} turn read both."
+        read = (
+            "one turn read both" if len(turns) == 1 else f"{len(turns)} turns, one after the other"
+        )
+        return f"Phone and mailbox wrote in the same moment: {read}."
 
     async def stop(self) -> str:
         """STOP by SMS; START brings it back."""

@@ -72,7 +72,7 @@ def environment(url: str, store: str, mail_in: int, mail_out: int) -> dict[str, 
         "SMTP_HOST": "127.0.0.1",
         "SMTP_PORT": str(mail_out),
         "LEASE_SECONDS": "2",
-        "QUIET_SECONDS": "0.1",
+        "QUIET_SECONDS": "0.15",
         "THINK_SECONDS": "0.05",
     }
 

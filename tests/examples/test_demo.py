@@ -258,7 +258,7 @@ class TestPage:
 
     async def test_both_at_once_is_one_turn(self, page):
         assert await press(page, "both") == (
-            "Phone and mailbox wrote in the same moment: 1 turn read both."
+            "Phone and mailbox wrote in the same moment: one turn read both."
         )
         await shown(page, "By phone: when does my order come?")
         await shown(page, "By mail: when does my order come?")
