@@ -9,7 +9,7 @@ from pathlib import Path
 
 import httpx
 from shop import known_of_both
-from simulator import ANN, BOB, MAILBOX, NEW, Simulator, free_port
+from simulator import ANN, BOB, MAILBOX, NEW, Simulator, free_port, now
 
 from ctxbridge import Assurance, CtxBridgeError
 
@@ -115,9 +115,9 @@ class Mishaps:
         """A new phone says whose it is, and proves it by a code from the mailbox."""
         if await self._one(NEW):
             return "The new phone is Ann’s already."
-        known = len(self._world.shown)
+        since = now()
         await self._world.sms(f"Hello, my new phone. I am {MAILBOX}", NEW)
-        code = await self._code(known)
+        code = await self._code(since)
         await self._world.sms(code, NEW)
         for _ in range(500):
             if await self._one(NEW):
@@ -126,11 +126,12 @@ class Mishaps:
             await asyncio.sleep(0.02)
         raise TimeoutError("the code did not join them")
 
-    async def _code(self, known: int) -> str:
+    async def _code(self, since: int) -> str:
         for _ in range(500):
-            for one in self._world.shown[known:]:
+            for one in self._world.shown:
                 found = re.search(r"\b\d{6}\b", one.text)
-                if one.device == "mailbox" and one.author == "agent" and found:
+                caught = one.device == "mailbox" and one.author == "agent" and one.at >= since
+                if caught and found:
                     return found.group()
             await asyncio.sleep(0.02)
         raise TimeoutError("no code came")
