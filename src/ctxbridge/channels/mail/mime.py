@@ -19,6 +19,7 @@ from msgspec import Struct
 
 from ctxbridge.channels.mail import headers
 from ctxbridge.channels.mail.charset import decode
+from ctxbridge.channels.mail.flowed import unflowed
 from ctxbridge.channels.mail.html import MAX_TAGS, render
 from ctxbridge.errors import Malformed
 from ctxbridge.model import Attachment
@@ -250,8 +251,17 @@ def _read(part: Part, body: Body, attachments: list[Attachment]) -> str:
     if disposition == "attachment" or named_file or kind not in _TEXT:
         attachments.append(_attachment(part, kind, named | given))
         return ""
+    return _words(part, kind, named, body)
+
+
+def _words(part: Part, kind: str, named: dict[str, str], body: Body) -> str:
     charset = named.get("charset", "")
-    return (_html if kind == "text/html" else _plain)(content_of(part), charset, body)
+    if kind == "text/html":
+        return _html(content_of(part), charset, body)
+    words = _plain(content_of(part), charset, body)
+    if named.get("format", "").lower() != "flowed":
+        return words
+    return unflowed(words, deletes_blank=named.get("delsp", "").lower() == "yes")
 
 
 def _plain(data: bytes, charset: str, body: Body) -> str:
