@@ -69,9 +69,10 @@ BOUNDED: dict[str, Callable[[], bytes]] = {
 
 
 def timed(raw: bytes) -> tuple[Parsed, float]:
-    start = time.perf_counter()
+    """What it comes to, and how much of this process's own time: others may use the machine."""
+    start = time.process_time()
     parsed = parse(raw)
-    return parsed, time.perf_counter() - start
+    return parsed, time.process_time() - start
 
 
 @pytest.mark.parametrize("name", HOSTILE)

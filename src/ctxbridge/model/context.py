@@ -8,7 +8,7 @@ from msgspec import Struct
 from ctxbridge.model.address import Assurance
 from ctxbridge.model.contact import Contact
 from ctxbridge.model.head import NO_RELEASE, NO_TRACE, Floor, Status
-from ctxbridge.model.message import Entry, Message
+from ctxbridge.model.message import Entry, Message, Quote
 from ctxbridge.model.revision import current
 
 ROLES = {"contact": "user", "agent": "assistant", "human_agent": "assistant", "system": "system"}
@@ -17,6 +17,12 @@ ROLES = {"contact": "user", "agent": "assistant", "human_agent": "assistant", "s
 def estimate_tokens(text: str) -> int:
     """A cheap upper guess of a text's tokens: one per three UTF-8 bytes, and four for the frame."""
     return len(text.encode("utf-8", "replace")) // 3 + 4
+
+
+def _named(message: Message) -> str:
+    """What stands for a message without words of its own."""
+    empty = all(type(part) is Quote for part in message.parts)
+    return "[no words]" if empty else "[attachment]"
 
 
 class Window(Sequence[Entry]):
@@ -155,12 +161,12 @@ class Context(Struct, frozen=True, gc=False):
     ) -> list[dict[str, str]]:
         """The window as role and content for a chat model, whole turns up to `budget` tokens.
 
-        Only what a model may see is in it; a message without words (an image alone) is named as
-        such. What was written by somebody whom nobody vouches for is marked where the reader is
-        vouched for.
+        Only what a model may see is in it; a message without words is named: ``[attachment]`` for
+        an image alone, ``[no words]`` for an empty reply, or one that only repeats. What was written
+        by somebody whom nobody vouches for is marked where the reader is vouched for.
         """
         return [
-            {"role": ROLES[m.author], "content": self._mark(m) + (m.text or "[attachment]")}
+            {"role": ROLES[m.author], "content": self._mark(m) + (m.text or _named(m))}
             for m in self.window.fit(budget, count)
         ]
 

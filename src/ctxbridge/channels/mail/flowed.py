@@ -9,9 +9,9 @@ def unflowed(text: str, *, deletes_blank: bool) -> str:
     """`text` with one line for each paragraph, and ``> `` before what is quoted, once per depth.
 
     A line that ends in a blank goes on in the next, if that is quoted as deep and not empty; the
-    mark above a signature neither goes on nor continues anything. `deletes_blank` is ``delsp=yes``: the blank
-    was put there to break a line between letters. What has over 50,000 lines is no letter, and
-    stays as it is.
+    mark above a signature neither goes on nor continues anything. `deletes_blank` is ``delsp=yes``:
+    the blank was put there to break a line between letters. What has over 50,000 lines is no
+    letter, and stays as it is.
     """
     if text.count("\n") >= MAX_LINES:
         return text

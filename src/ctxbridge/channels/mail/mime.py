@@ -34,6 +34,7 @@ MAX_LOOKS = 1_000_000
 MAX_PARTS = 200
 MAX_DEPTH = 20
 MAX_HEADERS = 1000
+MAX_HEADER_LINES = 40_000
 MAX_HEADER_CHARACTERS = 16 * 1024
 MAX_CONTENT_CHARACTERS = 8 * 1024
 MAX_ALL_HEADER_CHARACTERS = 384 * 1024
@@ -167,6 +168,8 @@ def _mended(raw: bytes) -> bytes:
     if found is None and len(raw) > limit:
         return raw
     end = found.end() if found else len(raw)
+    if raw.count(b"\n", 0, end) + raw.count(b"\r", 0, end) > 2 * MAX_HEADER_LINES:
+        _refuse("the mail has too many headers, or too long")
     head = _fields(raw[:end].splitlines(keepends=True))
     return raw if raw.startswith(head) and len(head) == end else head + raw[end:]
 
