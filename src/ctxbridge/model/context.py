@@ -162,8 +162,8 @@ class Context(Struct, frozen=True, gc=False):
         """The window as role and content for a chat model, whole turns up to `budget` tokens.
 
         Only what a model may see is in it; a message without words is named: ``[attachment]`` for
-        an image alone, ``[no words]`` for an empty reply, or one that only repeats. What was written
-        by somebody whom nobody vouches for is marked where the reader is vouched for.
+        an image alone, ``[no words]`` for an empty reply, or one that only repeats. What somebody
+        wrote whom nobody vouches for is marked where the reader is vouched for.
         """
         return [
             {"role": ROLES[m.author], "content": self._mark(m) + (m.text or _named(m))}
