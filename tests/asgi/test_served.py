@@ -136,7 +136,7 @@ class TestStopped:
 
 
 class TestDoubled:
-    @pytest.mark.parametrize("copies", [2, 10, 200])
+    @pytest.mark.parametrize("copies", [2, 10, 200, pytest.param(1_000, marks=pytest.mark.slow)])
     def test_25_one_turn_whatever_comes_in_parallel_to_two_processes(self, pair, copies):
         folder, bots = pair
         sid, sender = f"SM{copies}", f"+1555019{copies:04}"

@@ -140,11 +140,11 @@ LARGEST: dict[str, tuple[Channel, Callable[[], RawRequest], Callable[[], RawRequ
         lambda: twilio("héllo wörld " * 11_000),
         lambda: twilio("\x00\U0001f600" * 16_000),
     ),
-    "sinch": (Sinch(), lambda: sinch(words(MIB - KIB)), lambda: sinch("\ud800" * 170_000)),
+    "sinch": (Sinch(), lambda: sinch(words(980 * KIB)), lambda: sinch("\ud800" * 25_000, more=[[]] * 19_000)),
     "sinch_sms": (
         SinchSms(),
-        lambda: sinch_sms(words(MIB - KIB)),
-        lambda: sinch_sms("x", more=[[]] * 19_000 + ["\ud800" * 150_000]),
+        lambda: sinch_sms(words(980 * KIB)),
+        lambda: sinch_sms("\ud800" * 25_000, more=[[]] * 19_000),
     ),
     "whatsapp": (
         WhatsApp(),
@@ -232,7 +232,8 @@ def test_60_the_largest_body_is_bounded_in_time_and_memory(name: str, kind: str)
     size = len(request.body) / KIB
     print(f"| {name} | {kind} | {size:,.0f} KiB | {seconds * 1000:.0f} ms | {times:.1f} |")
     assert seconds < 2
-    assert times < 8 or times * size < 2_048
+    # Of a small body the objects count that it names, and they are few megabytes at most.
+    assert times < 5 or times * size < 4_096
 
 
 def test_the_same_measure_sees_one_that_keeps_too_much() -> None:
@@ -241,4 +242,4 @@ def test_the_same_measure_sees_one_that_keeps_too_much() -> None:
             self.kept = [request.body[at:] for at in range(0, len(request.body), KIB * 100)]
             return super().parse(request, verification)
 
-    assert measured(Hoarding(), RawRequest(mail(2 * MIB), received_at=NOW))[1] > 8
+    assert measured(Hoarding(), RawRequest(mail(2 * MIB), received_at=NOW))[1] > 5
