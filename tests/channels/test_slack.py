@@ -196,7 +196,7 @@ class TestAnswers:
                 is None
             )
 
-    def test_12_stored_or_malformed_is_200_and_forged_is_401_without_a_retry(self) -> None:
+    def test_stored_or_malformed_is_200_and_forged_is_401_without_a_retry(self) -> None:
         channel = Slack(SECRET)
         good = channel.reply(both(CALLBACK))
         assert (good.status, good.body) == (200, b"")

@@ -19,7 +19,7 @@ def rows(page: str) -> list[tuple[int, str]]:
 
 
 @cache
-def tests_in(file: str) -> frozenset[str]:
+def functions_of(file: str) -> frozenset[str]:
     tree = ast.parse((TESTS / file).read_text())
     functions = (ast.FunctionDef, ast.AsyncFunctionDef)
     return frozenset(node.name for node in ast.walk(tree) if isinstance(node, functions))
@@ -40,7 +40,7 @@ def faults(page: str) -> list[str]:
         if bool(tests) == told.startswith(LATER):
             wrong.append(f"{number}: neither a test nor a reason, or both")
         for file, name in tests:
-            if not (TESTS / file).exists() or name not in tests_in(file):
+            if not (TESTS / file).exists() or name not in functions_of(file):
                 wrong.append(f"{number}: {file}::{name} is not there")
     return wrong
 
@@ -67,7 +67,7 @@ def test_every_test_with_a_number_in_its_name_stands_in_the_page_under_it():
     files = [*(TESTS / "channels").glob("test_*.py"), *(TESTS / "delivery").glob("test_*.py")]
     for file in files:
         where = f"{file.parent.name}/{file.name}"
-        for name in tests_in(where):
+        for name in functions_of(where):
             numbers = re.match(r"test_((?:[0-9]{1,2}_)+)", name)
             for number in map(int, re.findall(r"[0-9]+", numbers[1] if numbers else "")):
                 assert f"`{where}::{name}`" in page[number], f"{number}: {where}::{name}"
