@@ -198,6 +198,14 @@ async def test_88_a_label_that_a_guard_has_changed_is_said_once(way):
     assert labels in ([], ["1", "2"])
 
 
+@EVERY
+async def test_88_numbers_in_the_agents_own_words_take_no_button_away(way):
+    own = "Which size?\n1. small\n2. medium\n3. large"
+    ((words, labels),) = await told(way, own, ["1", "2", "3"])
+    assert labels == (["1", "2", "3"] if way in BUTTONS else [])
+    assert words.count("C. 3") == (way not in BUTTONS)
+
+
 def test_88_a_builder_that_writes_them_without_looking_is_seen():
     """The control: the count above tells a text that has its numbers twice."""
     offer = checked_choices(FEW)

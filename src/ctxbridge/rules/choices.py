@@ -63,7 +63,10 @@ def as_buttons(choices: Choices, can: Capabilities) -> bool:
     """Whether the channel can offer all of them, whole, as buttons or in a list."""
     if any(len(one.id) > LONGEST_ID_OF_A_BUTTON for one in choices.offered):
         return False
-    count, longest = len(choices.offered), max(len(one.label) for one in choices.offered)
+    count, longest = (
+        len(choices.offered),
+        max([len(one.label) for one in choices.offered], default=0),
+    )
     return _are_within(count, longest, can.buttons, can.button_characters) or _are_within(
         count, longest, can.choices, can.choice_characters
     )
@@ -77,12 +80,15 @@ def said_in(text: str, choices: Choices) -> bool:
     """Whether the words offer them already.
 
     Of an offer over several messages the last line stands in the last message, which is the one
-    that has the choices. Labels that are marks (`without_labels`) are what its lines begin with.
+    that has the choices.
     """
-    rows, last = text.splitlines(), choices.offered[-1].label
-    if lines(choices).rpartition("\n")[2] in rows:
-        return True
-    return _are_marks(choices) and any(row.startswith(f"{last}. ") for row in rows)
+    return lines(choices).rpartition("\n")[2] in text.splitlines()
+
+
+def pointed_to_in(text: str, choices: Choices) -> bool:
+    """Whether the labels are marks alone (`without_labels`), and lines of the words have them."""
+    last = choices.offered[-1].label if choices.offered else ""
+    return _are_marks(choices) and any(row.startswith(f"{last}. ") for row in text.splitlines())
 
 
 def marks(choices: Choices) -> tuple[str, ...]:
@@ -109,7 +115,7 @@ def _are_marks(choices: Choices) -> bool:
     """Whether the labels are no words but marks, counted from the first."""
     labels = [one.label for one in choices.offered]
     numbers = [str(place) for place in range(1, len(labels) + 1)]
-    letters = [letter * len(labels[0]) for letter in _LETTERS[: len(labels)]]
+    letters = [letter * len(labels[-1]) for letter in _LETTERS[: len(labels)]] if labels else []
     return labels in (numbers, letters)
 
 

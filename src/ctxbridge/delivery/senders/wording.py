@@ -9,7 +9,13 @@ from ctxbridge.errors import ConfigurationError
 from ctxbridge.model import Choice, Outgoing, Sent
 from ctxbridge.model.address import MAX_ADDRESS_CHARACTERS
 from ctxbridge.ports import Builder
-from ctxbridge.rules.choices import LONGEST_ID_OF_A_BUTTON, as_buttons, lines, said_in
+from ctxbridge.rules.choices import (
+    LONGEST_ID_OF_A_BUTTON,
+    as_buttons,
+    lines,
+    pointed_to_in,
+    said_in,
+)
 from ctxbridge.rules.providers import phone
 from ctxbridge.rules.text import clean
 
@@ -85,18 +91,22 @@ def shown_as(builder: Builder, outgoing: Outgoing) -> Shown:
     if outgoing.choices is None or not choices:
         return "none"
     words, most = _marked(builder, outgoing), limits.above_choices
-    if not words.strip() or (most and len(words) > most):
+    if not words.strip() or not _within(len(words), most):
         return "numbers"
     if said_in(outgoing.text, outgoing.choices) or not as_buttons(outgoing.choices, limits):
         return "numbers"
     ids, labels = {c.id for c in choices}, {c.label for c in choices}
     fits = len(ids) == len(labels) == len(choices) and all(map(_is_sound, choices))
     longest = max(len(label) for label in labels)
-    if fits and len(choices) <= limits.buttons and longest <= limits.button_characters:
+    if fits and len(choices) <= limits.buttons and _within(longest, limits.button_characters):
         return "buttons"
-    if fits and len(choices) <= limits.choices and longest <= limits.choice_characters:
+    if fits and len(choices) <= limits.choices and _within(longest, limits.choice_characters):
         return "list"
     return "numbers"
+
+
+def _within(length: int, most: int) -> bool:
+    return not most or length <= most
 
 
 def words_of(builder: Builder, outgoing: Outgoing) -> str:
@@ -108,7 +118,7 @@ def words_of(builder: Builder, outgoing: Outgoing) -> str:
     words, choices = _marked(builder, outgoing), outgoing.choices
     if choices is None or shown_as(builder, outgoing) != "numbers":
         return words
-    if said_in(outgoing.text, choices):
+    if said_in(outgoing.text, choices) or pointed_to_in(outgoing.text, choices):
         return words
     return clean(f"{words}\n\n{lines(choices)}".strip("\n"))
 
