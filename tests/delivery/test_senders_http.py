@@ -148,7 +148,7 @@ async def test_nobody_listens_and_nobody_answers():
     async def hung_up(stream):
         await stream.aclose()
 
-    assert (await said(silence, timeout_seconds=0.2))[0] == Sent("unknown", code="pigeons.timeout")
+    assert (await said(silence, timeout_seconds=1.0))[0] == Sent("unknown", code="pigeons.timeout")
     assert (await said(hung_up))[0] == Sent("unknown", code="pigeons.lost")
 
 
