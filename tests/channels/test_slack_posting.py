@@ -102,8 +102,7 @@ def test_it_asks_what_the_sdk_asks(slack: HTTPServer) -> None:
 def test_it_fills_the_port() -> None:
     posts: Builder = SlackPosts("xoxb-1")
     assert (posts.name, posts.channel, posts.repeatable) == ("slack", "slack", False)
-    # Whether words are marked up is the bridge's to say (`markdown`): the form is what it can take.
-    assert (posts.capabilities.form, posts.capabilities.media) == ("slack", False)
+    assert posts.capabilities.form == SlackPosts("x", markup=True).capabilities.form == "slack"
     assert Slack().capabilities.buttons == 25
 
 
