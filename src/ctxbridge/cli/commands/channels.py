@@ -3,7 +3,7 @@
 import argparse
 from typing import TYPE_CHECKING
 
-from ctxbridge.cli.commands.command import Command, fill_store
+from ctxbridge.cli.commands.command import ALWAYS, Command, fill_json, fill_store, where_of
 
 if TYPE_CHECKING:
     from ctxbridge.cli.outbox import Asked
@@ -17,7 +17,7 @@ def _fill_outbox(outbox: argparse.ArgumentParser) -> None:
     outbox.add_argument("--limit", type=_count, metavar="N", help=told)
     told = "the whole address, and the text, of each message"
     outbox.add_argument("--show-text", action="store_true", help=told)
-    outbox.add_argument("--json", action="store_true", help="one JSON object per message")
+    fill_json(outbox, "one JSON object per message")
 
 
 def _fill_dead(dead: argparse.ArgumentParser) -> None:
@@ -59,6 +59,7 @@ def _fill_parse(parse: argparse.ArgumentParser) -> None:
         metavar="'K: V'",
         help="a header of the request; may be given several times",
     )
+    fill_json(parse, ALWAYS)
 
 
 def _header(text: str) -> tuple[str, str]:
@@ -85,9 +86,7 @@ def _run_dead(arguments: argparse.Namespace) -> int:
 def _asked(arguments: argparse.Namespace) -> "Asked":
     from ctxbridge.cli.outbox import Asked
 
-    return Asked(
-        arguments.db, arguments.tenant, arguments.limit, arguments.json, arguments.show_text
-    )
+    return Asked(where_of(arguments), arguments.limit, arguments.json, arguments.show_text)
 
 
 def _run_parse(arguments: argparse.Namespace) -> int:

@@ -2,7 +2,12 @@
 
 import argparse
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from ctxbridge.cli.where import Where
+
+ALWAYS = "what is printed is JSON in any case"
 
 
 class Command(NamedTuple):
@@ -21,6 +26,20 @@ def fill_store(command: argparse.ArgumentParser) -> None:
     told = "the file, or the store's address"
     command.add_argument("--db", metavar="FILE", required=True, help=told)
     command.add_argument("--tenant", default="demo", help="whose customer it is (default: demo)")
+    told = "where the keys of a sealed store come from, as in shop.keys:key (this folder first)"
+    command.add_argument("--seal", default="", metavar="MODULE:FUNCTION", help=told)
+
+
+def where_of(arguments: argparse.Namespace) -> "Where":
+    """What `fill_store` asked for."""
+    from ctxbridge.cli.where import Where
+
+    return Where(arguments.db, arguments.tenant, arguments.seal)
+
+
+def fill_json(command: argparse.ArgumentParser, told: str = "JSON objects, one a line") -> None:
+    """Whether a program reads what is printed."""
+    command.add_argument("--json", action="store_true", help=told)
 
 
 def fill_address(command: argparse.ArgumentParser) -> None:
@@ -32,4 +51,4 @@ def fill_address(command: argparse.ArgumentParser) -> None:
 def fill_told(command: argparse.ArgumentParser) -> None:
     """How much to tell, and how."""
     command.add_argument("--show-text", action="store_true", help="the words of the messages too")
-    command.add_argument("--json", action="store_true", help="JSON objects, one a line")
+    fill_json(command)
