@@ -6,7 +6,7 @@ from typing import Any, Literal
 import anyio
 from msgspec import Struct
 
-from ctxbridge.cli.commands.channels import MOST
+from ctxbridge.cli.commands.command import MOST
 from ctxbridge.cli.output import emit, moment, plain, printable, say, warn, width, wrap
 from ctxbridge.cli.tables import tell_table
 from ctxbridge.cli.where import UNKNOWN, Where

@@ -3,18 +3,16 @@
 import argparse
 from typing import TYPE_CHECKING
 
-from ctxbridge.cli.commands.command import ALWAYS, Command, fill_json, fill_store, where_of
+from ctxbridge.cli.commands.command import ALWAYS, Command, count, fill_json, fill_store, where_of
 
 if TYPE_CHECKING:
     from ctxbridge.cli.outbox import Asked
-
-MOST = 1_000_000
 
 
 def _fill_outbox(outbox: argparse.ArgumentParser) -> None:
     fill_store(outbox)
     told = "how many at most (default: 100)"
-    outbox.add_argument("--limit", type=_count, metavar="N", help=told)
+    outbox.add_argument("--limit", type=count, metavar="N", help=told)
     told = "the whole address, and the text, of each message"
     outbox.add_argument("--show-text", action="store_true", help=told)
     fill_json(outbox, "one JSON object per message")
@@ -29,13 +27,6 @@ def _fill_dead(dead: argparse.ArgumentParser) -> None:
     )
     told = "put all of them back; with --limit the oldest N"
     either.add_argument("--replay-all", action="store_true", help=told)
-
-
-def _count(text: str) -> int:
-    count = int(text) if text.isascii() and text.isdecimal() and len(text) < 9 else 0
-    if not 0 < count <= MOST:
-        raise argparse.ArgumentTypeError(f"it is a number from 1 to {MOST}")
-    return count
 
 
 def _key(text: str) -> str:

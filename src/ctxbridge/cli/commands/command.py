@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from ctxbridge.cli.where import Where
 
+MOST = 1_000_000
+"""The highest count that can be asked for."""
 ALWAYS = "what is printed is JSON in any case"
 
 
@@ -21,10 +23,10 @@ class Command(NamedTuple):
     run: Callable[[argparse.Namespace], int]
 
 
-def fill_store(command: argparse.ArgumentParser) -> None:
+def fill_store(command: argparse.ArgumentParser, *, required: bool = True) -> None:
     """Which store, and whose customers."""
     told = "the file, or the store's address"
-    command.add_argument("--db", metavar="FILE", required=True, help=told)
+    command.add_argument("--db", metavar="FILE", required=required, help=told)
     command.add_argument("--tenant", default="demo", help="whose customer it is (default: demo)")
     told = "where the keys of a sealed store come from, as in shop.keys:key (this folder first)"
     command.add_argument("--seal", default="", metavar="MODULE:FUNCTION", help=told)
@@ -52,3 +54,11 @@ def fill_told(command: argparse.ArgumentParser) -> None:
     """How much to tell, and how."""
     command.add_argument("--show-text", action="store_true", help="the words of the messages too")
     fill_json(command)
+
+
+def count(text: str) -> int:
+    """A number from 1 to `MOST`; a usage error for anything else."""
+    number = int(text) if text.isascii() and text.isdecimal() and len(text) < 9 else 0
+    if not 0 < number <= MOST:
+        raise argparse.ArgumentTypeError(f"it is a number from 1 to {MOST}")
+    return number
