@@ -117,7 +117,7 @@ class Following:
         if before is not None and before.owner == owner:
             new = [(seq, e) for seq, e in pairs if seq > before.seq]
         elif before is not None:
-            # Merged, split or erased: places count anew, so only the time tells what is new.
+            # Merged, split or erased: what joined is old, and places may count anew.
             new = [(seq, e) for seq, e in pairs if at_of(e) > before.at]
         elif self._first:
             new = pairs[-self._last :] if self._last else []
