@@ -4,6 +4,7 @@ python examples/identity.py    Nothing leaves this machine; it needs no key and 
 """
 
 import asyncio
+from typing import Any
 
 from ctxbridge import Address, Assurance, Bridge, Endpoint, Inbound, Text, errors
 from ctxbridge.model import Context
@@ -21,7 +22,7 @@ numbers = iter(range(1, 1_000))
 
 
 async def says(
-    bridge: Bridge, who: Address, text: str, assurance: Assurance = Assurance.CHANNEL
+    bridge: Bridge[Any], who: Address, text: str, assurance: Assurance = Assurance.CHANNEL
 ) -> Context:
     """A message and its answer; gives what the agent was shown."""
     endpoint, number = OURS[who.channel], f"m{next(numbers)}"

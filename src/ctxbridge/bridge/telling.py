@@ -4,7 +4,7 @@ from pathlib import PurePath
 
 from ctxbridge.bridge.judging import Inquiry, allowed_to
 from ctxbridge.errors import CtxBridgeError
-from ctxbridge.model import Assurance, Context, Floor, Message, Opened
+from ctxbridge.model import Context, Floor, Message, Opened
 from ctxbridge.telemetry import (
     ASSURANCE,
     DECISION_ACTION,
@@ -18,13 +18,13 @@ from ctxbridge.telemetry import (
 
 
 def attributes_of(
-    opened: Opened, status: str, assurance: Assurance, inquiry: Inquiry, replies: int
+    opened: Opened, status: str, inquiry: Inquiry, replies: int
 ) -> dict[str, str | int]:
     """The attributes of a turn's span."""
     attributes: dict[str, str | int] = {
         TURN_STATUS: status,
         TURN_SEQ: opened.seq,
-        ASSURANCE: int(assurance),
+        ASSURANCE: int(inquiry.inbound.assurance),
         REPLIES: replies,
     }
     decision = inquiry.decision
@@ -40,7 +40,7 @@ def attributes_of(
 
 def sendable(messages: tuple[Message, ...]) -> tuple[Message, ...]:
     """Those that may leave."""
-    return tuple(m for m in messages if m.visible and m.author != "contact")
+    return tuple(m for m in messages if m.visible and m.author != "contact" and not m.silent)
 
 
 def still_sendable(

@@ -18,7 +18,7 @@ from ctxbridge.cli.where import Where
 from ctxbridge.errors import ConfigurationError
 from ctxbridge.guards import read_policy
 from ctxbridge.model import GuardResult
-from ctxbridge.model.context import estimate_tokens
+from ctxbridge.model.lines import estimate_tokens
 from ctxbridge.ports import Guard
 
 CHANGED = 3
