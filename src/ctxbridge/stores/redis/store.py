@@ -250,6 +250,11 @@ class RedisStore(Scoped):
             return await self._listing.scan(scan)
         return await self._scanning.scan(scan)
 
+    async def server_time(self) -> int:
+        """What the clock of the server says, in Unix milliseconds; of a Cluster, of one primary."""
+        self._require_ground()
+        return await self._scanning.server_time()
+
     async def erase(self, erase: Erase, /) -> Erased:
         """Erase a contact; see `Store.erase`. A look, and one script."""
         self._require_ground()

@@ -260,6 +260,15 @@ class SqliteStore(Scoped):
         runs = head is not None and head.lease_end and head.fence == fence
         return int(version) if runs else None
 
+    def stamp(self) -> int:
+        """Another number after every write of any process: a few microseconds (`data_version`)."""
+        with self._reading:
+            try:
+                (version,) = self._require_reader().execute("PRAGMA data_version").fetchone()
+            except sqlite3.Error as error:
+                raise typed(error) from None
+        return int(version)
+
     def _require_reader(self) -> sqlite3.Connection:
         if self._reader is None:
             raise StoreClosed(_NOT_OPEN)
