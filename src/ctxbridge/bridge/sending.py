@@ -24,6 +24,7 @@ from ctxbridge.model import (
     Purpose,
 )
 from ctxbridge.rules.choices import checked_choices
+from ctxbridge.telemetry import Committing
 from ctxbridge.wire.keys import sending_key
 
 if TYPE_CHECKING:
@@ -103,8 +104,9 @@ async def _write(
         remember_seconds=bridge.settings.remember_seconds,
     )  # fmt: skip
     since = monotonic()
-    with anyio.CancelScope(shield=True):
+    with anyio.CancelScope(shield=True), Committing(channel) as step:
         outcome = await bridge.store.commit(change)
+        step.came_to(outcome)
     if not isinstance(outcome, Committed):
         return None
     if outcome.replayed:
