@@ -305,7 +305,9 @@ class TestOptIn:
         assert spans["search_memory"]["gen_ai.memory.record.count"] == 1
         assert spans["upsert_memory"]["gen_ai.operation.name"] == "upsert_memory"
         assert {
-            k: v for k, v in spans["run_guardrail judge"].items() if k.startswith(("gen_ai.op", "gen_ai.gu"))
+            k: v
+            for k, v in spans["run_guardrail judge"].items()
+            if k.startswith(("gen_ai.op", "gen_ai.gu"))
         } == {
             "gen_ai.operation.name": "run_guardrail",
             "gen_ai.guardrail.component.name": "judge",
