@@ -22,8 +22,7 @@ def begin_span(inquiry: Inquiry, context: Context, arrival: "Arrival") -> TurnSp
         inbound.channel, context.conversation, context.trace, arrival.started,
         _link_kind(inbound, context), enforced,
     )  # fmt: skip
-    told = telemetry.opened(inbound.channel, context, arrival.opened - arrival.asked)
-    span.step(telemetry.load_name(), told, arrival.asked, arrival.opened)
+    telemetry.opened(span, inbound.channel, context, arrival.asked, arrival.opened)
     return span
 
 

@@ -23,6 +23,15 @@ from ctxbridge.telemetry.wishes import wishes
 Attributes = Mapping[str, Any]
 
 _tracer = trace.get_tracer(names.SCOPE, names.VERSION, schema_url=names.SCHEMA_URL)
+_global = vars(trace)
+
+
+def is_set_up() -> bool:
+    """Whether spans go anywhere. It is asked at every step, and their API takes 1 µs to say it.
+
+    A version that keeps its provider elsewhere counts as set up: then all is asked of it.
+    """
+    return _global.get("_TRACER_PROVIDER", _global) is not None
 
 
 def _started(
@@ -58,17 +67,17 @@ def _described(span: Span, attributes: Attributes) -> None:
 
 
 class Attached:
-    """A context that is current until it is let go of, by the task that has attached it."""
+    """A context with a span that is current until it is let go of."""
 
-    __slots__ = ("_context", "_token")
+    __slots__ = ("_span", "_token")
 
     def __init__(self, context: Context) -> None:
-        self._context = context
+        self._span = trace.get_current_span(context)
         self._token: Token[Context] = otel_context.attach(context)
 
     def let_go(self) -> None:
         """Take it back. What is left in another task than it was entered in has nothing there."""
-        if otel_context.get_current() is self._context:
+        if trace.get_current_span() is self._span:
             otel_context.detach(self._token)
 
 
@@ -79,7 +88,7 @@ class TurnSpan:
     span was not sampled: what is made inside then follows its sampler's word.
     """
 
-    __slots__ = ("_attached", "_conversation", "_started", "span")
+    __slots__ = ("_attached", "_conversation", "span")
 
     def __init__(
         self,
@@ -94,23 +103,24 @@ class TurnSpan:
 
         `enforced` is what is already decided of the message; a sampler may want to know.
         """
-        attributes = {names.CHANNEL: channel}
+        self._attached: Attached | None = None
+        self.span: Span = INVALID_SPAN
+        if is_set_up():
+            self._begin(channel, conversation, started, links_to([(previous, link)]), enforced)
+
+    def _begin(
+        self, channel: str, conversation: bytes, started: int, links: Sequence[Link], enforced: str
+    ) -> None:
         self._conversation = conversation.hex()
-        self._started = started
-        if conversation:
-            attributes[names.CONVERSATION_ID] = self._conversation
+        attributes = messaging(channel, "process", self._conversation)
         if enforced:
             attributes[names.DECISION_ENFORCED] = enforced
-        links = links_to([(previous, link)])
         self.span = _started(
             f"{names.PROCESS} {channel}", SpanKind.CONSUMER, attributes, links, started
         )
-        self._attached: Attached | None = None
         if conversation and self.span.get_span_context().is_valid:
             inside = trace.set_span_in_context(self.span)
             self._attached = Attached(with_conversation(self._conversation, inside))
-        if self.span.is_recording():
-            _described(self.span, messaging(channel, "process", self._conversation))
 
     @property
     def handle(self) -> bytes:
@@ -159,34 +169,45 @@ class TurnSpan:
 class Step:
     """One step, used with ``with``; recorded only where what surrounds it is.
 
-    A `root` is recorded in any case: what starts it is nobody's turn.
+    See `inside` and `root`.
     """
 
     __slots__ = ("_attached", "_error", "span")
 
-    def __init__(
-        self,
-        name: str,
-        kind: SpanKind = SpanKind.INTERNAL,
-        *,
-        root: bool = False,
-        conversation: str = "",
-        links: Sequence[Link] = (),
-    ) -> None:
-        """`conversation` is that of a root, which has none around it."""
+    def __init__(self) -> None:
+        """One that is recorded nowhere."""
         self._attached: Attached | None = None
         self._error = ""
         self.span: Span | None = None
-        if not (root or trace.get_current_span().is_recording()):
-            return
+
+    @classmethod
+    def inside(cls, name: str, kind: SpanKind = SpanKind.INTERNAL) -> "Step":
+        """A step of what is around it."""
+        if is_set_up() and trace.get_current_span().is_recording():
+            return cls().begin(name, kind)
+        return _NOWHERE
+
+    @classmethod
+    def root(
+        cls, name: str, kind: SpanKind, conversation: str = "", links: Sequence[Link] = ()
+    ) -> "Step":
+        """A step of nothing: what is about `conversation` has none of it around."""
+        return cls().begin(name, kind, conversation, links) if is_set_up() else _NOWHERE
+
+    def begin(
+        self, name: str, kind: SpanKind, conversation: str = "", links: Sequence[Link] = ()
+    ) -> Self:
+        """Start its span."""
         about = conversation or current_conversation()
         known = {names.CONVERSATION_ID: about} if about else None
         span = _started(name, kind, known, links)
-        if not span.get_span_context().is_valid:
-            return
-        inside = trace.set_span_in_context(span)
-        self._attached = Attached(with_conversation(conversation, inside) if root else inside)
-        self.span = span if span.is_recording() else None
+        if span.get_span_context().is_valid:
+            inside = trace.set_span_in_context(span)
+            self._attached = Attached(
+                with_conversation(conversation, inside) if conversation else inside
+            )
+            self.span = span if span.is_recording() else None
+        return self
 
     @property
     def records(self) -> bool:
@@ -200,7 +221,8 @@ class Step:
 
     def fail(self, error: str) -> None:
         """The step has failed, by this type of error."""
-        self._error = error
+        if self.span is not None:
+            self._error = error
 
     def __enter__(self) -> Self:
         return self
@@ -211,10 +233,15 @@ class Step:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        if self is _NOWHERE:
+            return
         if self._attached is not None:
             self._attached.let_go()
         if self.span is not None:
             _ended(self.span, kind.__name__ if kind is not None else self._error)
+
+
+_NOWHERE = Step()
 
 
 def happened(span: Span, name: str, attributes: Attributes) -> None:

@@ -16,7 +16,7 @@ from ctxbridge.model.head import NO_ID
 from ctxbridge.telemetry import metrics, names
 from ctxbridge.telemetry.conversation import current_conversation
 from ctxbridge.telemetry.links import link_to
-from ctxbridge.telemetry.spans import Step, happened, mark, messaging
+from ctxbridge.telemetry.spans import Step, TurnSpan, happened, mark, messaging
 from ctxbridge.telemetry.wishes import wishes
 
 _TARGETS: dict[Stage, str] = {
@@ -37,7 +37,7 @@ class Timed:
     __slots__ = ("_began", "_step")
 
     def __init__(self, name: str) -> None:
-        self._step = Step(name)
+        self._step = Step.inside(name)
         self._began = perf_counter()
 
     def __enter__(self) -> Self:
@@ -69,13 +69,10 @@ def tier_of(context: Context) -> str:
     return "miss" if context.contact is None else "l2"
 
 
-def loaded(channel: str, context: Context) -> dict[str, Any]:
-    """Count a look-up that went to the store; the attributes of its span."""
-    tier = tier_of(context)
-    metrics.loads.count(channel, tier)
+def _of_load(channel: str, context: Context) -> dict[str, Any]:
     told: dict[str, Any] = {
         names.CHANNEL: channel,
-        names.TIER: tier,
+        names.TIER: tier_of(context),
         names.ENTRIES: len(context.window),
         names.REVISION: context.revision,
     }
@@ -88,14 +85,16 @@ def loaded(channel: str, context: Context) -> dict[str, Any]:
     return told
 
 
-def opened(channel: str, context: Context, nanoseconds: int) -> dict[str, Any]:
-    """As `loaded`, for the look-up that came with the storing of a message, and took so long."""
-    metrics.record_load(max(nanoseconds, 0) / 1e9, {names.TIER: tier_of(context)})
-    return loaded(channel, context)
+def opened(span: TurnSpan, channel: str, context: Context, asked: int, answered: int) -> None:
+    """The look-up that came with the storing of a message; times in Unix nanoseconds."""
+    tier = tier_of(context)
+    metrics.loads.count(channel, tier)
+    metrics.record_load(max(answered - asked, 0) / 1e9, {names.TIER: tier})
+    if span.records:
+        span.step(_load_name(), _of_load(channel, context), asked, answered)
 
 
-def load_name() -> str:
-    """The name of a look-up's span."""
+def _load_name() -> str:
     return names.SEARCH_MEMORY if wishes.genai else names.LOAD
 
 
@@ -105,21 +104,23 @@ class Loading(Timed):
     __slots__ = ("_channel", "_tier")
 
     def __init__(self, channel: str) -> None:
-        super().__init__(load_name())
+        super().__init__(_load_name())
         self._channel, self._tier = channel, ""
 
     def found(self, context: Context) -> Context:
         """What it has come to."""
-        told = loaded(self._channel, context)
-        self._tier = told[names.TIER]
-        self._step.describe(told)
-        if context.conversation != NO_ID and self._step.records:
-            self._step.describe({names.CONVERSATION_ID: context.conversation.hex()})
+        self._tier = tier_of(context)
+        metrics.loads.count(self._channel, self._tier)
+        if self._step.records:
+            told = _of_load(self._channel, context)
+            if context.conversation != NO_ID and not current_conversation():
+                told[names.CONVERSATION_ID] = context.conversation.hex()
+            self._step.describe(told)
         return context
 
     def _record(self, seconds: float, error: type[BaseException] | None) -> None:
-        tier = {names.TIER: self._tier} if self._tier else {}
-        metrics.record_load(seconds, {**tier, **metrics.failed(error)})
+        told = {names.TIER: self._tier} if self._tier else metrics.failed(error)
+        metrics.record_load(seconds, told)
 
 
 # --- committing -----------------------------------------------------------------------------------
@@ -136,21 +137,24 @@ class Committing(Timed):
 
     def came_to(self, outcome: Committed | Refused) -> None:
         """What the store said."""
+        if isinstance(outcome, Refused):
+            self._step.fail(outcome.reason)
+            if outcome.reason in {"gated", "conflict"}:
+                metrics.count_conflict(1, {names.CHANNEL: self._channel})
+        if not self._step.records:
+            return
         told: dict[str, Any] = {names.CHANNEL: self._channel, names.CONFLICTS: self._conflicts}
         if self._disposition:
             told[names.DISPOSITION] = self._disposition
         if isinstance(outcome, Committed):
             told[names.REVISION] = outcome.revision
-        else:
-            self._step.fail(outcome.reason)
-            if outcome.reason in {"gated", "conflict"}:
-                metrics.count_conflict(1, {names.CHANNEL: self._channel})
-        if self._step.records:
-            memory = {names.GENAI_OPERATION: names.UPSERT_MEMORY, names.MEMORY_STORE: names.SCOPE}
-            self._step.describe(told | (memory if wishes.genai else {}))
+        if wishes.genai:
+            told |= {names.GENAI_OPERATION: names.UPSERT_MEMORY, names.MEMORY_STORE: names.SCOPE}
+        self._step.describe(told)
 
     def _record(self, seconds: float, error: type[BaseException] | None) -> None:
-        metrics.record_commit(seconds, {names.CHANNEL: self._channel, **metrics.failed(error)})
+        told = {names.CHANNEL: self._channel}
+        metrics.record_commit(seconds, told if error is None else told | metrics.failed(error))
 
 
 # --- guards ---------------------------------------------------------------------------------------
@@ -236,7 +240,7 @@ class Guarding:
 
     def __init__(self, guard: Any, stage: Stage) -> None:
         kind = SpanKind.CLIENT if getattr(guard, "remote", False) else SpanKind.INTERNAL
-        self._step = Step(f"{names.RUN_GUARDRAIL} {guard.name}", kind)
+        self._step = Step.inside(f"{names.RUN_GUARDRAIL} {guard.name}", kind)
         self._guard, self._stage = guard, stage
         self._began = perf_counter()
 
@@ -283,12 +287,13 @@ def permitted(
 class Sending:
     """One attempt of a message that leaves. `segments` is asked only where it is recorded."""
 
-    __slots__ = ("_channel", "_step")
+    __slots__ = ("_channel", "_step", "_told")
 
     def __init__(self, channel: str, step: Step | None = None) -> None:
         """Within a turn, unless it has a `step` of its own."""
         self._channel = channel
-        self._step = step or Step(f"{names.SEND} {channel}", SpanKind.PRODUCER)
+        self._told: dict[str, Any] = {}
+        self._step = step or Step.inside(f"{names.SEND} {channel}", SpanKind.PRODUCER)
 
     @classmethod
     def later(cls, channel: str, context: Context) -> "Sending":
@@ -296,7 +301,7 @@ class Sending:
         known = context.conversation.hex() if context.conversation != NO_ID else ""
         links = link_to(context.trace, "scheduled")
         name = f"{names.SEND} {channel}"
-        step = Step(name, SpanKind.PRODUCER, root=True, conversation=known, links=links)
+        step = Step.root(name, SpanKind.PRODUCER, known, links)
         return cls(channel, step)
 
     @property
@@ -306,15 +311,18 @@ class Sending:
 
     def describe(self, delivery: bytes, attempt: int, segments: int = 0) -> None:
         """Which delivery it is, its how-manieth attempt, and the parts of an SMS (0: is none)."""
-        told: dict[str, Any] = {
+        self._told = {
             **messaging(self._channel, "send", current_conversation(), delivery.hex()),
             names.ATTEMPT: attempt,
         }
-        self._step.describe(told | ({names.SEGMENTS: segments} if segments else {}))
+        if segments:
+            self._told[names.SEGMENTS] = segments
 
     def came_to(self, sent: Sent) -> None:
         """What the sender said. Its code may hold anything, unless it is ours."""
-        self._step.describe({names.SEND_STATUS: sent.status})
+        if not self._step.records:
+            return
+        self._told[names.SEND_STATUS] = sent.status
         if sent.status != "sent":
             self._step.fail(sent.code if sent.code in _OUR_CODES else sent.status)
 
@@ -322,6 +330,8 @@ class Sending:
         return self
 
     def __exit__(self, *raised: Any) -> None:  # noqa: PYI036
+        if self._told:
+            self._step.describe(self._told)
         self._step.__exit__(*raised)
 
 
