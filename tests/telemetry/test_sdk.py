@@ -8,7 +8,7 @@ from opentelemetry import trace
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 
 from ctxbridge import Address, errors
-from ctxbridge.telemetry import current_conversation, link_to, links_to
+from ctxbridge.telemetry import DiscreetBaggage, current_conversation, link_to, links_to
 from ctxbridge.telemetry.sdk import ConversationSampler, ConversationSpanProcessor
 from tests.bridge.conftest import write
 
@@ -141,6 +141,12 @@ class TestSampler:
             sent = [s for s in exporter.get_finished_spans() if s.name == "send sms"]
             assert len(sent) == number
 
+    async def test_a_turn_within_a_turn_is_of_its_own_conversation(self, exporter, sampled):
+        sampled(ConversationSampler(0.0))
+        async with open_bridge() as bridge, bridge.turn(write("hello")):
+            await one_turn(bridge, "STOP", sender=Address("sms", "+15550109999"))
+        assert [s.name for s in exporter.get_finished_spans()][-1:] == ["process sms"]
+
     def test_what_is_of_no_conversation_is_sampled_otherwise(self, exporter, sampled):
         for sampler, number in ((ConversationSampler(1.0), 1), (ConversationSampler(1.0, ALWAYS_OFF), 0)):  # fmt: skip
             exporter.clear()
@@ -164,6 +170,19 @@ class TestSampler:
     def test_a_ratio_that_is_none_is_refused(self, ratio):
         with pytest.raises(errors.ConfigurationError):
             ConversationSampler(ratio)
+
+
+class TestBaggage:
+    @pytest.mark.parametrize("discreet", [True, False])
+    def test_a_conversation_that_others_put_there_does_not_leave(self, discreet):
+        from opentelemetry import baggage
+        from opentelemetry.baggage.propagation import W3CBaggagePropagator
+
+        held = baggage.set_baggage("gen_ai.conversation.id", "c1", baggage.set_baggage("a", "1"))
+        carrier = {}
+        (DiscreetBaggage if discreet else W3CBaggagePropagator)().inject(carrier, held)
+        assert ("c1" in carrier["baggage"]) is not discreet
+        assert "a=1" in carrier["baggage"]
 
 
 class TestLinks:

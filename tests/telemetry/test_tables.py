@@ -11,7 +11,7 @@ from ctxbridge.model import Floor, Sent
 from ctxbridge.telemetry import names
 from tests.bridge.conftest import SENDERS, Clock, write
 
-from .exchanges import HOUR, everything, one_turn, open_bridge
+from .exchanges import HOUR, everything, judge, one_turn, open_bridge
 
 PAGE = Path(__file__).parents[2] / "docs/telemetry.md"
 
@@ -214,6 +214,15 @@ async def test_what_the_metrics_count(measured):
     assert sum(points(found, names.STREAM_HELD).values()) > 1
 
 
+async def test_what_is_judged_anew_is_not_counted(measured):
+    async with open_bridge() as bridge:
+        await one_turn(bridge)
+        measured()
+        told = await bridge.rejudge([judge])
+        assert told
+    assert points(measured(), names.GUARD_DECISIONS) == {}
+
+
 async def test_what_is_deferred_leaves_by_a_span_of_its_own_linked_to_its_turn(exporter):
     clock = Clock()
     async with open_bridge(clock=clock) as bridge:
@@ -229,6 +238,17 @@ async def test_what_is_deferred_leaves_by_a_span_of_its_own_linked_to_its_turn(e
     (link,) = sent.links
     assert link.attributes == {"ctxbridge.link": "scheduled"}
     assert link.context.span_id == turn.context.span_id
+    assert sent.attributes["gen_ai.conversation.id"] == turn.attributes["gen_ai.conversation.id"]
+
+
+async def test_what_we_write_first_is_a_trace_of_its_conversation(exporter):
+    async with open_bridge() as bridge:
+        await one_turn(bridge)
+        turn = next(s for s in exporter.get_finished_spans() if s.name == "process sms")
+        exporter.clear()
+        await bridge.send(SENDERS["sms"], "It has left.")
+    (sent,) = (s for s in exporter.get_finished_spans() if s.name == "send sms")
+    assert sent.parent is None
     assert sent.attributes["gen_ai.conversation.id"] == turn.attributes["gen_ai.conversation.id"]
 
 

@@ -24,7 +24,7 @@ from ctxbridge.model import (
     Purpose,
 )
 from ctxbridge.rules.choices import checked_choices
-from ctxbridge.telemetry import Committing
+from ctxbridge.telemetry import Committing, about
 from ctxbridge.wire.keys import sending_key
 
 if TYPE_CHECKING:
@@ -111,7 +111,8 @@ async def _write(
         return None
     if outcome.replayed:
         return Written(messages[0], repeated=True, messages=messages)
-    sent = await bridge.outbox.send_claimed(change, since, outcome.seq)
+    with about(context.conversation):
+        sent = await bridge.outbox.send_claimed(change, since, outcome.seq)
     return Written(messages[0], next(iter(sent), None), messages=messages, deliveries=sent)
 
 

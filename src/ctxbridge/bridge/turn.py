@@ -282,8 +282,9 @@ class Turn(Speaking, Generic[StateT]):
             if finished.change is not None and finished.deliveries:
                 send = self._bridge.outbox.send_claimed
                 self._deliveries = await send(finished.change, finished.since, finished.seq)
+            if not finished.superseded:
+                answered(self._inbound.channel, self._inquiry.disposition, self.arrival.started)
         finally:
-            answered(self._inbound.channel, self._inquiry.disposition, self.arrival.started)
             self._describe()
             self._end_span(None)
 

@@ -6,7 +6,7 @@ opted in to (`configure`). What needs the SDK is in `ctxbridge.telemetry.sdk`, i
 """
 
 from ctxbridge.telemetry.control import controlled, handed_off
-from ctxbridge.telemetry.conversation import current_conversation
+from ctxbridge.telemetry.conversation import DiscreetBaggage, about, current_conversation
 from ctxbridge.telemetry.links import LinkKind, handle_of, link_to, links_to
 from ctxbridge.telemetry.names import METRICS
 from ctxbridge.telemetry.spans import TurnSpan
@@ -30,11 +30,13 @@ from ctxbridge.telemetry.wishes import configure
 __all__ = [
     "METRICS",
     "Committing",
+    "DiscreetBaggage",
     "Guarding",
     "LinkKind",
     "Loading",
     "Sending",
     "TurnSpan",
+    "about",
     "answered",
     "configure",
     "controlled",

@@ -77,9 +77,11 @@ class ConversationSampler(Sampler):
         """Called by the SDK for every span that is started."""
         around = get_current_span(parent_context).get_span_context()
         said = attributes or {}
-        if around.is_valid and current_conversation(parent_context):
+        here = current_conversation(parent_context)
+        conversation = said.get(names.CONVERSATION_ID, here)
+        if around.is_valid and here and conversation == here:
             keep = around.trace_flags.sampled
-        elif conversation := said.get(names.CONVERSATION_ID):
+        elif conversation:
             keep = self._keeps(str(conversation), said, links or ())
         else:
             return self._otherwise.should_sample(

@@ -188,6 +188,14 @@ class Step:
         return _NOWHERE
 
     @classmethod
+    def inside_or_root(cls, name: str, kind: SpanKind) -> "Step":
+        """A step of what is around it, or of nothing where nothing is."""
+        around = trace.get_current_span() if is_set_up() else None
+        if around is None or (around.get_span_context().is_valid and not around.is_recording()):
+            return _NOWHERE
+        return cls().begin(name, kind)
+
+    @classmethod
     def root(
         cls, name: str, kind: SpanKind, conversation: str = "", links: Sequence[Link] = ()
     ) -> "Step":

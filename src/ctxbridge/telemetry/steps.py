@@ -290,10 +290,9 @@ class Sending:
     __slots__ = ("_channel", "_step", "_told")
 
     def __init__(self, channel: str, step: Step | None = None) -> None:
-        """Within a turn, unless it has a `step` of its own."""
         self._channel = channel
         self._told: dict[str, Any] = {}
-        self._step = step or Step.inside(f"{names.SEND} {channel}", SpanKind.PRODUCER)
+        self._step = step or Step.inside_or_root(f"{names.SEND} {channel}", SpanKind.PRODUCER)
 
     @classmethod
     def later(cls, channel: str, context: Context) -> "Sending":
