@@ -7,11 +7,12 @@ import pytest
 from opentelemetry.trace import SpanKind, StatusCode
 
 from ctxbridge import errors, telemetry
+from ctxbridge.guards import allow, defer, guard
 from ctxbridge.model import Floor, Sent
 from ctxbridge.telemetry import names
 from tests.bridge.conftest import SENDERS, Clock, write
 
-from .exchanges import HOUR, everything, judge, one_turn, open_bridge
+from .exchanges import HOUR, everything, judge, later, one_turn, open_bridge
 
 PAGE = Path(__file__).parents[2] / "docs/telemetry.md"
 
@@ -218,8 +219,7 @@ async def test_what_is_judged_anew_is_not_counted(measured):
     async with open_bridge() as bridge:
         await one_turn(bridge)
         measured()
-        told = await bridge.rejudge([judge])
-        assert told
+        assert [told async for told in bridge.rejudge([judge])]
     assert points(measured(), names.GUARD_DECISIONS) == {}
 
 
@@ -262,6 +262,32 @@ async def test_a_refused_delivery_tells_why(exporter, measured):
         await bridge.dispatch()
     results = points(measured(), names.PERMIT_RESULTS)
     assert [(action, bool(code)) for _, action, code in results] == [("block", True)]
+    permit = exporter.get_finished_spans()[-1]
+    assert (permit.name, permit.attributes["ctxbridge.permit.action"]) == (
+        "ctxbridge.permit",
+        "block",
+    )
+    assert [link.attributes["ctxbridge.link"] for link in permit.links] == ["scheduled"]
+
+
+async def test_a_delivery_that_waits_again_says_until_when(exporter):
+    clock = Clock()
+
+    @guard("send", name="night")
+    def night(check):
+        return defer(clock.time + HOUR, "night") if clock.time > begins else allow()
+
+    begins = clock.time
+    async with open_bridge(clock=clock, guards=[later, night]) as bridge:
+        await one_turn(bridge, reply="later")
+        exporter.clear()
+        clock.time += 2 * HOUR
+        await bridge.dispatch()
+    permit, sent = exporter.get_finished_spans()
+    assert permit.attributes["ctxbridge.permit.action"] == "defer"
+    assert permit.attributes["ctxbridge.permit.retry_after_s"] == 3600
+    assert sent.attributes["messaging.destination.name"] == "sms"
+    assert "ctxbridge.send.status" not in sent.attributes
 
 
 @pytest.mark.parametrize(

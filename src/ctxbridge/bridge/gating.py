@@ -30,7 +30,7 @@ class SendGate:
         """Whether the message may leave now."""
         permit = await self._asked(context, message)
         now = self._clock.now()
-        permitted(message.channel, permit.refused, permit.until, context.gate_epoch, now)
+        permitted(message.channel, permit.refused, permit.until, context, now)
         return permit
 
     async def _asked(self, context: Context, message: Message) -> Permit:

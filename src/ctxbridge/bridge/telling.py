@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from ctxbridge import telemetry
 from ctxbridge.bridge.judging import Inquiry, allowed_to
-from ctxbridge.errors import CtxBridgeError
+from ctxbridge.errors import CorruptRecord, CtxBridgeError
 from ctxbridge.model import Context, Floor, Inbound, Message, Opened
 from ctxbridge.telemetry import LinkKind, TurnSpan, names
 
@@ -28,9 +28,12 @@ def begin_span(inquiry: Inquiry, context: Context, arrival: "Arrival") -> TurnSp
 
 def _link_kind(inbound: Inbound, context: Context) -> LinkKind:
     """Whether the message says itself that it answers the turn before."""
-    if not inbound.references:
+    if not inbound.references or not telemetry.is_set_up():
         return "previous_turn"
-    finished = [m for m in context.messages if m.disposition != "pending"]
+    try:
+        finished = [m for m in context.messages if m.disposition != "pending"]
+    except CorruptRecord:
+        return "previous_turn"  # that is told where somebody wants to read it
     last = {m.message_id for m in finished if m.turn == finished[-1].turn and m.message_id}
     return "previous_turn" if last.isdisjoint(inbound.references) else "in_reply_to"
 
@@ -44,8 +47,6 @@ def describe(
     said: Sequence[Message],
 ) -> None:
     """Tell what became of a turn: of the messages that it answers, and of what it says."""
-    if not span.records:
-        return
     attributes: dict[str, str | int] = {
         names.TURN_STATUS: status,
         names.TURN_SEQ: opened.seq,

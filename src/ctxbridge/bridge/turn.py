@@ -297,7 +297,7 @@ class Turn(Speaking, Generic[StateT]):
     # --- telling --------------------------------------------------------------------------------
 
     def _describe(self) -> None:
-        if self._span is not None:
+        if self._span is not None and self._span.records:
             opened, written = self._require().opened, self.messages
             describe(self._span, opened, self._status, self._inquiry, written, self._answer)
 

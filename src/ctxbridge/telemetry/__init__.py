@@ -9,7 +9,7 @@ from ctxbridge.telemetry.control import controlled, handed_off
 from ctxbridge.telemetry.conversation import DiscreetBaggage, about, current_conversation
 from ctxbridge.telemetry.links import LinkKind, handle_of, link_to, links_to
 from ctxbridge.telemetry.names import METRICS
-from ctxbridge.telemetry.spans import TurnSpan
+from ctxbridge.telemetry.spans import TurnSpan, is_set_up
 from ctxbridge.telemetry.steps import (
     Committing,
     Guarding,
@@ -46,6 +46,7 @@ __all__ = [
     "handed_off",
     "handle_of",
     "held_back",
+    "is_set_up",
     "link_to",
     "links_to",
     "note_objections",

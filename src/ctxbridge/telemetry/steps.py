@@ -16,7 +16,7 @@ from ctxbridge.model.head import NO_ID
 from ctxbridge.telemetry import metrics, names
 from ctxbridge.telemetry.conversation import current_conversation
 from ctxbridge.telemetry.links import link_to
-from ctxbridge.telemetry.spans import Step, TurnSpan, happened, mark, messaging
+from ctxbridge.telemetry.spans import Step, TurnSpan, happened, is_set_up, mark, messaging
 from ctxbridge.telemetry.wishes import wishes
 
 _TARGETS: dict[Stage, str] = {
@@ -268,20 +268,30 @@ class Guarding:
 
 
 def permitted(
-    channel: str, refused: str, until: int = 0, epoch: int | None = None, now: int = 0
+    channel: str, refused: str, until: int = 0, context: Context | None = None, now: int = 0
 ) -> None:
-    """What the send gate said; a span of it where it was asked of a message alone (`epoch`).
+    """What the send gate said; a span of it where it was asked of a message alone (`context`).
 
     `until` and `now` are Unix milliseconds.
     """
     action = "block" if refused else "defer" if until else "allow"
     metrics.permits.count(channel, action, refused)
-    if epoch is None or not trace.get_current_span().is_recording():
+    if context is None or not is_set_up():
         return
-    told = {names.PERMIT_ACTION: action, names.PERMIT_CODE: refused, names.EPOCH: epoch}
+    around = trace.get_current_span()
+    inside = around.get_span_context().is_valid
+    if inside and not around.is_recording():
+        return
+    told = {
+        names.PERMIT_ACTION: action,
+        names.PERMIT_CODE: refused,
+        names.EPOCH: context.gate_epoch,
+    }
+    if context.conversation != NO_ID:
+        told[names.CONVERSATION_ID] = context.conversation.hex()
     if until:
         told[names.PERMIT_RETRY_AFTER] = max(until - now, 0) / 1000
-    mark(names.PERMIT, told)
+    mark(names.PERMIT, told, () if inside else link_to(context.trace, "scheduled"))
 
 
 class Sending:
@@ -329,8 +339,9 @@ class Sending:
         return self
 
     def __exit__(self, *raised: Any) -> None:  # noqa: PYI036
-        if self._told:
-            self._step.describe(self._told)
+        if self._step.records:
+            told = self._told or messaging(self._channel, "send", current_conversation())
+            self._step.describe(told)
         self._step.__exit__(*raised)
 
 
