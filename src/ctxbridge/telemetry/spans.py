@@ -71,8 +71,8 @@ class Attached:
 
     __slots__ = ("_span", "_token")
 
-    def __init__(self, context: Context) -> None:
-        self._span = trace.get_current_span(context)
+    def __init__(self, context: Context, span: Span) -> None:
+        self._span = span
         self._token: Token[Context] = otel_context.attach(context)
 
     def let_go(self) -> None:
@@ -120,7 +120,7 @@ class TurnSpan:
         )
         if conversation and self.span.get_span_context().is_valid:
             inside = trace.set_span_in_context(self.span)
-            self._attached = Attached(with_conversation(self._conversation, inside))
+            self._attached = Attached(with_conversation(self._conversation, inside), self.span)
 
     @property
     def handle(self) -> bytes:
@@ -211,9 +211,9 @@ class Step:
         span = _started(name, kind, known, links)
         if span.get_span_context().is_valid:
             inside = trace.set_span_in_context(span)
-            self._attached = Attached(
-                with_conversation(conversation, inside) if conversation else inside
-            )
+            if conversation:
+                inside = with_conversation(conversation, inside)
+            self._attached = Attached(inside, span)
             self.span = span if span.is_recording() else None
         return self
 
@@ -224,8 +224,12 @@ class Step:
 
     def describe(self, attributes: Attributes) -> None:
         """Set attributes, if anybody records them."""
-        if self.span is not None:
-            _described(self.span, attributes)
+        if self.span is None:
+            return
+        try:  # noqa: SIM105 - `suppress` costs more
+            self.span.set_attributes(attributes)
+        except Exception:  # noqa: BLE001, S110 - as above
+            pass
 
     def fail(self, error: str) -> None:
         """The step has failed, by this type of error."""
