@@ -265,13 +265,12 @@ def happened(span: Span, name: str, attributes: Attributes) -> None:
         pass
 
 
-def mark(name: str, attributes: Attributes, links: Sequence[Link] = (), start: int = 0) -> None:
-    """A span without length, or one that began at `start` (Unix nanoseconds) and ends now."""
+def mark(name: str, attributes: Attributes, links: Sequence[Link] = ()) -> None:
+    """A span without length, of something that has just happened."""
     conversation = current_conversation()
     known = {names.CONVERSATION_ID: conversation} if conversation else {}
-    span = _started(name, SpanKind.INTERNAL, {**known, **attributes}, links, start or None)
-    error = str(attributes.get(names.ERROR_TYPE, ""))
-    _ended(span, error)
+    span = _started(name, SpanKind.INTERNAL, {**known, **attributes}, links)
+    _ended(span, str(attributes.get(names.ERROR_TYPE, "")))
 
 
 def messaging(channel: str, operation: str, conversation: str, id: str = "") -> dict[str, str]:
