@@ -4,7 +4,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format bench bench-guards bench-langgraph soak clean
+.PHONY: help demo test check format bench bench-guards bench-langgraph suites soak clean
 
 BENCH := .venv-bench/bin/python -m
 
@@ -61,9 +61,17 @@ bench-guards: .venv/dev .venv-guards/openai/ready .venv-guards/guardrails_ai/rea
 bench-langgraph: .venv/dev  ## agents of LangChain over its SQLite saver and over ours
 	$(BIN)/python -m bench.checkpoints $(ARGS)
 
+.venv-suites/ready: pyproject.toml tests/integrations/suites.txt
+	@$(PYTHON) -m venv --clear .venv-suites
+	@.venv-suites/bin/python -m pip install --quiet --disable-pip-version-check -e . -r tests/integrations/suites.txt
+	@touch $@
+
+suites: .venv-suites/ready  ## the session tests that openai-agents ships, against ours
+	tests/integrations/suites.sh
+
 soak: .venv/dev  ## the long fault tests
 	CTXBRIDGE_FUZZ_SCALE=50 CTXBRIDGE_KILLS=5000 CTXBRIDGE_CANCELS=1000000 CTXBRIDGE_STORM_SCALE=50 \
 	CTXBRIDGE_MACHINE_EXAMPLES=1000 $(BIN)/python -m pytest -q -m slow $(ARGS)
 
 clean:  ## remove what was set up
-	rm -rf .venv .venv-bench .venv-guards .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf .venv .venv-bench .venv-guards .venv-suites .mypy_cache .ruff_cache .import_linter_cache .hypothesis

@@ -40,6 +40,7 @@ SCENARIOS = {
     "frameworks": ("bench.redis.frameworks", "run"),
     "cluster": ("bench.redis.cluster", "run"),
     "aof": ("bench.redis.aof", "run"),
+    "agents": ("bench.redis.agents", "run"),
     "burst": ("bench.redis.burst", "run"),
     "rtt": ("bench.redis.rtt", "run"),
     "growth": ("bench.redis.growth", "run"),
@@ -59,6 +60,7 @@ scenarios:
   append, exchange       one append; three look-ups and two appends (G5, G6)
   mixed                  Zipf keys, 2 and 30 % writes, and stale entries of two near caches (G4)
   frameworks             openai-agents, LangChain, google-adk (G7, G8)
+  agents                 our adapters beside the frameworks' own stores: reads, appends, runs
   cluster, aof, burst    three masters; the disk before each answer; 256 callers, cold TLS (G11,
                          G17, G12)
   rtt                    a server some milliseconds away

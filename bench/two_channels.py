@@ -59,10 +59,15 @@ class Thinking(BaseChatModel):
         run_manager: Any = None,  # noqa: ARG002
         **_: Any,
     ) -> ChatResult:
-        asked = str(messages[-1].text)
+        asked = bare(str(messages[-1].text))
         self.runs.append(asked)
         await asyncio.sleep(THINKING_SECONDS)
         return ChatResult(generations=[ChatGeneration(message=AIMessage(f"re: {asked}"))])
+
+
+def bare(text: str) -> str:
+    """Words without the channel and the time that a bridge puts before them."""
+    return text.partition("] ")[2] if text.startswith("[by ") else text
 
 
 class Found(Struct, frozen=True):
@@ -92,6 +97,7 @@ async def both_channels(answer: Answer) -> set[str]:
 
 def judged(shown: Sequence[str], refused: set[str], runs: Sequence[str]) -> Found:
     """What became of the messages, from the texts that are shown, oldest first."""
+    shown = [bare(text) for text in shown]
     sent = [f"{channel} {n}" for channel in CHANNELS for n in range(MESSAGES // len(CHANNELS))]
     there = set(shown)
     gone = [text for text in sent if text not in there or f"re: {text}" not in there]

@@ -200,6 +200,17 @@ class TestSplit:
         assert await exchange(bridge, write("by email", "email", "once")) == ["re: email"]
         assert len(await words(bridge, MAIL)) == 2
 
+    async def test_what_an_address_that_was_unlinked_since_had_said_is_the_parts(self, bridge):
+        await two(bridge)
+        await bridge.link(MAIL, CHAT, evidence="crm:1")
+        await bridge.merge(SMS, MAIL, evidence="ticket:1")
+        await exchange(bridge, write("by chat", "chat"))
+        await bridge.unlink(CHAT, evidence="crm:2", history="stays")
+        await bridge.split(SMS, evidence="ticket:2")
+        assert await words(bridge, SMS) == ["by sms", "re: sms"]
+        assert await words(bridge, MAIL) == ["by email", "re: email", "by chat", "re: by chat"]
+        assert await words(bridge, CHAT) == []
+
 
 class TestUnlink:
     async def test_what_it_said_stays_with_the_person_or_goes(self, bridge):

@@ -128,7 +128,9 @@ async def test_a_turn_that_is_superseded_stops_showing():
 
         async with anyio.create_task_group() as group:
             group.start_soon(stream, bridge, slow(), "one")
-            await anyio.sleep(0.3)
+            with anyio.fail_after(30):
+                while not screen.shown:
+                    await anyio.sleep(0.01)
             assert await stream(bridge, None, "two") == [WORDS]
     first = screen.shown[0][0]
     assert [text for key, text in screen.shown if key == first][-1] == ""

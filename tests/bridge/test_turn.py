@@ -19,9 +19,9 @@ class TestOneConversation:
         await exchange(bridge, write("my order A-17 is late"), "I look into it")
         async with bridge.turn(write("any news?", "email")) as turn:
             assert turn.context.as_chat() == [
-                {"role": "user", "content": "my order A-17 is late"},
+                {"role": "user", "content": "[by sms, 2026-09-21 14:13 UTC] my order A-17 is late"},
                 {"role": "assistant", "content": "I look into it"},
-                {"role": "user", "content": "any news?"},
+                {"role": "user", "content": "[by email, 2026-09-21 14:13 UTC] any news?"},
             ]
             turn.reply("It arrives tomorrow")
         context = await bridge.context("chat:customer-7")

@@ -375,3 +375,28 @@ class TestConcurrency:
                 group.start_soon(one.dispatch)
         sent = [text for p in pigeons for text in p.texts]
         assert sorted(sent) == sorted(f"re {n}" for n in range(10))
+
+
+@pytest.mark.parametrize("history", ["stays", "goes"])
+@pytest.mark.parametrize("says", ["sent", "retry"])
+async def test_what_became_of_a_message_is_noted_where_it_went_meanwhile(
+    bridge, pigeon, clock, says, history
+):
+    """Its address was unlinked while the provider had it; who sent it knows the old contact."""
+    await exchange(bridge, write("hello", channel="email"), "by mail")
+    mail = Address("email", ANN.value)
+    await bridge.link(mail, ANN, evidence="crm:1")
+
+    async def unlinks(outgoing):
+        await bridge.unlink(ANN, evidence="crm:2", history=history)
+        return Sent(says, provider_id="P1" if says == "sent" else "")
+
+    pigeon.says = [unlinks]
+    turn = await exchange(bridge, write("hello?"), "yours")
+    assert turn.deliveries[0].status == {"sent": "sent", "retry": "pending"}[says]
+    pigeon.says = []
+    clock.time += 600_000
+    await bridge.dispatch()
+    assert pigeon.texts == ["yours"] * (2 if (says, history) == ("retry", "goes") else 1)
+    assert await outbox(bridge) == []
+    assert ("unknown", 1) not in await outbox(bridge, "dead")

@@ -334,9 +334,9 @@ class TestLostConnections:
             await anyio.sleep_forever()
 
         started = time.monotonic()
-        sent, asked = await said(reply, timeout_seconds=0.2)
+        sent, asked = await said(reply, timeout_seconds=1.0)
         assert (sent, asked) == (Sent("unknown", code="twilio.timeout"), 1)
-        assert time.monotonic() - started < 2
+        assert time.monotonic() - started < 10
 
     async def test_an_answer_that_trickles_is_bounded_as_a_whole(self):
         async def reply(stream):

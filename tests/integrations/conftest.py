@@ -5,6 +5,7 @@ from itertools import count
 import pytest
 
 from ctxbridge import Address, Assurance, Bridge, Endpoint, Inbound, Text, open_store
+from tests.stores.redis.test_counts import wire_of
 
 STORES = ["memory", "sqlite", "redis"]
 _numbers = count(1)
@@ -63,13 +64,32 @@ ENDPOINTS = {
     "sms": Endpoint("sms", "+15550199999"),
     "email": Endpoint("email", "help@acme.example"),
 }
-SENDERS = {"sms": Address("sms", "+15550100001"), "email": Address("email", "ann@example.org")}
+PHONE, MAIL = Address("sms", "+15550100001"), Address("email", "ann@example.org")
+SENDERS = {"sms": PHONE, "email": MAIL}
 
 
 def write(text, channel="sms", id=None, **more):
     """A message of the customer."""
     id = id or f"M{next(_numbers)}"
-    parts = (Text(text),)
-    return Inbound(
-        channel, ENDPOINTS[channel], SENDERS[channel], id, parts, Assurance.CHANNEL, **more
-    )
+    parts, sender = more.pop("parts", (Text(text),)), more.pop("sender", SENDERS[channel])
+    return Inbound(channel, ENDPOINTS[channel], sender, id, parts, Assurance.CHANNEL, **more)
+
+
+@pytest.fixture
+async def store(kind, place):
+    """One of each kind, for bridges of a test's own."""
+    async with place(kind) as store:
+        yield store
+
+
+@pytest.fixture
+async def far(server):
+    """A store whose every round trip is counted."""
+    async with open_store(server.url, prefix=f"far:{next(_numbers)}", near_cache=False) as store:
+        yield store
+
+
+def round_trips(store):
+    """Asked again and again: how many times something was written to the server since."""
+    wire = wire_of(store)
+    return lambda: wire.commands()[1]

@@ -19,7 +19,7 @@ from ctxbridge.model import (
     Text,
     Window,
 )
-from ctxbridge.model.context import estimate_tokens
+from ctxbridge.model.lines import estimate_tokens
 from ctxbridge.rules import access, consent, identity, order, text, verdicts
 from ctxbridge.testing.actor import Actor
 

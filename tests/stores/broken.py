@@ -2,7 +2,7 @@
 
 from msgspec.structs import replace
 
-from ctxbridge.model import Refused, Take
+from ctxbridge.model import Merge, Refused, Split, Take
 from ctxbridge.stores.memory import MemoryStore
 
 
@@ -160,13 +160,6 @@ class WithoutResuming(MemoryStore):
         return await super().open(replace(claim, resumes=0))
 
 
-FOUND_BY_THE_MACHINE = [
-    WithoutFence, WithoutDedupe, WithoutGate, WithoutWaiting, WithoutJoining, WithoutAtomicity,
-    WithoutClaims, WithoutEpoch, WithoutOrder, WithoutPatience, WithoutSweeping, WithoutForgetting,
-    WithoutBounds, WithoutAssurance, WithoutResuming,
-]  # fmt: skip
-
-
 class WithoutErasedIds(MemoryStore):
     """Broken on purpose: an erased contact's ids are forgotten, so what comes late comes anew."""
 
@@ -214,7 +207,74 @@ class WithoutErasedTurns(MemoryStore):
         return erased
 
 
+class WithoutMovedIds(MemoryStore):
+    """Broken on purpose: message ids stay behind when their messages go elsewhere."""
+
+    def remember_at(self, giver, taker, places):
+        pass
+
+
+class WithoutMovedDeliveries(MemoryStore):
+    """Broken on purpose: what was to leave is lost in a merge."""
+
+    async def identify(self, claim, /):
+        identified = await super().identify(claim)
+        if isinstance(claim, Merge) and identified.status == "merged":
+            self._contacts[claim.tenant, claim.into].outbox.clear()
+        return identified
+
+
+class WithoutMergedFence(MemoryStore):
+    """Broken on purpose: who held the turn of the contact that stays may go on as if nothing was."""
+
+    async def identify(self, claim, /):
+        home = self._contacts.get((claim.tenant, claim.into)) if isinstance(claim, Merge) else None
+        head = home.head if home else None
+        identified = await super().identify(claim)
+        if home and identified.status == "merged":
+            home.head = replace(
+                home.head, fence=head.fence, turn=head.turn, lease_end=head.lease_end,
+                gate_epoch=head.gate_epoch,
+            )  # fmt: skip
+        return identified
+
+
+class WithoutWhatCameSince(MemoryStore):
+    """Broken on purpose: a split gives back what came with the merge, and nothing of later."""
+
+    async def identify(self, claim, /):
+        home = (
+            self._contacts.get((claim.tenant, claim.contact)) if isinstance(claim, Split) else None
+        )
+        note = home.notes.get(claim.part) if home else None
+        if note:
+            claim = replace(claim, moves=claim.moves[: note.kept.part.head.seq])
+        return await super().identify(claim)
+
+
+class WithoutOldIds(MemoryStore):
+    """Broken on purpose: the id of who was merged leads nowhere any more."""
+
+    async def identify(self, claim, /):
+        identified = await super().identify(claim)
+        if isinstance(claim, Merge) and identified.status == "merged":
+            del self._contacts[claim.tenant, claim.contact]
+        return identified
+
+
+FOUND_BY_THE_MACHINE = [
+    WithoutFence, WithoutDedupe, WithoutGate, WithoutWaiting, WithoutJoining, WithoutAtomicity,
+    WithoutClaims, WithoutEpoch, WithoutOrder, WithoutPatience, WithoutSweeping, WithoutForgetting,
+    WithoutBounds, WithoutAssurance, WithoutResuming, WithoutMovedIds, WithoutMovedDeliveries,
+    WithoutMergedFence, WithoutWhatCameSince,
+]  # fmt: skip
+
 FOUND_BY_THE_CONTRACT = [
+    (WithoutMovedIds, "what_was_answered_before_is_answered_again_the_same"),
+    (WithoutMovedDeliveries, "what_was_to_leave_is_judged_anew_and_leaves_once"),
+    (WithoutMergedFence, "who_holds_a_turn_of_either_has_lost_it_and_what_waits_is_taken_up"),
+    (WithoutWhatCameSince, "a_split_undoes_it_with_what_arrived_since"),
+    (WithoutOldIds, "both_logs_are_one_and_both_ids_and_addresses_lead_there"),
     (WithoutFence, "a_lease_that_ran_out_goes_to_the_next_and_the_stale_worker_is_fenced"),
     (WithoutFence, "a_later_message_of_equals_supersedes_the_running_turn"),
     (WithoutGate, "outside_of_a_turn_the_gate_counts_too"),

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from ctxbridge.bridge.joining import Joined
 from ctxbridge.bridge.judging import Inquiry, escalation
 from ctxbridge.bridge.keeping import Kept
-from ctxbridge.bridge.replying import Reply, Replying, Said
+from ctxbridge.bridge.replying import Reply, Replying, Said, Work, work_of
 from ctxbridge.bridge.settings import UNKNOWN_HORIZON_SECONDS
 from ctxbridge.errors import Busy, Fenced
 from ctxbridge.model import (
@@ -41,6 +41,7 @@ class Prepared(Struct, frozen=True):
     joined: tuple[Joined, ...] = ()
     replies: tuple[Reply, ...] = ()
     notes: tuple[Event, ...] = ()
+    work: Work = Work()
     trace: bytes = b""
 
 
@@ -148,10 +149,13 @@ def _whole(
     """The change with all that the turn has prepared."""
     inbound, settings = inquiry.inbound, bridge.settings
     least = UNKNOWN_HORIZON_SECONDS if prepared.joined else settings.remember_seconds
-    deliveries = deliveries_of(bridge, said)
+    work: tuple[Message, ...] = ()
+    if prepared.work.parts and not inquiry.blocked:
+        work = (work_of(change.turn, inquiry, prepared.work, change.now),)
+    deliveries = deliveries_of(bridge, said, len(work))
     return replace(
         change,
-        append=(*[one.message for one in said], *prepared.notes),
+        append=(*work, *[one.message for one in said], *prepared.notes),
         amend=(prepared.own, *[(one.place, one.message) for one in prepared.joined]),
         joined=tuple([one.came_with for one in prepared.joined]),
         deliveries=deliveries,
@@ -161,10 +165,15 @@ def _whole(
     )
 
 
-def deliveries_of(bridge: "Bridge[Any]", said: tuple[Said, ...]) -> tuple[Delivery, ...]:
-    """A delivery for each message that may leave: claimed by us, unless it is due later."""
+def deliveries_of(
+    bridge: "Bridge[Any]", said: tuple[Said, ...], behind: int = 0
+) -> tuple[Delivery, ...]:
+    """A delivery for each message that may leave: claimed by us, unless it is due later.
+
+    The messages stand `behind` so many others in what is appended.
+    """
     found: list[Delivery] = []
-    for place, one in enumerate(said, 1):
+    for place, one in enumerate(said, 1 + behind):
         message = one.message
         if not message.visible:
             continue

@@ -41,7 +41,7 @@ async def split(
         asked = await bridge.store.identify(claim)
         if asked.part is None:
             raise UsageError(_NESTED)
-        moves = _what_goes(context, whom, asked.part)
+        moves = _what_goes(context, contact, whom, asked.part)
         answer = await bridge.store.identify(replace(claim, seq=context.seq, moves=moves))
         if answer.status == "split":
             return _both(answer)
@@ -109,12 +109,19 @@ def _latest(context: Context) -> bytes:
     return latest
 
 
-def _what_goes(context: Context, whom: bytes, part: Contact) -> tuple[tuple[int, Entry], ...]:
-    """What came with the merge, and what was said since by the addresses that came with it."""
+def _what_goes(
+    context: Context, contact: Contact, whom: bytes, part: Contact
+) -> tuple[tuple[int, Entry], ...]:
+    """What came with the merge, and what was said since by the addresses that came with it.
+
+    Also by those that were unlinked since, whose history stayed: it is the part's as well.
+    """
     held = dict(context.window.numbered())
     came = merging.came_with(held, whom)
     since = {place: entry for place, entry in held.items() if place >= came.stop}
-    places = (*came, *merging.said_by(since, part.addresses))
+    ours = frozenset(contact.addresses) - frozenset(part.addresses)
+    theirs = [link.address for link in part.links if link.address not in ours]
+    places = (*came, *merging.said_by(since, theirs))
     return tuple([(place, held[place]) for place in places])
 
 

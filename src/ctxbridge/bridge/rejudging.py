@@ -97,7 +97,7 @@ async def _message(
 ) -> Rejudged:
     stage: Stage = "inbound" if message.author == "contact" else "reply"
     was = _enforced(message.decision)
-    if not message.parts:
+    if not message.parts or message.silent:
         return Rejudged(context, seq, message, stage, was, was, kept=False)
     started = perf_counter_ns()
     results = await _asked(panel, _check(context, message, stage), states)
@@ -122,7 +122,11 @@ def _check(context: Context, message: Message, stage: Stage) -> TextCheck:
 
 
 def _is_reply(entry: Any, turn: bytes) -> bool:
-    return isinstance(entry, Message) and entry.turn == turn and entry.author != "contact"
+    return isinstance(entry, Message) and entry.turn == turn and _says(entry)
+
+
+def _says(message: Message) -> bool:
+    return message.author != "contact" and not message.silent
 
 
 async def _asked(panel: Panel, check: TextCheck, states: GuardStates) -> tuple[GuardResult, ...]:

@@ -1,8 +1,13 @@
 """What the log is told of a turn beside its messages."""
 
+from msgspec.structs import replace
+
 from ctxbridge.bridge.judging import escalation
+from ctxbridge.bridge.replying import Work
+from ctxbridge.errors import TooLarge
 from ctxbridge.guards.pipeline import Judged
-from ctxbridge.model import Decision, Event
+from ctxbridge.model import Decision, Event, Part
+from ctxbridge.wire.checked import MAX_MESSAGE_BYTES, checked_parts
 
 
 class Remarks:
@@ -11,10 +16,26 @@ class Remarks:
     def __init__(self) -> None:
         self._notes: list[Event] = []
         self._decisions: list[tuple[str, Decision]] = []
+        self._size = 0
+        self.work = Work()
+        """What the agent did besides its replies."""
 
     def note(self, event: Event) -> None:
         """An event as it is."""
         self._notes.append(event)
+
+    def keep(self, parts: tuple[Part, ...]) -> None:
+        """What the agent did. Raises `Malformed`, and `TooLarge` beyond a megabyte in all."""
+        parts, size = checked_parts(parts)
+        if self._size + size > MAX_MESSAGE_BYTES:
+            raise TooLarge("what a turn keeps", self._size + size, MAX_MESSAGE_BYTES)
+        self._size += size
+        self.work = replace(self.work, parts=self.work.parts + parts)
+
+    def labelled(self, judged: Judged) -> None:
+        """What a tool was asked or answered is labelled: so is the work that it is part of."""
+        if judged.labels:
+            self.work = replace(self.work, labels=self.work.labels + judged.labels)
 
     def decided(self, about: str, decision: Decision) -> None:
         """What guards said, and of what: a stage, or a stage and a tool."""

@@ -91,6 +91,13 @@ def checked_reply(reply: Reply) -> Reply:
     return replace(reply, text=clean(text))
 
 
+class Work(Struct, frozen=True):
+    """What the agent did besides its replies, and what the guards called that."""
+
+    parts: tuple[Part, ...] = ()
+    labels: tuple[str, ...] = ()
+
+
 class Said(Struct, frozen=True, gc=False):
     """One message that is to go out, not before `due` (Unix milliseconds, 0 for now).
 
@@ -242,6 +249,16 @@ class Replying:
         if parts and message.text != judged.text:
             decision = replace(decision, enforced_digest=self._panel.digest(message.text))
         return replace(message, packed_decision=decision.pack())
+
+
+def work_of(turn: bytes, inquiry: Inquiry, work: Work, now: int) -> Message:
+    """The entry that keeps what the agent did on the way to its replies; nobody is sent it."""
+    inbound = inquiry.inbound
+    return Message(
+        turn, "agent", inbound.channel, work.parts, now, "accepted", inbound.sender,
+        inbound.endpoint, thread=inbound.thread, subject=_answering(inbound.subject),
+        labels=tuple(dict.fromkeys(inquiry.labels + work.labels)), references=_thread_of(inbound),
+    )  # fmt: skip
 
 
 def _answering(subject: str) -> str:

@@ -8,7 +8,7 @@ from ctxbridge.bridge.streaming import Stream
 from ctxbridge.bridge.tools import ToolGate
 from ctxbridge.errors import StepUpRequired, UsageError
 from ctxbridge.guards.pipeline import Judged
-from ctxbridge.model import Assurance, Choice, Event, Purpose
+from ctxbridge.model import Assurance, Choice, Event, Part, Purpose
 from ctxbridge.rules.choices import checked_choices
 from ctxbridge.wire.checked import checked
 
@@ -88,6 +88,15 @@ class Speaking:
         """Ask the guards what of a tool's answer the model may see; see `tool_call`."""
         tools: ToolGate = self._require_open()
         return await tools.after(self._require().opened.turn, name, content)
+
+    def keep(self: Any, *parts: Part) -> None:
+        """Store what the agent did besides its replies: tool calls, results, a framework's items.
+
+        They are one entry of the log, before the replies, that nobody is sent. Raises `UsageError`
+        when the turn is not open, `Malformed`, `TooLarge` beyond a megabyte in all.
+        """
+        self._require_open()
+        self._remarks.keep(parts)
 
     def note(self: Any, event: Event) -> None:
         """Store an event with the turn: what your own tools did and a later reader must know."""

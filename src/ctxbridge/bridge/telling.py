@@ -73,7 +73,7 @@ def describe(
 
 def sendable(messages: tuple[Message, ...]) -> tuple[Message, ...]:
     """Those that may leave."""
-    return tuple(m for m in messages if m.visible and m.author != "contact")
+    return tuple(m for m in messages if m.visible and m.author != "contact" and not m.silent)
 
 
 def still_sendable(

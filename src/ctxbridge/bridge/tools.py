@@ -80,6 +80,7 @@ class ToolGate:
             context.contact, context, address=inbound.sender, tool=clean(name),
         )  # fmt: skip
         judged = await self._panel.judge(guards, check, self._inquiry.states)
+        self._remarks.labelled(judged)
         if guards and self._judged <= MOST_JUDGED + 1:
             self._remarks.decided(f"{stage} {clean(name)}", judged.decision)
             self._remarks.escalated(judged, turn, now)

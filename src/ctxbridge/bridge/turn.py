@@ -17,7 +17,7 @@ from ctxbridge.bridge.speaking import Speaking
 from ctxbridge.bridge.streaming import Drafts
 from ctxbridge.bridge.telling import begin_span, describe, sendable, still_sendable
 from ctxbridge.bridge.tools import ToolGate
-from ctxbridge.bridge.viewing import view_of
+from ctxbridge.bridge.viewing import look
 from ctxbridge.errors import Fenced, UsageError
 from ctxbridge.model import (
     Context,
@@ -215,20 +215,12 @@ class Turn(Speaking, Generic[StateT]):
         # Now a model may see them.
         window = context.window.ending_with(received.all)
         self._context = context = replace(context, window=window)
-        if self._bridge.panel.context and self.open:
-            await self._look(context, now)
+        panel = self._bridge.panel
+        if panel.context and self.open:
+            self._view = await look(panel, self._inquiry, self._remarks, context, opened.turn, now)
         self._was_open = self.open
         self._inquiry.ask_beside(context, now)
         self._tools = ToolGate(self._bridge, self._inquiry, hold, context, self._remarks)
-
-    async def _look(self, context: Context, now: int) -> None:
-        """Let guards keep from the agent what it shall not see."""
-        states = self._inquiry.states
-        seen = await view_of(self._bridge.panel, self._inquiry.inbound, context, states, now)
-        self._view, decision, judgements = seen
-        self._remarks.decided("context", decision)
-        for judged in judgements:
-            self._remarks.escalated(judged, self._require().opened.turn, now)
 
     # --- leaving --------------------------------------------------------------------------------
 
@@ -290,9 +282,10 @@ class Turn(Speaking, Generic[StateT]):
 
     def _prepared(self) -> Prepared:
         opened, _, received = self._require()
-        notes = self._remarks.events(opened.turn, self._bridge.clock.now())
+        remarks, replies = self._remarks, tuple(self._replies)
+        notes = remarks.events(opened.turn, self._bridge.clock.now())
         handle = self._span.handle if self._span else b""
-        return Prepared(received.own, received.joined, tuple(self._replies), notes, handle)
+        return Prepared(received.own, received.joined, replies, notes, remarks.work, handle)
 
     # --- telling --------------------------------------------------------------------------------
 

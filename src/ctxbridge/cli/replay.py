@@ -19,7 +19,7 @@ from ctxbridge.cli.show import existing
 from ctxbridge.errors import ConfigurationError
 from ctxbridge.guards import read_policy
 from ctxbridge.model import GuardResult
-from ctxbridge.model.context import estimate_tokens
+from ctxbridge.model.lines import estimate_tokens
 from ctxbridge.ports import Guard
 
 CHANGED = 3

@@ -9,7 +9,16 @@ from msgspec import Struct
 
 from ctxbridge import Bridge
 from ctxbridge.cli.output import cells, pad, paint, printable, wrap
-from ctxbridge.model import Assurance, Attachment, Context, Entry, Event, Message, Quote
+from ctxbridge.model import (
+    Assurance,
+    Attachment,
+    Context,
+    Entry,
+    Event,
+    Message,
+    Quote,
+    ToolCall,
+)
 
 CHANNELS = {"sms": "SMS", "email": "e-mail"}
 AUTHORS = {"contact": "customer", "human_agent": "colleague"}
@@ -145,6 +154,9 @@ def _text(message: Message) -> str:
         lines.append(f"({quoted} quoted line{'s' * (quoted > 1)} set aside)")
     files = [p for p in message.parts if isinstance(p, Attachment)]
     lines += [f"(attached: {p.name or p.media_type})" for p in files]
+    if message.silent:
+        called = ", ".join(p.name for p in message.parts if isinstance(p, ToolCall))
+        lines = [f"(called {called})" if called else "(what its framework keeps of the run)"]
     if not lines:
         lines = ["(not sent)" if message.disposition == "withheld" else "(nothing written)"]
     return "\n".join(lines)

@@ -179,11 +179,19 @@ class Outbox:
             code=sent.code,
         )  # fmt: skip
         try:
-            return (await self._store.deliver(_worded(said, sent, delivery))).delivery
+            return await self._tell(_worded(said, sent, delivery), message)
         except CtxBridgeError as error:
             # The claim runs out, and then it is shown as unknown: nothing is sent a second time.
             logger.error("what became of a message is not recorded: %s", type(error).__name__)  # noqa: TRY400
             return None
+
+    async def _tell(self, said: Settle, message: Message) -> Delivery | None:
+        """Note what became of it, also where a split has taken it from its contact meanwhile."""
+        told = (await self._store.deliver(said)).delivery
+        if told is not None or message.address is None:
+            return told
+        elsewhere = replace(said, contact=b"", recipient=message.address)
+        return (await self._store.deliver(elsewhere)).delivery
 
     # --- what is due ------------------------------------------------------------------------------
 

@@ -57,4 +57,6 @@ def recipient(check: TextCheck) -> Address | None:
 
 def ours(context: Context | None) -> Iterator[Message]:
     """What the contact got from us, the last one first: our agent's, a person's, the system's."""
-    return (m for m in newest_first(context) if m.author != "contact" and m.visible)
+    return (
+        m for m in newest_first(context) if m.author != "contact" and m.visible and not m.silent
+    )

@@ -5,18 +5,13 @@ from typing import Any, overload
 
 from msgspec import Struct
 
+from ctxbridge.model import forms
 from ctxbridge.model.address import Assurance
 from ctxbridge.model.contact import Contact
 from ctxbridge.model.head import NO_RELEASE, NO_TRACE, Floor, Status
+from ctxbridge.model.lines import Count, Line, estimate_tokens, lines_of
 from ctxbridge.model.message import Entry, Message
 from ctxbridge.model.revision import current
-
-ROLES = {"contact": "user", "agent": "assistant", "human_agent": "assistant", "system": "system"}
-
-
-def estimate_tokens(text: str) -> int:
-    """A cheap upper guess of a text's tokens: one per three UTF-8 bytes, and four for the frame."""
-    return len(text.encode("utf-8", "replace")) // 3 + 4
 
 
 class Window(Sequence[Entry]):
@@ -150,20 +145,33 @@ class Context(Struct, frozen=True, gc=False):
         """The messages of the window, whatever became of them, oldest first."""
         return self.window.messages
 
-    def as_chat(
-        self, budget: int = 4_000, count: Callable[[str], int] = estimate_tokens
-    ) -> list[dict[str, str]]:
-        """The window as role and content for a chat model, whole turns up to `budget` tokens.
+    def lines(self, budget: int = 4_000, count: Count = estimate_tokens) -> list[Line]:
+        """What a model is shown of the window: whole turns of up to `budget` tokens, the newest.
 
-        Only what a model may see is in it; a message without words (an image alone) is named as
-        such. What was written by somebody whom nobody vouches for is marked where the reader is
-        vouched for.
+        Only what a model may see is in it. `count` tells the tokens of a text. Each `Line` says
+        where in the log it comes from. The contact's words are marked where they change the
+        channel, and where nobody vouches for their writer; what they quote or forward is kept
+        apart; a tool call without a result gets one that says so. Where the window is cut moves in
+        steps of a third of it, so that what a model was shown before stays the beginning of what it
+        is shown next.
         """
-        return [
-            {"role": ROLES[m.author], "content": self._mark(m) + (m.text or "[attachment]")}
-            for m in self.window.fit(budget, count)
-        ]
+        return lines_of(self, budget, count)
 
-    def _mark(self, message: Message) -> str:
-        doubtful = message.author == "contact" and message.assurance < Assurance.CHANNEL
-        return "[unverified sender] " if doubtful and self.reader >= Assurance.CHANNEL else ""
+    def as_chat(self, budget: int = 4_000, count: Count = estimate_tokens) -> list[dict[str, str]]:
+        """`lines` as role and content, for Chat Completions and most other models; without tools.
+
+        A message without words (an image alone) is named as such.
+        """
+        return forms.chat(lines_of(self, budget, count))
+
+    def as_responses(
+        self, budget: int = 4_000, count: Count = estimate_tokens
+    ) -> list[dict[str, Any]]:
+        """`lines` as the `input` of OpenAI's Responses API, tool calls and results among them."""
+        return forms.responses(lines_of(self, budget, count))
+
+    def as_anthropic(
+        self, budget: int = 4_000, count: Count = estimate_tokens
+    ) -> list[dict[str, Any]]:
+        """`lines` as the `messages` of Anthropic's Messages API, with tool calls and results."""
+        return forms.anthropic(lines_of(self, budget, count))

@@ -86,6 +86,7 @@ class Markup(Struct, frozen=True, array_like=True, gc=False, tag=8):
 
 
 Part = Text | Quote | Attachment | ToolCall | ToolResult | Opaque | Choice | Choices | Markup
+_WORK = frozenset({ToolCall, ToolResult, Opaque})
 
 
 def choice_in(parts: Iterable[Part]) -> Choice | None:
@@ -152,6 +153,14 @@ class Message(Struct, frozen=True, array_like=True, gc=False, tag=0):
     def visible(self) -> bool:
         """Whether a model may see it: accepted or modified, and nothing else."""
         return self.disposition in {"accepted", "modified"}
+
+    @property
+    def silent(self) -> bool:
+        """Whether it says nothing to anybody: it holds what an agent did on the way."""
+        for part in self.parts:
+            if type(part) not in _WORK:
+                return False
+        return bool(self.parts)
 
 
 DECISIONS = "decisions"

@@ -39,6 +39,29 @@ def fold(consents: tuple[Consent, ...], changes: Iterable[Consent]) -> tuple[Con
     return held
 
 
+def joined(ours: Iterable[Consent], theirs: Iterable[Consent]) -> tuple[Consent, ...]:
+    """What counts of all that two contacts said who are one now, in the order of their words.
+
+    A grant of the one, or of the tenant for the one, was about them alone: it takes nothing back of
+    what the other refused.
+    """
+    words = sorted((*ours, *theirs), key=_said_at)
+    held = fold((), words)
+    kept = [word for word in words if not word.granted and not _is_covered(word, held)]
+    return tuple(sorted((*held, *kept), key=_said_at))
+
+
+def _said_at(word: Consent) -> int:
+    return word.at
+
+
+def _is_covered(refusal: Consent, held: Iterable[Consent]) -> bool:
+    """Whether it is among the words that are held, or a refusal there has taken its place."""
+    return any(
+        word == refusal or (not word.granted and _is_replaced(refusal, word)) for word in held
+    )
+
+
 def _is_replaced(held: Consent, change: Consent) -> bool:
     """Whether nothing of `held` counts after `change`."""
     if held.channel != change.channel or change.purpose not in {held.purpose, "all"}:

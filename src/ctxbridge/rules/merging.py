@@ -65,7 +65,7 @@ def is_current(into: Side, part: Side, merge: Merge) -> bool:
 def merged(into: Side, part: Side, merge: Merge) -> Side:
     """Both together. The part's entries stand behind the event, in their order."""
     ours, theirs = into.head, part.head
-    consents = _folded(into.contact.consents, part.contact.consents)
+    consents = consent.joined(into.contact.consents, part.contact.consents)
     contact = replace(
         into.contact,
         links=into.contact.links + part.contact.links,
@@ -188,7 +188,7 @@ def parted(
         place: number if number <= before else number + 1
         for number, (place, _) in enumerate(split.moves, 1)
     }
-    ours, theirs = _words_apart(held.contact, kept, part.contact)
+    ours, theirs = _words_apart(held.contact, kept, part.contact, split)
     waiting = backlog.without(held.head.waiting, [*places, *silent])
     moved = sorted(places[p] for p in backlog.places(held.head.waiting) if p in places)
     return Parted(
@@ -275,27 +275,43 @@ def _without(held: Contact, part: Contact, words: tuple[Consent, ...], split: Sp
 
 
 def _words_apart(
-    held: Contact, kept: Kept | None, part: Contact
+    held: Contact, kept: Kept | None, part: Contact, split: Split
 ) -> tuple[tuple[Consent, ...], tuple[Consent, ...]]:
     """Whose words about consent are whose: as before the merge, and what was said since.
 
     A word is of the address that it was said from or is about; one that was unlinked has taken its
     own along. What the tenant was told since, and what counts for everything, tells of no address:
-    a refusal is for both then.
+    a refusal is for both then. Its evidence is where the entry is that tells of it.
     """
     own = {(address.channel, address.value) for address in part.addresses}
     held_now = {(address.channel, address.value) for address in held.addresses}
-    ours, theirs = kept.contact.consents if kept else (), part.consents
+    ours, theirs = _words_before(held, kept) if kept else (), part.consents
     ours, theirs = _told_by(held_now, ours), _told_by(held_now, theirs)
     since = [word for word in held.consents if word not in ours and word not in theirs]
     their_own = [word for word in since if (word.channel, word.by or word.address) in own]
+    gone = {e.at for _, e in split.moves if isinstance(e, Event) and e.kind == "consent"}
     refused = [
-        replace(word, evidence="")
+        word if word.at in gone else replace(word, evidence="")
         for word in since
         if not (word.granted or word.by or word.address)
     ]
-    our_own = [word for word in since if word not in their_own]
+    our_own = [
+        replace(word, evidence="") if word.at in gone and not word.by else word
+        for word in since
+        if word not in their_own
+    ]
     return _folded(ours, our_own), _folded(theirs, [*their_own, *refused])
+
+
+def _words_before(held: Contact, kept: Kept) -> tuple[Consent, ...]:
+    """The words of the contact before the merge, but for those that have left it since.
+
+    Where somebody was parted from it who was a part of it then, they have taken their own along.
+    """
+    before = kept.contact
+    if set(before.merged) <= set(held.merged):
+        return before.consents
+    return tuple([word for word in before.consents if word in held.consents])
 
 
 def silent(entries: Mapping[int, Entry], split: Split) -> dict[int, int]:

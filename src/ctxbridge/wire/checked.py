@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from ctxbridge.errors import Malformed
-from ctxbridge.model import Inbound
+from ctxbridge.model import Inbound, Part
 
 T = TypeVar("T")
 
@@ -14,6 +14,7 @@ MAX_MESSAGE_BYTES = 1024 * 1024
 LONGEST_HORIZON_SECONDS = 366 * 86_400.0
 
 _encoder = msgspec.msgpack.Encoder()
+_parts = msgspec.msgpack.Decoder(tuple[Part, ...])
 _decoders: dict[type[Any], "msgspec.msgpack.Decoder[Any]"] = {}
 
 
@@ -29,6 +30,18 @@ def checked(value: T) -> T:
         raise Malformed(f"a text of the {kind.__name__} holds a lone surrogate") from None
     except (msgspec.MsgspecError, TypeError, ValueError, OverflowError, RecursionError):
         raise Malformed(f"a field of the {kind.__name__} has a wrong type or value") from None
+
+
+def checked_parts(parts: tuple[Part, ...]) -> tuple[tuple[Part, ...], int]:
+    """The parts as they would be read back, and their size in bytes.
+
+    Raises `Malformed` for what is no part, or a part with a field of a wrong type or text.
+    """
+    try:
+        data = _encoder.encode(parts)
+        return _parts.decode(data), len(data)
+    except (msgspec.MsgspecError, TypeError, ValueError, OverflowError, RecursionError):
+        raise Malformed("what is kept is no part, or has a field of a wrong type") from None
 
 
 def checked_inbound(inbound: Inbound) -> tuple[Inbound, bytes]:

@@ -48,7 +48,12 @@ def scripted(*lines, **more):
 
 def echoing(**more):
     """A model that answers what was said last."""
-    return Scripted(script=lambda messages: f"re: {messages[-1].text}", seen=[], **more)
+    return Scripted(script=lambda messages: f"re: {bare(messages[-1].text)}", seen=[], **more)
+
+
+def bare(text):
+    """Words without the channel and the time that a bridge puts before them."""
+    return text.partition("] ")[2] if text.startswith("[by ") else text
 
 
 def call(name, id="c1", **arguments):

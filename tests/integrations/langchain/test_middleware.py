@@ -16,7 +16,7 @@ from ctxbridge.integrations.langchain import BridgeMiddleware, answering
 from ctxbridge.integrations.langchain.messages import NO_RESULT, healed
 from ctxbridge.integrations.langgraph import BridgeSaver
 from tests.integrations.conftest import write
-from tests.integrations.langchain.agents import agent, call, echoing, scripted
+from tests.integrations.langchain.agents import agent, bare, call, echoing, scripted
 
 
 def texts(messages):
@@ -29,7 +29,13 @@ class TestHistory:
         await bridge.link("sms:+15550100001", "email:ann@example.org", evidence="crm:7")
         model = echoing()
         turn = await bridge.answer(write("it is me", "email"), answering(agent(model)))
-        assert model.shown == [[("human", "hello"), ("ai", "re: hello"), ("human", "it is me")]]
+        assert model.shown == [
+            [
+                ("human", "[by sms, 2026-09-21 14:13 UTC] hello"),
+                ("ai", "re: hello"),
+                ("human", "[by email, 2026-09-21 14:13 UTC] it is me"),
+            ]
+        ]
         assert texts(turn.answer) == ["re: it is me"]
 
     async def test_what_guards_have_stopped_is_never_shown(self, place):
@@ -378,7 +384,7 @@ async def test_what_another_channel_wrote_meanwhile_comes_behind_the_answer(plac
         logged = [m.text for m in (await bridge.context("sms:+15550100001")).messages]
         assert logged == ["by text", "by mail", "re: by text", "re: by mail"]
         await bridge.answer(write("and now?"), answering(agent(model)))
-        assert [text for _, text in model.shown[-1]] == [
+        assert [bare(text) for _, text in model.shown[-1]] == [
             "by text",
             "re: by text",
             "by mail",

@@ -11,11 +11,14 @@ from msgspec.structs import replace
 
 from ctxbridge.errors import OutcomeUnknown, Unavailable
 from ctxbridge.model import Address, Committed, RecordWrite, Refused
+from ctxbridge.rules.merging import came_with
 from ctxbridge.stores.redis import (
     RedisStore,
+    belongings,
     committing,
     ground,
     linking,
+    merging,
     opening,
     outbox,
     recording,
@@ -60,7 +63,7 @@ class Stand:
     async def load_scripts(self):
         """So that what is lost is the answer of a script, and not that it has to be sent in full."""
         used = (opening.OPEN, committing.COMMIT, ground.CONTACT, linking.FORWARD, recording.RECORD,
-                outbox.TAKE, outbox.SETTLE, scanning.FIND)  # fmt: skip
+                merging.ASIDE, belongings.GATHER, belongings.REWRITE, outbox.TAKE, outbox.SETTLE, scanning.FIND)  # fmt: skip
         for server in set(self.store._topology.servers):
             for line in server.lines:
                 exchange = await line.reach()
@@ -205,6 +208,46 @@ async def link_an_address(stand):
         assert (context.seq, len(context.contact.links)) == (3, 2)
 
 
+async def two_people(stand):
+    """Somebody else who talked, by mail; the address and the id."""
+    mail = Address("email", f"{next(_seeds)}@example.org")
+    opened = await stand.store.open(stand.actor.claim("by mail", message_id="M9", address=mail))
+    await stand.store.commit(stand.actor.change(opened, "re: mail", address=mail))
+    return mail, opened.context.contact.id
+
+
+async def merge_two(stand):
+    mail, other = await two_people(stand)
+    outcome = await stand.store.identify(stand.actor.merge(stand.contact, other))
+    assert (outcome.status, outcome.contact.merged) == ("merged", (other,))
+    for address in (stand.address, mail):
+        context = await stand.store.read(stand.actor.query(address))
+        assert texts(context) == ["hello", "ok", "by mail", "re: mail"]
+
+
+async def split_one_off(stand):
+    mail, other = await two_people(stand)
+    await stand.store.identify(stand.actor.merge(stand.contact, other))
+    held = dict((await stand.now()).window.numbered())
+    moves = tuple([(place, held[place]) for place in came_with(held, other)])
+    outcome = await stand.store.identify(stand.actor.split(stand.contact, other, 5, moves))
+    assert (outcome.status, outcome.part.id) == ("split", other)
+    assert texts(await stand.now()) == ["hello", "ok"]
+    assert texts(await stand.store.read(stand.actor.query(mail))) == ["by mail", "re: mail"]
+
+
+async def unlink_an_address(stand):
+    mail = Address("email", f"{next(_seeds)}@example.org")
+    await stand.store.identify(stand.actor.link(stand.contact, mail))
+    held = dict((await stand.now()).window.numbered())
+    moves = tuple([(place, held[place]) for place in (1, 2)])
+    split = stand.actor.split(stand.contact, stand.actor.id(), 3, moves, address=stand.address)
+    outcome = await stand.store.identify(split)
+    assert (outcome.status, outcome.part.addresses) == ("split", (stand.address,))
+    assert texts(await stand.now()) == ["hello", "ok"]
+    assert texts(await stand.store.read(stand.actor.query(mail))) == []
+
+
 async def write_a_record(stand):
     first = await stand.store.records(stand.actor.write_record("k", b"1", revision=0))
     second = await stand.store.records(stand.actor.write_record("k", b"2", revision=1))
@@ -221,7 +264,7 @@ async def delete_a_record(stand):
 OPERATIONS = [
     read, open_a_turn, open_with_a_stop, open_for_somebody_new, open_while_another_runs,
     open_a_duplicate, commit_a_turn, give_a_turn_back, append_a_note, link_an_address,
-    write_a_record, delete_a_record,
+    merge_two, split_one_off, unlink_an_address, write_a_record, delete_a_record,
 ]  # fmt: skip
 
 

@@ -11,7 +11,7 @@ from ctxbridge.bridge.turn import Turn
 from ctxbridge.errors import UsageError
 from ctxbridge.integrations.langchain.messages import history_of, words_of
 from ctxbridge.model import Context, Message
-from ctxbridge.model.context import estimate_tokens
+from ctxbridge.model.lines import estimate_tokens
 
 
 class BridgeHistory(BaseChatMessageHistory):

@@ -3,9 +3,8 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from langchain_core.messages import AIMessage, AnyMessage, BaseMessage, HumanMessage, ToolMessage
-from msgspec.structs import replace
 
-from ctxbridge.model import Context, Window
+from ctxbridge.model import Context
 
 NO_RESULT = "[no result: the run ended before this tool had answered]"
 
@@ -13,23 +12,14 @@ NO_RESULT = "[no result: the run ended before this tool had answered]"
 def history_of(context: Context, budget: int, count: Callable[[str], int]) -> list[AnyMessage]:
     """The window of a context as messages, up to `budget` tokens; see `Context.as_chat`.
 
-    Each turn stands together, in the order in which they ended: what another channel wrote between
-    a question and its answer comes behind both. Whatever was said to the customer is the
-    assistant's, also what the system said: several models take no system message further down.
+    Whatever was said to the customer is the assistant's, also what the system said: several models
+    take no system message further down.
     """
-    said = replace(context, window=by_turn(context.window)).as_chat(budget, count)
+    said = context.as_chat(budget, count)
     return [
         HumanMessage(one["content"]) if one["role"] == "user" else AIMessage(one["content"])
         for one in said
     ]
-
-
-def by_turn(window: Window) -> Window:
-    """The window with the entries of each turn together, where the last of them stands."""
-    numbered = list(window.numbered())
-    last = {entry.turn: place for place, (_, entry) in enumerate(numbered) if entry.turn}
-    order = sorted(range(len(numbered)), key=lambda place: last.get(numbered[place][1].turn, place))
-    return Window([numbered[i][1] for i in order], [numbered[i][0] for i in order])
 
 
 def healed(messages: Sequence[BaseMessage]) -> list[BaseMessage]:

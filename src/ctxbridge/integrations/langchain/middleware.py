@@ -21,7 +21,7 @@ from ctxbridge.bridge.turn import Turn
 from ctxbridge.errors import UsageError
 from ctxbridge.integrations.langchain.messages import final_text, healed, history_of
 from ctxbridge.integrations.langchain.tools import Answer, Tool, guarded
-from ctxbridge.model.context import estimate_tokens
+from ctxbridge.model.lines import estimate_tokens
 
 _turn: ContextVar[Turn[Any]] = ContextVar("ctxbridge_turn")
 

@@ -8,7 +8,7 @@ from ctxbridge.stores.redis.deliveries import Known
 from ctxbridge.stores.redis.exchange import Exchange
 from ctxbridge.stores.redis.ground import Ground
 from ctxbridge.stores.redis.keys import Place
-from ctxbridge.stores.redis.looking import MOST_HOPS, Looking
+from ctxbridge.stores.redis.looking import Looking, Way
 from ctxbridge.stores.redis.request import Request
 from ctxbridge.stores.redis.resp import pack
 from ctxbridge.stores.redis.scripts import COMMIT
@@ -31,19 +31,26 @@ class Committing:
 
     async def commit(self, change: Change) -> Committed | Refused:
         """Commit a turn."""
-        place = await self.place_of(change.tenant, change.contact)
-        for _ in range(MOST_HOPS):
-            if place is None:
-                return Refused("unknown")
+        place, anew = await self.place_of(change.tenant, change.contact), False
+        way = Way()
+        while place is not None:
             known = place.seq
             reply: list[Any] = await self._ground.write(place, *self._request(place, change))
             status = self._ground.require_sound(reply)
             if status == b"moved":
-                place = await self._looking.step(place, decode_forward(reply[2]))
+                forward = decode_forward(reply[2])
+                place = way.leads_to(await self._looking.step(place, forward))
                 self._keys.learn_contact(change.tenant, change.contact, place)
                 continue
+            if status in _NOT_THERE and not anew:
+                # Another process may have split what was merged when we learned where it is.
+                self._keys.contacts.pop((change.tenant, change.contact), None)
+                own, anew = await self.place_of(change.tenant, change.contact), True
+                if own not in {None, place}:
+                    place = own
+                    continue
             return self._outcome(place, change, reply, known)
-        raise CorruptRecord("forwards of the store lead in a circle")
+        return Refused("unknown")
 
     def _outcome(
         self, place: Place, change: Change, reply: list[Any], known: int

@@ -17,13 +17,13 @@ _OLDEST = (6, 2)
 _ASKED = ("appendonly", "appendfsync", "maxmemory-policy", "min-replicas-to-write", "maxmemory")
 _CALLED = (
     b"lrange lindex llen rpush ltrim lset hget hset hmget hgetall hdel hlen "
-    b"zadd zrem zscore zrangebyscore zremrangebyscore get set del pexpire pttl time"
+    b"zadd zrem zscore zrangebyscore zremrangebyscore get set del rename pexpire pttl time"
 ).split()
 """What the scripts call, and what is asked for beside them."""
 _PROBE = b"""
 local missing = {}
 for i = 2, redis.acl_check_cmd and #ARGV or 0 do
-  if not redis.acl_check_cmd(ARGV[i], ARGV[1]) then missing[#missing + 1] = ARGV[i] end
+  if not redis.acl_check_cmd(ARGV[i], ARGV[1], ARGV[1]) then missing[#missing + 1] = ARGV[i] end
 end
 return missing
 """

@@ -15,9 +15,25 @@ from ctxbridge.wire import Forward, decode_forward
 from ctxbridge.wire.keys import address_key
 
 MOST_HOPS = 16
-"""A forward leads to a list or to another forward; more than this in a row is damage."""
+"""As often may a way lead to where it was before, since others change it; more is damage."""
 
 _TRIES = 3
+
+
+class Way:
+    """Where forwards have led: however many were merged into each other, but not in a circle."""
+
+    def __init__(self) -> None:
+        self._seen = set[bytes]()
+        self._again = 0
+
+    def leads_to(self, place: Place) -> Place:
+        """The place; raises `CorruptRecord` where the way does not end."""
+        self._again += place.hash in self._seen
+        self._seen.add(place.hash)
+        if self._again > MOST_HOPS:
+            raise CorruptRecord("forwards of the store lead in a circle")
+        return place
 
 
 class Looking:
@@ -139,10 +155,11 @@ class Looking:
     async def _follow(
         self, place: Place, found: Reading | Forward | None, known: int, window: int
     ) -> tuple[Place, Reading | None, int]:
-        for _ in range(MOST_HOPS):
+        way = Way()
+        while True:
             if not isinstance(found, Forward):
                 return place, found, known
-            before, place = place, await self.step(place, found)
+            before, place = place, way.leads_to(await self.step(place, found))
             known = place.seq
             forward, found = found, await self.look(place, window)
             if found is None and before is not place:
@@ -150,7 +167,6 @@ class Looking:
                 raise self._ground.rolled_back(place)
             if found is None:
                 return place, None, known
-        raise CorruptRecord("forwards of the store lead in a circle")
 
     async def step(self, place: Place, forward: Forward) -> Place:
         """Where to look on: where the forward at `place` leads, or where one under way stood.

@@ -13,7 +13,7 @@ crash between two steps is mended by the next who comes by. Where the other cann
 
 from msgspec.structs import replace
 
-from ctxbridge.errors import Unavailable
+from ctxbridge.errors import OutcomeUnknown, Unavailable
 from ctxbridge.model import Contact, Identified, Merge
 from ctxbridge.rules import merging
 from ctxbridge.rules.merging import Side
@@ -26,7 +26,7 @@ from ctxbridge.stores.redis.belongings import (
 )
 from ctxbridge.stores.redis.ground import Ground
 from ctxbridge.stores.redis.keys import Place
-from ctxbridge.stores.redis.looking import MOST_HOPS, Looking
+from ctxbridge.stores.redis.looking import Looking
 from ctxbridge.stores.redis.nested import packed
 from ctxbridge.stores.redis.reading import Reading
 from ctxbridge.stores.redis.scripts import ASIDE
@@ -46,6 +46,7 @@ from ctxbridge.wire.keys import address_key
 
 _TRIES = 100
 _TAIL_ONLY = 1
+_UNDER_WAY = "the merge is under way, and the next who looks goes on with it"
 
 
 class Merging:
@@ -72,12 +73,19 @@ class Merging:
             whose = replace(merge, into=ours.contact.id, contact=theirs.contact.id)
             forward = Forward(home.hash, encode_merge(whose), merges=True)
             if await self._set_aside(merge.tenant, there, theirs, encode_forward(forward)):
-                await self.finish(there, forward)
+                await self._finish_own(there, forward)
                 found = await self._looking.follow(home, _TAIL_ONLY)
                 if _is_of(found[1], theirs.contact.id):
                     assert found[1] is not None
                     return Identified("merged", found[1].contact)
         raise Unavailable("one of the two changes faster than it can be read; nothing was changed")
+
+    async def _finish_own(self, place: Place, forward: Forward) -> None:
+        """Finish what was begun here: where that cannot be now, it is no more as it was."""
+        try:
+            await self.finish(place, forward)
+        except Unavailable as error:
+            raise OutcomeUnknown(f"{_UNDER_WAY}: {error}") from error
 
     async def finish(self, place: Place, forward: Forward) -> None:
         """Do what the journal says is left to do, or undo it."""
@@ -101,8 +109,9 @@ class Merging:
         Of them the first by name is put back, by whoever comes by, and the others go into it: none
         of them can be attached anywhere before.
         """
-        members, found = [place], forward
-        for _ in range(MOST_HOPS):
+        members, found, seen = [place], forward, set[bytes]()
+        while found.target not in seen:
+            seen.add(found.target)
             there = self._keys.at(found.target)
             if there is place:
                 return members
@@ -118,7 +127,10 @@ class Merging:
 
     async def _set_aside(self, tenant: str, place: Place, part: Reading, forward: bytes) -> bool:
         expected = part.packed_head, part.packed_contact
-        return await self._aside(tenant, place, b"set", forward, *expected) == b"ok"
+        status = await self._aside(tenant, place, b"set", forward, *expected)
+        if status == b"parting":
+            await self._looking.finish_parting(tenant, place)
+        return status == b"ok"
 
     async def _aside(self, tenant: str, place: Place, does: bytes, *values: bytes) -> bytes:
         nonce, agenda = self._ground.nonce(), self._keys.agenda(tenant, place.shard)

@@ -4,7 +4,6 @@ from contextlib import suppress
 from typing import Any
 
 from ctxbridge.errors import (
-    CorruptRecord,
     CtxBridgeError,
     ReplyMismatch,
     StoreError,
@@ -16,7 +15,7 @@ from ctxbridge.rules import identity
 from ctxbridge.stores.redis.exchange import Short
 from ctxbridge.stores.redis.ground import Ground
 from ctxbridge.stores.redis.keys import Place
-from ctxbridge.stores.redis.looking import MOST_HOPS, Looking
+from ctxbridge.stores.redis.looking import Looking, Way
 from ctxbridge.stores.redis.reading import Reading
 from ctxbridge.stores.redis.request import TAIL, Request, is_list_of_bytes
 from ctxbridge.stores.redis.resp import bulk
@@ -55,18 +54,18 @@ class Opening:
         """Open a turn."""
         nonce = self._ground.nonce()
         place = self._keys.home_of(claim.tenant, claim.address)
-        hops = 0
-        for _ in range(_TRIES):
+        way, tries = Way(), 0
+        while tries < _TRIES:
             before = await self._contact_before(place, claim) if claim.consents else None
             known = place.seq
             reply, elements = await self._ask(place, claim, nonce, before)
             status = self._ground.require_sound(reply)
             if status == b"moved":
-                hops += 1
-                place = await self._looking.step(place, decode_forward(reply[2]))
-                if hops > MOST_HOPS:
-                    raise CorruptRecord("forwards of the store lead in a circle")
-            elif status == b"other":
+                forward = decode_forward(reply[2])
+                place = way.leads_to(await self._looking.step(place, forward))
+                continue
+            tries += 1
+            if status == b"other":
                 place = await self._looking.find_anew(claim.tenant, claim.address)
             elif status == b"gone":
                 raise await self._looking.lost(claim.tenant, claim.address, place)

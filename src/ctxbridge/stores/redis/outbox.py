@@ -17,7 +17,7 @@ from ctxbridge.stores.redis.deliveries import (
 )
 from ctxbridge.stores.redis.ground import Ground
 from ctxbridge.stores.redis.keys import Place
-from ctxbridge.stores.redis.looking import MOST_HOPS, Looking
+from ctxbridge.stores.redis.looking import Looking, Way
 from ctxbridge.stores.redis.reading import Reading
 from ctxbridge.stores.redis.request import Request
 from ctxbridge.stores.redis.scripts import SETTLE, TAKE
@@ -62,19 +62,20 @@ class Outbox:
         if len(step.where) != ID_BYTES or len(step.delivery) != ID_BYTES:
             return Taken("gone")
         nonce, place = self._ground.nonce(), self._keys.at(step.where)
-        for _ in range(MOST_HOPS):
+        way = Way()
+        while True:
             known = place.seq
             request, fill = self._claiming(place, step, nonce), self._looking.filling_behind(place)
             reply, elements = await self._write(place.shard, request, fill)
             status = self._ground.require_sound(reply)
             if status == b"moved":
-                place = await self._looking.step(place, decode_forward(reply[2]))
+                forward = decode_forward(reply[2])
+                place = way.leads_to(await self._looking.step(place, forward))
                 continue
             if status == b"none":
                 return self._gone(place)
             self._ground.require_history(place, reply[3], known)
             return await self._taken(place, step, reply, elements)
-        raise CorruptRecord("forwards of the store lead in a circle")
 
     def _claiming(self, place: Place, step: Take, nonce: bytes) -> Request:
         agenda = self._keys.agenda(step.tenant, place.shard)

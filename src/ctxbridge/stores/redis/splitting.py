@@ -10,9 +10,12 @@ Two slots perhaps, so in steps that anybody can finish:
 Who looks for the address meets a contact that says it has left, does 2 and 3, and looks again.
 """
 
+import asyncio
+from contextlib import suppress
+
 from msgspec.structs import replace
 
-from ctxbridge.errors import CorruptRecord, Unavailable
+from ctxbridge.errors import CorruptRecord, OutcomeUnknown, Unavailable
 from ctxbridge.model import Contact, Entry, Identified, Split
 from ctxbridge.rules import merging
 from ctxbridge.rules.merging import Kept, Parted, Side
@@ -110,6 +113,8 @@ class Splitting:
         kept = _kept(note) if note else None
         silent = merging.silent(_log_of(whole) if split.address else {}, split)
         parted = merging.parted(side_of(whole.reading), kept, first, split, silent)
+        parted = self._without_unlinked(split.tenant, parted, first.contact)
+        await asyncio.sleep(0)  # a long log takes its time: others go on between the parts of it
         held = remembered_at(whole, parted.places, target.hash, silent)
         moving = self._moving(split, parted, held, note, first.head.seq, target, before)
         name = UNDER_WAY + parted.part.contact.id
@@ -117,12 +122,15 @@ class Splitting:
         told = self._parting(split, whole, parted, rest, held, home)._replace(
             notes={name: encode_moving(moving)}, notes_gone=(split.part,)
         )
+        await asyncio.sleep(0)
         if not await rewrite(self._ground, split.tenant, home, split.now, told):
             return None
         for address in parted.part.contact.addresses:
             self._keys.forget_home(split.tenant, address)
         self._keys.contacts.pop((split.tenant, parted.part.contact.id), None)
-        await self._settle(split.tenant, home, name, moving)
+        # It is parted; where it cannot be put into its place now, the next who looks does that.
+        with suppress(Unavailable, OutcomeUnknown):
+            await self._settle(split.tenant, home, name, moving)
         return Identified("split", rest, parted.part.contact)
 
     async def _target(self, split: Split, there: Place | None) -> tuple[Place, bytes]:
@@ -167,6 +175,17 @@ class Splitting:
             outbox_gone=moved + names,
             off=tuple([home.hash + name[1:] for name, _ in moved]),
         )  # fmt: skip
+
+    @staticmethod
+    def _without_unlinked(tenant: str, parted: Parted, before: Contact) -> Parted:
+        """The part that says which of its addresses left it while it was another's.
+
+        Their own places lead to it still, and would be taken for somebody else's there.
+        """
+        part = parted.part.contact
+        gone = [address_key(tenant, one) for one in before.addresses if part.link_to(one) is None]
+        contact = replace(part, left=tuple(dict.fromkeys((*part.left, *gone))))
+        return replace(parted, part=replace(parted.part, contact=contact))
 
     def _without(self, split: Split, parted: Parted) -> Contact:
         """The contact that stays, which says what has left it."""

@@ -77,7 +77,9 @@ class Opener:
         sealed = values.sealed_evidence_in(event)
         if sealed is None:
             return event
-        text = self._text(sealed, self._place_of_evidence(event), known=True)
+        # Of whose address a link tells is not in its entry: that may have been parted since.
+        known = event.kind != "link"
+        text = self._text(sealed, self._place_of_evidence(event), known=known)
         pairs = [(name, text if name == EVIDENCE else value) for name, value in event.data]
         return replace(event, data=tuple(pairs))
 

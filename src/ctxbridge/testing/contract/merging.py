@@ -1,6 +1,17 @@
 """Merge and split: nothing is lost or doubled, both ids lead on, and all can be undone."""
 
-from ctxbridge.model import Address, Committed, Context, Event, Message, Opened, Refused
+from msgspec.structs import replace
+
+from ctxbridge.model import (
+    Address,
+    Committed,
+    Consent,
+    Context,
+    Event,
+    Message,
+    Opened,
+    Refused,
+)
 from ctxbridge.ports import Store
 from ctxbridge.rules.consent import may_send
 from ctxbridge.rules.merging import came_with, said_by
@@ -32,13 +43,24 @@ async def two(store: Store, actor: Actor) -> tuple[bytes, bytes]:
     return one.context.contact.id, other.context.contact.id
 
 
-async def split_off(store: Store, actor: Actor, contact: bytes, part: bytes) -> bytes:
-    """Undo a merge, as the bridge does it."""
+async def told(store: Store, actor: Actor, address: Address, *, granted: bool) -> None:
+    """The tenant says whether SMS may go to the contact of `address`."""
+    actor.now += 1
+    word = Consent("sms", "all", granted, actor.now, "crm:1", "tenant")
+    number = f"{address.channel} {granted}"
+    claim = actor.claim("told", message_id=number, address=address, lease_seconds=0.0)
+    await store.open(replace(claim, consents=(word,)))
+
+
+async def split_off(
+    store: Store, actor: Actor, contact: bytes, part: bytes, address: Address = MAIL
+) -> bytes:
+    """Undo a merge, as the bridge does it; `address` is that of the part."""
     context = await store.read(actor.query(address=PHONE))
     held = dict(context.window.numbered())
     came = came_with(held, part)
     since = {place: entry for place, entry in held.items() if place >= came.stop}
-    places = (*came, *said_by(since, [MAIL]))
+    places = (*came, *said_by(since, [address]))
     moves = tuple([(place, held[place]) for place in places])
     identified = await store.identify(actor.split(contact, part, context.seq, moves))
     assert identified.status == "split"
@@ -170,6 +192,25 @@ class MergingContract:
         assert identified.contact is not None
         assert not may_send(identified.contact.consents, "email")
         assert may_send(identified.contact.consents, "sms")
+
+    async def test_what_one_refused_no_grant_of_the_other_takes_back(self, store: Store) -> None:
+        actor = Actor()
+        phone, mail = await two(store, actor)
+        chat = (await answered(store, actor, CHAT, "3")).context.contact
+        assert chat is not None
+        await told(store, actor, PHONE, granted=False)
+        await told(store, actor, MAIL, granted=True)
+        for other in (mail, chat.id):
+            both = (await store.identify(actor.merge(phone, other))).contact
+            assert both is not None
+            assert not may_send(both.consents, "sms")
+        await split_off(store, actor, phone, mail)
+        await split_off(store, actor, phone, chat.id, CHAT)
+        ours, theirs = [await store.read(actor.query(address=a)) for a in (PHONE, MAIL)]
+        assert ours.contact is not None
+        assert theirs.contact is not None
+        assert [word.granted for word in ours.contact.consents] == [False]
+        assert may_send(theirs.contact.consents, "sms")
 
     async def test_a_split_undoes_it_with_what_arrived_since(self, store: Store) -> None:
         actor = Actor()

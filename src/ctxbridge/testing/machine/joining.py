@@ -173,3 +173,9 @@ class JoiningRules(TurnRules):
             assert contact is not None
             whose = [t for t in self.each_talk if contact.id in {t.contact, *t.merged}]
             held.talk = whose[0] if whose else held.talk
+        # Whose turn lives under another id by now is refused, in words that are not followed here.
+        self.held = [held for held in self.held if held.turn in self._turns_of(held.talk)]
+
+    @staticmethod
+    def _turns_of(talk: Talk) -> set[bytes]:
+        return {turn for turn, _ in talk.messages.values()}

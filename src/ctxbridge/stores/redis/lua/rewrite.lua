@@ -29,6 +29,29 @@ if kept[1].err or kept[2].err then return {nonce, 'torn'} end
 local refused = may_list(nonce, KEYS[5], hash) or may_list(nonce, KEYS[6], hash)
 if refused then return refused end
 
+-- What has expired must not take the place of what came anew under its name, nor of one that waits
+-- for an answer: it would be taken for a duplicate of the other.
+local awaited, waiting = {}, #final > 0 and unpack_head(final[1]).waiting or ''
+for i = 1, #waiting, 5 do awaited[string.sub(waiting, i, i + 4)] = true end
+local function is_awaited(name)
+  if waiting == '' or string.sub(name, 1, 1) ~= 'm' then return false end
+  local raw = redis.call('HGET', KEYS[2], name)
+  return raw and #raw == 36 and struct.unpack('>I6', raw, 31) > now and awaited[string.sub(raw, 25, 29)]
+end
+
+local function living(fields)
+  local left = {}
+  for i = 1, #fields, 2 do
+    local name, raw = fields[i], fields[i + 1]
+    local lives = not string.find(name, '^[mtp]') or struct.unpack('>I6', raw, #raw - 5) > now
+    if lives and not is_awaited(name) then
+      left[#left + 1], left[#left + 2] = name, raw
+    end
+  end
+  return left
+end
+ids, outbox = living(ids), living(outbox)
+
 redis.call('HSET', KEYS[4], 'z', nonce)
 for _, one in ipairs(notes) do redis.call('HSET', KEYS[4], one[1], one[2]) end
 for _, field in ipairs(notes_gone) do redis.call('HDEL', KEYS[4], field) end
