@@ -12,6 +12,7 @@ import anyio
 import anyio.to_thread
 from msgspec.structs import replace
 
+from ctxbridge import telemetry
 from ctxbridge.errors import (
     ConfigurationError,
     Conflict,
@@ -202,7 +203,9 @@ class SqliteStore(Scoped):
         key = address_key(query.tenant, query.address)
         if query.held_by:
             await self._wait(key, query)
-        return self._look(lambda connection: self._context(connection, key, query))
+        with telemetry.Loading(query.address.channel) as loading:
+            context = self._look(lambda connection: self._context(connection, key, query))
+            return loading.found(context)
 
     def _look(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """What `work` sees of one moment: a label that is written meanwhile with its message."""
