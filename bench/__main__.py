@@ -27,6 +27,7 @@ SCENARIOS = {
     "waking": ("bench.waking", "run"),
     "sealing": ("bench.sealing", "run"),
     "tracing": ("bench.tracing", "run"),
+    "telemetry": ("bench.telemetry", "run"),
     "guards": ("bench.guards", "run"),
     "channels": ("bench.channels", "run"),
     "correctness": ("bench.correctness", "run"),
@@ -50,6 +51,7 @@ scenarios:
   waking                 from one process's commit to the start of the turn that waits in another
   sealing                what encryption at rest costs, over the same store without
   tracing                the span of a turn, where nobody has set up OpenTelemetry (G16)
+  telemetry              each step without an SDK, an exchange beside the bare API and the bare SDK
   guards                 what stands between a text and its guards, ours and others' (G18)
   channels               a webhook, verified and parsed, by us and by its provider's SDK
   correctness            what 20 turns of one conversation at once leave behind, ours and others'

@@ -3,7 +3,8 @@
 from bench.harness import Goal, Outcome, Plan, Sample, Variant, compare, in_blocks, mean
 from bench.memory import FLOOR, empty
 from ctxbridge.model.head import NO_TRACE
-from ctxbridge.telemetry import DISPOSITION, REPLIES, TURN_STATUS, TurnSpan
+from ctxbridge.telemetry import TurnSpan
+from ctxbridge.telemetry.names import DISPOSITION, REPLIES, TURN_STATUS
 
 SPAN = "span of a turn, no SDK"
 _FACTS: dict[str, str | int] = {TURN_STATUS: "new", DISPOSITION: "accepted", REPLIES: 1}

@@ -101,6 +101,24 @@ class Store(Protocol):
         ...
 
 
+@runtime_checkable
+class Stamped(Protocol):
+    """What a store has besides, that tells for next to nothing whether anything was written."""
+
+    def stamp(self) -> int:
+        """A number that is another one after every write, whoever wrote."""
+        ...
+
+
+@runtime_checkable
+class Clocked(Protocol):
+    """What a store has besides, whose server has a clock of its own."""
+
+    async def server_time(self) -> int:
+        """What the server's clock says, in Unix milliseconds."""
+        ...
+
+
 class Channel(Protocol):
     """One provider's adapter: bytes in, values out. No network, no clock, and nothing raises.
 

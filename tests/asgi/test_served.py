@@ -43,10 +43,9 @@ def parallel(bots, copies, sid, sender):
 class TestServed:
     @pytest.mark.parametrize("kind", ["alone", "mounted"])
     def test_a_signed_message_is_acknowledged_and_answered(self, tmp_path, kind):
-        with running(tmp_path, kind, thinks=0.3) as bot:
-            before = time.monotonic()
+        with running(tmp_path, kind, thinks=1.0) as bot:
             answer = bot.sms("SM1", "Hello", SENDERS[0])
-            assert time.monotonic() - before < 0.3
+            assert not answered(tmp_path, SENDERS[0])  # the agent thinks
             assert (answer.status_code, answer.text.count("<Message>")) == (200, 0)
             assert until(lambda: answered(tmp_path, SENDERS[0]))
             assert bot.http.get(f"{bot.hooks}/health").json()["status"] == "ok"
@@ -136,7 +135,7 @@ class TestStopped:
 
 
 class TestDoubled:
-    @pytest.mark.parametrize("copies", [2, 10, 200])
+    @pytest.mark.parametrize("copies", [2, 10, 200, pytest.param(1_000, marks=pytest.mark.slow)])
     def test_25_one_turn_whatever_comes_in_parallel_to_two_processes(self, pair, copies):
         folder, bots = pair
         sid, sender = f"SM{copies}", f"+1555019{copies:04}"

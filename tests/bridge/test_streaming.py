@@ -129,7 +129,7 @@ async def test_a_turn_that_is_superseded_stops_showing():
         async with anyio.create_task_group() as group:
             group.start_soon(stream, bridge, slow(), "one")
             with anyio.fail_after(30):
-                while not screen.shown:
+                while not screen.shown:  # noqa: ASYNC110 - nothing tells of it
                     await anyio.sleep(0.01)
             assert await stream(bridge, None, "two") == [WORDS]
     first = screen.shown[0][0]

@@ -357,9 +357,9 @@ def test_no_input_takes_longer_than_fifty_milliseconds() -> None:
 
 
 def _seconds(channel: Channel, request: RawRequest) -> float:
-    start = time.perf_counter()
+    start = time.process_time()
     _wrong(channel, request)
-    return time.perf_counter() - start
+    return time.process_time() - start
 
 
 class Sloppy(WebChat):

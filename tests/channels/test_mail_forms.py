@@ -129,6 +129,6 @@ def test_60_and_so_are_percents_and_ampersands() -> None:
 
 
 def _seconds(body: bytes, kind: str) -> float:
-    start = time.perf_counter()
+    start = time.process_time()
     form_of(post(body, kind), LIMIT)
-    return time.perf_counter() - start
+    return time.process_time() - start

@@ -69,9 +69,10 @@ BOUNDED: dict[str, Callable[[], bytes]] = {
 
 
 def timed(raw: bytes) -> tuple[Parsed, float]:
-    start = time.perf_counter()
+    """What it comes to, and how much of this process's own time: others may use the machine."""
+    start = time.process_time()
     parsed = parse(raw)
-    return parsed, time.perf_counter() - start
+    return parsed, time.process_time() - start
 
 
 @pytest.mark.parametrize("name", HOSTILE)
@@ -112,8 +113,8 @@ def test_twenty_nested_parts_are_read() -> None:
     assert message_of(parse(FROM + nested(19) + b"\r\nhi")).text == "hi"
 
 
-def test_a_mail_of_ten_megabytes_takes_less_than_five_times_its_size() -> None:
-    """Acceptance 60 asks for four times; the standard library's lines and strings need most of it."""
+def test_a_mail_of_ten_megabytes_takes_less_than_four_times_its_size() -> None:
+    """Acceptance 60."""
     file = base64.encodebytes(os.urandom(7 << 20))
     raw = (
         FROM
@@ -128,4 +129,4 @@ def test_a_mail_of_ten_megabytes_takes_less_than_five_times_its_size() -> None:
     finally:
         tracemalloc.stop()
     assert message.parts[1].size == 7 << 20
-    assert peak < 5 * len(raw)
+    assert peak < 4 * len(raw)

@@ -58,9 +58,9 @@ LARGE = {
 def test_60_a_large_request_takes_less_than_a_second_and_four_times_its_size(name: str) -> None:
     request, channel = LARGE[name](), CHANNELS[name[0]]
     assert len(request.body) > MB
-    start = time.perf_counter()
+    start = time.process_time()
     parsed = channel.parse(request, channel.verify(request))
-    assert time.perf_counter() - start < 1
+    assert time.process_time() - start < 1
     assert parsed.events or parsed.errors
     tracemalloc.start()
     try:

@@ -172,9 +172,9 @@ class TestReferences:
     def test_65_the_newest_hundred_are_kept_each_once(self):
         ids = [f"<{n}@x>" for n in range(20_000)]
         cycle = " ".join([*ids, "<9@x>", "bad", "<>", "<a b@x>", *ids[:50], "<9@x>"])
-        start = time.perf_counter()
+        start = time.process_time()
         found = mail(f"To: {OURS}\r\nReferences: {cycle}\r\nIn-Reply-To: <19999@x>\r\n", Email())
-        assert time.perf_counter() - start < 1
+        assert time.process_time() - start < 1
         assert len(found.references) == len(set(found.references)) == 100
         assert found.references[0] == "19999@x"
         assert "9@x" not in found.references

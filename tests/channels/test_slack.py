@@ -196,7 +196,7 @@ class TestAnswers:
                 is None
             )
 
-    def test_12_stored_or_malformed_is_200_and_forged_is_401_without_a_retry(self) -> None:
+    def test_stored_or_malformed_is_200_and_forged_is_401_without_a_retry(self) -> None:
         channel = Slack(SECRET)
         good = channel.reply(both(CALLBACK))
         assert (good.status, good.body) == (200, b"")
@@ -535,9 +535,9 @@ def test_3_a_megabyte_of_marks_is_cut_flagged_and_read_quickly(unit: str) -> Non
     ).encode()
     channel, request, best = Slack(), RawRequest(body), 1.0
     for _ in range(3):
-        start = time.perf_counter()
+        start = time.process_time()
         message = message_of(channel.parse(request, Verification("unsigned")))
-        best = min(best, time.perf_counter() - start)
+        best = min(best, time.process_time() - start)
     assert "truncated" in message.flags
     assert best < 0.05
 

@@ -269,7 +269,8 @@ def test_58_time_grows_with_the_text_and_no_faster(unit: str) -> None:
     small, middle, large = grows(quotes.spans, unit, (1 << 16, 1 << 18, 1 << 20))
     assert middle < 4 * small * 2 + 0.05
     assert large < 4 * middle * 2 + 0.05
-    assert large < 1
+    # 0.21 s is the slowest that was measured; a machine may be twice as slow.
+    assert large < 0.5
 
 
 def test_58_growth_that_is_faster_is_seen() -> None:

@@ -468,9 +468,9 @@ class TestBatches:
         body = before + b",".join([item] * (size // (len(item) + 1))) + after
 
         def seconds() -> float:
-            start = time.perf_counter()
+            start = time.process_time()
             parse(body)
-            return time.perf_counter() - start
+            return time.process_time() - start
 
         assert min(seconds() for _ in range(3)) < 0.05
 

@@ -13,6 +13,7 @@ import pytest
 from ctxbridge import Address, Assurance, Bridge, Endpoint, Inbound, Text
 from ctxbridge.cli import main, output
 from ctxbridge.cli import outbox as room
+from ctxbridge.cli.where import Where
 from ctxbridge.model import Delivery, Found, Message, Outgoing, Sent
 
 OURS = Endpoint("sms", "+15550199999")
@@ -270,7 +271,7 @@ class TestReplay:
         was = Found(b"", 0, delivery=Delivery(bytes(16), status="unknown"), id=bytes(16))
 
         for now in (None, Delivery(bytes(16), status="delivered")):
-            room._tell(room.Replayed(was, now), room.Asked("", ""))
+            room._tell(room.Replayed(was, now), room.Asked(Where("", "")))
 
         gone, delivered = capsys.readouterr().out.splitlines()
         assert gone == f"{'0' * 32} is not there any more"

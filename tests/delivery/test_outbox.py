@@ -1,7 +1,7 @@
 """Replies leave as often as was promised, whatever a provider does."""
 
 import logging
-from itertools import pairwise, permutations
+from itertools import permutations
 
 import anyio
 import pytest
@@ -342,11 +342,13 @@ class TestPace:
 
         pigeon.says = [note]
         bridge = Bridge(store, tenant="acme", senders=[pigeon])
+        started = anyio.current_time()
         async with bridge, bridge.turn(write("hi")) as turn:
             for n in range(5):
                 turn.reply(f"{n}")
-        gaps = [b - a for a, b in pairwise(times)]
-        assert min(gaps) > 0.04
+        # From the start, not from one to the next: on a busy machine a late one is noted late.
+        assert all(at - started > n / 20 - 0.01 for n, at in enumerate(times))
+        assert len(times) == 5
 
 
 class TestConcurrency:

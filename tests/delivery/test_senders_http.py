@@ -129,10 +129,10 @@ async def test_a_body_that_never_ends_does_not_make_a_refusal_doubtful():
             await anyio.sleep(0.01)
 
     started = time.monotonic()
-    sent, builder, _ = await said(reply, timeout_seconds=0.8)
+    sent, builder, _ = await said(reply, timeout_seconds=2.0)
     assert sent == Sent("retry", code="pigeons.429", retry_after=9.0)
     assert builder.answers[0].body is None
-    assert time.monotonic() - started < 0.7
+    assert time.monotonic() - started < 1.8
 
 
 async def test_nobody_listens_and_nobody_answers():
@@ -148,7 +148,7 @@ async def test_nobody_listens_and_nobody_answers():
     async def hung_up(stream):
         await stream.aclose()
 
-    assert (await said(silence, timeout_seconds=0.2))[0] == Sent("unknown", code="pigeons.timeout")
+    assert (await said(silence, timeout_seconds=1.0))[0] == Sent("unknown", code="pigeons.timeout")
     assert (await said(hung_up))[0] == Sent("unknown", code="pigeons.lost")
 
 

@@ -3,6 +3,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from ctxbridge import errors
 from ctxbridge.model import Capabilities, Choice, Choices, Message, Text
@@ -12,6 +13,8 @@ from ctxbridge.rules.choices import (
     chosen,
     lines,
     open_offer,
+    pointed_to_in,
+    said_in,
     with_choice,
     without_labels,
 )
@@ -91,6 +94,20 @@ class TestOffers:
         assert not as_buttons(COLOURS, Capabilities(buttons=2))
         assert not as_buttons(COLOURS, Capabilities(buttons=3, button_characters=8))
         assert not as_buttons(COLOURS, Capabilities())
+        listed = Capabilities(buttons=2, button_characters=4, choices=10, choice_characters=11)
+        assert as_buttons(COLOURS, listed)
+        assert not as_buttons(COLOURS, replace(listed, choice_characters=10))
+        assert not as_buttons(Choices((Choice("i" * 201, "a"),)), Capabilities(buttons=3))
+
+    def test_88_what_the_words_offer_already_is_known(self):
+        assert said_in("Which?\n\n1. Red\n2. Dark blue\n3. Grün, hell!", COLOURS)
+        assert said_in("3. Grün, hell!", COLOURS)  # the last of several messages
+        assert not said_in("Which? 3. Grün, hell!", COLOURS)
+        assert not said_in("Which?\n3. Grün, hell! tea", COLOURS)
+        masked = without_labels(COLOURS)
+        assert pointed_to_in("1. [x]\n2. [y]\n3. Grün, hell!", masked)
+        assert not pointed_to_in("1. [x]\n2. [y]", masked)
+        assert not pointed_to_in("1. Red\n2. Dark blue\n3. Grün, hell!", COLOURS)
 
     def test_marks_stand_for_labels_that_may_not_be_shown(self):
         assert without_labels(COLOURS).offered == (

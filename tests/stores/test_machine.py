@@ -13,6 +13,8 @@ from ctxbridge.stores import open_store
 from ctxbridge.testing import store_machine
 from tests.stores.broken import FOUND_BY_THE_MACHINE
 
+pytestmark = pytest.mark.slow
+
 EXAMPLES = int(os.environ.get("CTXBRIDGE_MACHINE_EXAMPLES", "60"))
 CALM = settings(
     deadline=None, stateful_step_count=40, suppress_health_check=list(HealthCheck), database=None

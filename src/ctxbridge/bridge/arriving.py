@@ -21,14 +21,15 @@ if TYPE_CHECKING:
 class Arrival:
     """The way of one message into the store. A lease that it gets is renewed from then on.
 
-    `started` is when it set out (Unix nanoseconds). Where it fails, its span says so.
+    `started` is when it set out, `asked` and `opened` when the store was asked and had answered
+    (Unix nanoseconds). Where it fails, its span says so.
     """
 
     def __init__(self, bridge: "Bridge[Any]", inquiry: Inquiry, resumes: int) -> None:
         self._bridge = bridge
         self._inquiry = inquiry
         self._resumes = resumes
-        self.started = 0
+        self.started = self.asked = self.opened = 0
         self._claimed: tuple[Claim, Opened] | None = None
         self._entered: Entered | None = None
 
@@ -48,7 +49,10 @@ class Arrival:
         inbound, content = checked_inbound(inquiry.inbound)
         inquiry.inbound = known_as(self._bridge, inbound)
         await inquiry.judge_early(self._bridge.clock.now())
-        return await claim_turn(self._bridge, inquiry, content, self._resumes)
+        self.asked = time.time_ns()
+        claimed = await claim_turn(self._bridge, inquiry, content, self._resumes)
+        self.opened = time.time_ns()
+        return claimed
 
     @contextmanager
     def _told(self) -> Iterator[None]:

@@ -7,6 +7,7 @@ trio are each asked in their own words. What is spawned here must catch what it 
 import asyncio
 import sys
 from collections.abc import Awaitable, Callable
+from contextvars import copy_context
 from typing import Any
 
 import anyio
@@ -28,7 +29,8 @@ class Background:
             asyncio.get_running_loop()
         except RuntimeError:
             trio: Any = sys.modules["trio"]
-            trio.lowlevel.spawn_system_task(self._run)
+            # asyncio copies the caller's context by itself, trio's system tasks have none of it.
+            trio.lowlevel.spawn_system_task(self._run, context=copy_context())
             return
         task = asyncio.ensure_future(self._run())
         self._tasks.add(task)

@@ -25,6 +25,7 @@ from ctxbridge.model import (
     Refused,
 )
 from ctxbridge.rules.access import sees_state
+from ctxbridge.telemetry import Committing
 
 if TYPE_CHECKING:
     from ctxbridge.bridge.bridge import Bridge
@@ -86,7 +87,8 @@ async def commit(
 
     Raises `Fenced` if a later worker has the turn, `Busy` if the gate keeps moving, `StoreError`.
     """
-    for _ in range(_GATE_TRIES):
+    channel = inquiry.inbound.channel
+    for tries in range(_GATE_TRIES):
         now = bridge.clock.now()
         said = await replying.judge(opened.turn, prepared.replies, context, now)
         notes = _notes(inquiry, replying, prepared, opened.turn, now)
@@ -98,8 +100,12 @@ async def commit(
         change = _whole(bridge, inquiry, change, replace(prepared, notes=notes), said)
         since = monotonic()
         # What has been sent to the store is settled before a cancellation is heard.
-        with anyio.CancelScope(shield=True):
+        with (
+            anyio.CancelScope(shield=True),
+            Committing(channel, tries, inquiry.disposition) as step,
+        ):
             outcome = await bridge.store.commit(change)
+            step.came_to(outcome)
         if isinstance(outcome, Committed):
             messages = tuple([one.message for one in said if not one.due])
             return Finished(messages, change, since, outcome.seq)

@@ -12,6 +12,7 @@ from ctxbridge.guards.panel import Panel
 from ctxbridge.guards.states import GuardStates
 from ctxbridge.model import Context, Message
 from ctxbridge.ports import Clock
+from ctxbridge.telemetry import permitted
 from ctxbridge.wire import decode_state
 
 ALTERED = "reply.altered"
@@ -27,6 +28,12 @@ class SendGate:
 
     async def __call__(self, context: Context, message: Message) -> Permit:
         """Whether the message may leave now."""
+        permit = await self._asked(context, message)
+        now = self._clock.now()
+        permitted(message.channel, permit.refused, permit.until, context, now)
+        return permit
+
+    async def _asked(self, context: Context, message: Message) -> Permit:
         permit = await policy(context, message)
         if permit.refused:
             return permit

@@ -63,7 +63,7 @@ async def rejudge(
     address: Address | str | None = None,
 ) -> AsyncIterator[Rejudged]:
     """Each message of the time again, conversation by conversation; see `Bridge.rejudge`."""
-    panel = Panel(guards, bridge.tenant)
+    panel = Panel(guards, bridge.tenant, tells=False)
     if address is not None:
         contexts = _one(await whole_context(bridge, address))
     else:

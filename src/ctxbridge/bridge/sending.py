@@ -24,6 +24,7 @@ from ctxbridge.model import (
     Purpose,
 )
 from ctxbridge.rules.choices import checked_choices
+from ctxbridge.telemetry import Committing, about
 from ctxbridge.wire.keys import sending_key
 
 if TYPE_CHECKING:
@@ -103,13 +104,15 @@ async def _write(
         remember_seconds=bridge.settings.remember_seconds,
     )  # fmt: skip
     since = monotonic()
-    with anyio.CancelScope(shield=True):
+    with anyio.CancelScope(shield=True), Committing(channel) as step:
         outcome = await bridge.store.commit(change)
+        step.came_to(outcome)
     if not isinstance(outcome, Committed):
         return None
     if outcome.replayed:
         return Written(messages[0], repeated=True, messages=messages)
-    sent = await bridge.outbox.send_claimed(change, since, outcome.seq)
+    with about(context.conversation):
+        sent = await bridge.outbox.send_claimed(change, since, outcome.seq)
     return Written(messages[0], next(iter(sent), None), messages=messages, deliveries=sent)
 
 

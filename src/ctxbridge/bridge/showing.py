@@ -67,17 +67,7 @@ class Layout(Struct, frozen=True, gc=False):
 
     def spoken(self, text: str) -> "Spoken":
         """The messages, when guards have made `text` of what they judged."""
-        draft, choices = self.draft, self.choices
-        if choices is not None and text.endswith(f"\n\n{self.offer}"):
-            draft = draft.reworded(text.removesuffix(f"\n\n{self.offer}"))
-            if not as_buttons(choices, self.can):
-                draft = draft.followed_by(self.offer)
-        elif choices is not None:
-            draft = draft.followed_by(self.offer).reworded(text)
-            # Where the labels are not what they were, no button may say them any more.
-            choices = choices if self.offer in text else without_labels(choices)
-        else:
-            draft = draft.reworded(text)
+        draft, choices = self._worded(text)
         rendered = draft.laid_out(self.can)
         messages: list[tuple[Part, ...]] = [
             (Text(one.words), Markup(draft.form, one.markup)) if one.markup else (Text(one.words),)
@@ -86,6 +76,30 @@ class Layout(Struct, frozen=True, gc=False):
         if choices is not None:
             messages[-1] = (*messages[-1], choices)
         return Spoken(tuple(messages), tuple([f"{LOST}{loss}" for loss in rendered.losses]))
+
+    def _worded(self, text: str) -> tuple[Draft, Choices | None]:
+        """The words that leave, and what is offered beside them: on buttons, or in the words."""
+        choices = self.choices
+        if choices is None:
+            return self.draft.reworded(text), None
+        head, whole, tail = text.rpartition(self.offer)
+        if not whole or tail[:1] not in ("", "\n") or head[-1:] not in ("", "\n"):
+            # Where the labels are not what they were, no button may say them any more.
+            return self.draft.followed_by(self.offer).reworded(text), without_labels(choices)
+        # What guards have only added stays, and what is on buttons is not said as well.
+        around = self.draft.reworded(head.removesuffix("\n\n") + tail)
+        if self._has_buttons(choices, around):
+            return around, choices
+        if not tail:
+            return around.followed_by(self.offer), choices
+        return self.draft.followed_by(self.offer).reworded(text), choices
+
+    def _has_buttons(self, choices: Choices, draft: Draft) -> bool:
+        """Whether they are buttons under the last message, which must not be too long for them."""
+        if not draft.words.strip() or not as_buttons(choices, self.can):
+            return False
+        last, most = draft.laid_out(self.can).parts[-1], self.can.above_choices
+        return not most or len(last.markup or last.words) <= most
 
 
 class Spoken(Struct, frozen=True, gc=False):

@@ -11,6 +11,7 @@ from ctxbridge.bridge.judging import Inquiry
 from ctxbridge.bridge.replying import Reply, Replying
 from ctxbridge.errors import CtxBridgeError, TooLarge, UsageError
 from ctxbridge.model import Context, Delivery, Message, Outgoing, Query, Text
+from ctxbridge.telemetry import held_back
 
 if TYPE_CHECKING:
     from ctxbridge.bridge.bridge import Bridge
@@ -100,6 +101,7 @@ class Stream:
             await self._end(turn)
             return
         shown = message.text[: -self._held_back or None]
+        held_back(message.channel, len(message.text[len(shown) :].encode()))
         if shown and shown != self._shown:
             self._shown = shown
             await self._put(message, shown)

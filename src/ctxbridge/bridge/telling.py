@@ -1,41 +1,74 @@
-"""What a turn tells: its span, which has never a text, an address or a name, and its answer."""
+"""What a turn tells: its span, which has no text unless that was opted in to, and its answer."""
 
+from collections.abc import Sequence
 from pathlib import PurePath
+from typing import TYPE_CHECKING
 
+from ctxbridge import telemetry
 from ctxbridge.bridge.judging import Inquiry, allowed_to
-from ctxbridge.errors import CtxBridgeError
-from ctxbridge.model import Context, Floor, Message, Opened
-from ctxbridge.telemetry import (
-    ASSURANCE,
-    DECISION_ACTION,
-    DECISION_CODE,
-    DECISION_ENFORCED,
-    DISPOSITION,
-    REPLIES,
-    TURN_SEQ,
-    TURN_STATUS,
-)
+from ctxbridge.errors import CorruptRecord, CtxBridgeError
+from ctxbridge.model import Context, Floor, Inbound, Message, Opened
+from ctxbridge.telemetry import LinkKind, TurnSpan, names
+
+if TYPE_CHECKING:
+    from ctxbridge.bridge.arriving import Arrival
 
 
-def attributes_of(
-    opened: Opened, status: str, inquiry: Inquiry, replies: int
-) -> dict[str, str | int]:
-    """The attributes of a turn's span."""
+def begin_span(inquiry: Inquiry, context: Context, arrival: "Arrival") -> TurnSpan:
+    """The span of a turn whose message is stored, and in it the look-up that came with storing."""
+    inbound = inquiry.inbound
+    enforced = inquiry.decision.enforced if inquiry.blocked and inquiry.decision else ""
+    span = TurnSpan(
+        inbound.channel, context.conversation, context.trace, arrival.started,
+        _link_kind(inbound, context), enforced,
+    )  # fmt: skip
+    telemetry.opened(span, inbound.channel, context, arrival.asked, arrival.opened)
+    return span
+
+
+def _link_kind(inbound: Inbound, context: Context) -> LinkKind:
+    """Whether the message says itself that it answers the turn before."""
+    if not inbound.references or not telemetry.is_set_up():
+        return "previous_turn"
+    try:
+        finished = [m for m in context.messages if m.disposition != "pending"]
+    except CorruptRecord:
+        return "previous_turn"  # that is told where somebody wants to read it
+    last = {m.message_id for m in finished if m.turn == finished[-1].turn and m.message_id}
+    return "previous_turn" if last.isdisjoint(inbound.references) else "in_reply_to"
+
+
+def describe(
+    span: TurnSpan,
+    opened: Opened,
+    status: str,
+    inquiry: Inquiry,
+    written: Sequence[Message],
+    said: Sequence[Message],
+) -> None:
+    """Tell what became of a turn: of the messages that it answers, and of what it says."""
     attributes: dict[str, str | int] = {
-        TURN_STATUS: status,
-        TURN_SEQ: opened.seq,
-        ASSURANCE: int(inquiry.inbound.assurance),
-        REPLIES: replies,
+        names.TURN_STATUS: status,
+        names.TURN_SEQ: opened.seq,
+        names.ASSURANCE: int(inquiry.inbound.assurance),
+        names.REPLIES: len(said),
+        names.MESSAGING_ID: opened.turn.hex(),
     }
     decision = inquiry.decision
     if decision is not None and status == "new":
         attributes |= {
-            DISPOSITION: inquiry.disposition,
-            DECISION_ACTION: decision.action,
-            DECISION_ENFORCED: decision.enforced,
-            DECISION_CODE: decision.code,
+            names.STAGE: decision.stage,
+            names.DISPOSITION: inquiry.disposition,
+            names.DECISION_ACTION: decision.action,
+            names.DECISION_ENFORCED: decision.enforced,
+            names.DECISION_CODE: decision.code,
         }
-    return attributes
+        objections = telemetry.objections(decision)
+        if objections:
+            span.event(names.GUARDS_EVENT, objections)
+    span.describe(attributes)
+    span.say(names.INPUT_MESSAGES, [("user", m.text) for m in written if m.visible])
+    span.say(names.OUTPUT_MESSAGES, [("assistant", m.text) for m in said])
 
 
 def sendable(messages: tuple[Message, ...]) -> tuple[Message, ...]:

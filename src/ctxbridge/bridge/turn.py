@@ -15,7 +15,7 @@ from ctxbridge.bridge.remarks import Remarks
 from ctxbridge.bridge.replying import Reply, Replying
 from ctxbridge.bridge.speaking import Speaking
 from ctxbridge.bridge.streaming import Drafts
-from ctxbridge.bridge.telling import attributes_of, sendable, still_sendable
+from ctxbridge.bridge.telling import begin_span, describe, sendable, still_sendable
 from ctxbridge.bridge.tools import ToolGate
 from ctxbridge.bridge.viewing import look
 from ctxbridge.errors import Fenced, UsageError
@@ -27,7 +27,7 @@ from ctxbridge.model import (
     Message,
     Opened,
 )
-from ctxbridge.telemetry import TurnSpan
+from ctxbridge.telemetry import TurnSpan, answered
 
 if TYPE_CHECKING:
     from ctxbridge.bridge.bridge import Bridge
@@ -197,9 +197,7 @@ class Turn(Speaking, Generic[StateT]):
 
     async def _begin(self, opened: Opened) -> None:
         context = self._context = opened.context
-        self._span = TurnSpan(
-            self._inbound.channel, context.conversation, context.trace, self.arrival.started
-        )
+        self._span = begin_span(self._inquiry, context, self.arrival)
         if opened.status != "new":
             self._answer = still_sendable(opened.answer, context, self._inquiry)
             self._describe()
@@ -276,6 +274,8 @@ class Turn(Speaking, Generic[StateT]):
             if finished.change is not None and finished.deliveries:
                 send = self._bridge.outbox.send_claimed
                 self._deliveries = await send(finished.change, finished.since, finished.seq)
+            if not finished.superseded:
+                answered(self._inbound.channel, self._inquiry.disposition, self.arrival.started)
         finally:
             self._describe()
             self._end_span(None)
@@ -290,9 +290,9 @@ class Turn(Speaking, Generic[StateT]):
     # --- telling --------------------------------------------------------------------------------
 
     def _describe(self) -> None:
-        if self._span is not None:
-            opened, told = self._require().opened, len(self._answer)
-            self._span.describe(attributes_of(opened, self._status, self._inquiry, told))
+        if self._span is not None and self._span.records:
+            opened, written = self._require().opened, self.messages
+            describe(self._span, opened, self._status, self._inquiry, written, self._answer)
 
     def _end_span(self, kind: type[BaseException] | None) -> None:
         span, self._span = self._span, None

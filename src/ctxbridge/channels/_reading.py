@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from typing import Any, TypeVar
+from urllib.parse import unquote_to_bytes
 
 import msgspec
 
@@ -14,6 +15,8 @@ MAX_REPAIRED_BYTES = 256 * 1024
 
 MAX_MILLISECONDS = 10**14
 """A time beyond three thousand years is no time of ours."""
+
+PIECE = 4 * 1024
 
 UNKNOWN_TYPE = "application/octet-stream"
 
@@ -30,6 +33,24 @@ _DIGITS = re.compile(r"[0-9]{1,14}")
 _ID = re.compile(r"[!-~](?:[ -~]{0,510}[!-~])?")
 _MEDIA_TYPE = re.compile(r"[a-z0-9!#$&^_.+-]{1,80}/[a-z0-9!#$&^_.+-]{1,80}")
 _WEB_ADDRESS = re.compile(r"https?://[!-~]{1,2000}")
+
+
+def percent_decoded(data: bytes) -> bytes:
+    """`data` with its percent encoding undone, as the library does it (RFC 3986, 2.1).
+
+    By the piece: the library makes an object for each percent, fifty bytes of memory for one.
+    """
+    if len(data) <= PIECE or b"%" not in data:
+        return unquote_to_bytes(data)
+    found, at = bytearray(), 0
+    while at < len(data):
+        end = at + PIECE
+        # Two characters follow a percent, and stay with it.
+        cut = data.find(b"%", end - 2, end)
+        end = cut if cut >= 0 else end
+        found += unquote_to_bytes(data[at:end])
+        at = end
+    return bytes(found)
 
 
 def is_bounded(body: bytes, most_bytes: int, most_commas: int) -> bool:

@@ -10,7 +10,6 @@ import hashlib
 import hmac
 import re
 from collections.abc import Iterator, Sequence
-from urllib.parse import unquote_to_bytes
 from xml.sax.saxutils import escape
 
 from ctxbridge.channels import _twilio_content as content
@@ -23,6 +22,7 @@ from ctxbridge.channels._edge import (
     spoken,
     total,
 )
+from ctxbridge.channels._reading import percent_decoded
 from ctxbridge.channels._secrets import secrets_of
 from ctxbridge.model import (
     Address,
@@ -258,7 +258,7 @@ def _form(body: bytes) -> Fields | None:
     if len(body) > MAX_BODY_BYTES or body.count(b"&") >= MAX_FIELDS:
         return None
     pairs = [pair.partition(b"=") for pair in body.replace(b"+", b" ").split(b"&") if pair]
-    return tuple((unquote_to_bytes(name), unquote_to_bytes(value)) for name, _, value in pairs)
+    return tuple((percent_decoded(name), percent_decoded(value)) for name, _, value in pairs)
 
 
 def _text(value: bytes) -> str:

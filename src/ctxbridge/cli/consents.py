@@ -6,21 +6,21 @@ from typing import Any
 import anyio
 from msgspec.structs import replace
 
-from ctxbridge import Bridge
 from ctxbridge.bridge.explaining import whole_context
-from ctxbridge.cli.output import colourful, emit, moment, plain, say, table, warn, width
-from ctxbridge.cli.show import UNKNOWN, existing
+from ctxbridge.cli.output import emit, moment, plain, say, warn
+from ctxbridge.cli.tables import tell_table
+from ctxbridge.cli.where import UNKNOWN, Where
 from ctxbridge.model import Consent, Context
 from ctxbridge.rules.consent import ledger
 
 HEADLINE = ("time (UTC)", "channel", "purpose", "word", "by", "evidence", "now")
 
 
-def consents(address: str, db: str, tenant: str, *, as_json: bool, show_text: bool) -> int:
+def consents(address: str, where: Where, *, as_json: bool, show_text: bool) -> int:
     """Print every word about consent; 1 if nobody is stored under the address."""
-    context = anyio.run(_read, address, existing(db), tenant)
+    context = anyio.run(_read, address, where)
     if context.contact is None:
-        warn(f"nobody is stored under this address for tenant {tenant!r}")
+        warn(f"nobody is stored under this address for tenant {where.tenant!r}")
         return UNKNOWN
     words = ledger(context.window)
     if as_json:
@@ -29,14 +29,12 @@ def consents(address: str, db: str, tenant: str, *, as_json: bool, show_text: bo
     elif not words:
         say("Nothing was said about consent.")
     else:
-        rows = list(_rows(words, context, show_text=show_text))
-        for line in table(rows, width(), colours=colourful()):
-            say(line)
+        tell_table(list(_rows(words, context, show_text=show_text)))
     return 0
 
 
-async def _read(address: str, store: str, tenant: str) -> Context:
-    async with Bridge(store, tenant=tenant) as bridge:
+async def _read(address: str, where: Where) -> Context:
+    async with where.bridge() as bridge:
         return await whole_context(bridge, address)
 
 

@@ -13,8 +13,8 @@ import anyio
 from ctxbridge import Bridge
 from ctxbridge.cli import play, timeline
 from ctxbridge.cli.output import colourful, emit, paint, say, width, wrap
-from ctxbridge.cli.show import store_url
 from ctxbridge.cli.timeline import Repeated
+from ctxbridge.cli.where import store_url
 from ctxbridge.model import Context
 
 LOOK_UPS = 2_000

@@ -5,21 +5,21 @@ from typing import Any
 
 import anyio
 
-from ctxbridge import Bridge
 from ctxbridge.bridge.explaining import Explained, turns_of, whole_context
-from ctxbridge.cli.output import colourful, emit, moment, paint, plain, say, table, warn, width
-from ctxbridge.cli.show import UNKNOWN, existing
+from ctxbridge.cli.output import colourful, emit, moment, paint, plain, say, warn
+from ctxbridge.cli.tables import tell_table
 from ctxbridge.cli.timeline import AUTHORS, CHANNELS
+from ctxbridge.cli.where import UNKNOWN, Where
 from ctxbridge.model import Decision, Event, Message
 
 HEADLINE = ("stage", "guard", "verdict", "code", "status", "µs")
 
 
-def explain(turn: str, db: str, tenant: str, *, as_json: bool, show_text: bool) -> int:
+def explain(turn: str, where: Where, *, as_json: bool, show_text: bool) -> int:
     """Explain the turn, or all turns of an address; 1 if there is none."""
-    found = anyio.run(_find, turn, existing(db), tenant)
+    found = anyio.run(_find, turn, where)
     if not found:
-        warn(f"no such turn is stored for tenant {tenant!r}")
+        warn(f"no such turn is stored for tenant {where.tenant!r}")
         return UNKNOWN
     for one in found:
         if as_json:
@@ -29,8 +29,8 @@ def explain(turn: str, db: str, tenant: str, *, as_json: bool, show_text: bool) 
     return 0
 
 
-async def _find(turn: str, store: str, tenant: str) -> tuple[Explained, ...]:
-    async with Bridge(store, tenant=tenant) as bridge:
+async def _find(turn: str, where: Where) -> tuple[Explained, ...]:
+    async with where.bridge() as bridge:
         if ":" not in turn:
             return await bridge.explain(turn)
         context = await whole_context(bridge, turn)
@@ -150,8 +150,7 @@ def _tell_decision(said: Decision) -> None:
     if not said.results:
         say("  no guard was asked")
         return
-    for line in table([HEADLINE, *_rows(said)], width() - 2, colours=colourful()):
-        say(f"  {line}")
+    tell_table([HEADLINE, *_rows(said)], indent=2)
 
 
 def _rows(said: Decision) -> Iterator[tuple[str, ...]]:

@@ -2,57 +2,73 @@
 
 import anyio
 
-from ctxbridge import Bridge
 from ctxbridge.bridge.erasing import Certificate
 from ctxbridge.cli.output import emit, plain, say, warn
-from ctxbridge.cli.show import UNKNOWN, existing
+from ctxbridge.cli.progress import counted, progress
+from ctxbridge.cli.where import UNKNOWN, Where
 from ctxbridge.errors import UnknownContact
+from ctxbridge.model import Contact
 
 
-def link(contact: str, address: str, db: str, tenant: str, *, evidence: str) -> int:
+def link(contact: str, address: str, where: Where, *, evidence: str, as_json: bool) -> int:
     """Link `address` to the contact of the other; 2 where it has a history elsewhere."""
-    anyio.run(_link, contact, address, existing(db, read_only=False), tenant, evidence)
-    return 0
-
-
-async def _link(contact: str, address: str, store: str, tenant: str, evidence: str) -> None:
-    async with Bridge(store, tenant=tenant) as bridge:
-        linked = await bridge.link(contact, address, evidence=evidence, source="operator")
+    linked = anyio.run(_link, contact, address, where, evidence)
     for one in linked.links:
+        if as_json:
+            emit({
+                "kind": "link",
+                "contact": linked.id.hex(),
+                "address": str(one.address),
+                "assurance": one.assurance.name.lower(),
+                "source": one.source,
+                "evidence": one.evidence,
+                "since": one.since,
+                "until": one.until,
+            })  # fmt: skip
+            continue
         ended = " (ended)" if one.until else ""
         told = f"{one.address}  {one.assurance.name.lower()}, {one.source}: {one.evidence}{ended}"
         say(plain(told))
+    return 0
 
 
-def export(address: str, db: str, tenant: str) -> int:
+async def _link(contact: str, address: str, where: Where, evidence: str) -> Contact:
+    async with where.bridge(read_only=False) as bridge:
+        return await bridge.link(contact, address, evidence=evidence, source="operator")
+
+
+def export(address: str, where: Where) -> int:
     """Print all that is stored of the contact, as JSON Lines; 1 if nobody is."""
     try:
-        anyio.run(_export, address, existing(db), tenant)
+        anyio.run(_export, address, where)
     except UnknownContact:
-        warn(f"nobody is stored under this address for tenant {tenant!r}")
+        warn(f"nobody is stored under this address for tenant {where.tenant!r}")
         return UNKNOWN
     return 0
 
 
-def erase(address: str, db: str, tenant: str, *, sure: bool) -> int:
+def erase(address: str, where: Where, *, sure: bool) -> int:
     """Erase the contact and print the certificate; 1 if nobody is stored, or it is not sure."""
     if not sure:
         warn("this cannot be undone: say --yes to erase")
         return UNKNOWN
     try:
-        emit(anyio.run(_erase, address, existing(db, read_only=False), tenant))
+        with progress("erasing"):
+            certificate = anyio.run(_erase, address, where)
     except UnknownContact as error:
         warn(str(error))
         return UNKNOWN
+    emit(certificate)
     return 0
 
 
-async def _erase(address: str, store: str, tenant: str) -> Certificate:
-    async with Bridge(store, tenant=tenant) as bridge:
+async def _erase(address: str, where: Where) -> Certificate:
+    async with where.bridge(read_only=False) as bridge:
         return await bridge.erase(address)
 
 
-async def _export(address: str, store: str, tenant: str) -> None:
-    async with Bridge(store, tenant=tenant) as bridge:
-        async for told in bridge.export(address):
-            emit(told)
+async def _export(address: str, where: Where) -> None:
+    async with where.bridge() as bridge:
+        with progress("exporting", prints=True) as shown:
+            async for told in counted(bridge.export(address), shown):
+                emit(told)

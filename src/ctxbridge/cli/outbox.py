@@ -6,21 +6,10 @@ from typing import Any, Literal
 import anyio
 from msgspec import Struct
 
-from ctxbridge import Bridge
-from ctxbridge.cli.commands.channels import MOST
-from ctxbridge.cli.output import (
-    colourful,
-    emit,
-    moment,
-    plain,
-    printable,
-    say,
-    table,
-    warn,
-    width,
-    wrap,
-)
-from ctxbridge.cli.show import UNKNOWN, existing
+from ctxbridge.cli.commands.command import MOST
+from ctxbridge.cli.output import emit, moment, plain, printable, say, warn, width, wrap
+from ctxbridge.cli.tables import tell_table
+from ctxbridge.cli.where import UNKNOWN, Where
 from ctxbridge.model import Address, Delivery, Found
 
 DEAD = 3
@@ -34,8 +23,7 @@ TWICE = "whether it had left is unknown, so it may arrive twice"
 class Asked(Struct, frozen=True):
     """What the command line asks for; `limit` is `None` where it does not say."""
 
-    db: str
-    tenant: str
+    where: Where
     limit: int | None = None
     as_json: bool = False
     show_text: bool = False
@@ -92,13 +80,13 @@ def replay(asked: Asked, keys: Sequence[str] = ()) -> int:
 
 async def _find(asked: Asked, what: Literal["pending", "dead"]) -> Sequence[Found]:
     """One more than is to be shown, which tells whether there are more."""
-    async with Bridge(existing(asked.db), tenant=asked.tenant) as bridge:
+    async with asked.where.bridge() as bridge:
         return await bridge.deliveries(what, limit=(asked.limit or SHOWN) + 1)
 
 
 async def _replay(asked: Asked, keys: Sequence[str], done: list[Replayed]) -> list[str]:
     """Put back and note it in `done`; nothing if there are complaints, which are given."""
-    async with Bridge(existing(asked.db, read_only=False), tenant=asked.tenant) as bridge:
+    async with asked.where.bridge(read_only=False) as bridge:
         found = await bridge.deliveries("dead", limit=MOST if keys else asked.limit or MOST)
         chosen, complaints = choose(found, keys) if keys else (found, [])
         for one in chosen:
@@ -151,8 +139,7 @@ def _show(found: Sequence[Found], asked: Asked) -> int:
         for one in shown:
             emit(record(one, show_text=asked.show_text))
     elif shown:
-        for line in table(list(_rows(shown, asked)), width(), colours=colourful()):
-            say(line)
+        tell_table(list(_rows(shown, asked)))
     if len(found) > limit:
         warn(f"there are more than these {limit}; --limit shows more")
     return len(shown)

@@ -1,19 +1,18 @@
 """``ctxbridge merge``, ``split``, ``unlink`` and ``history``: who is one person, and who is two."""
 
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
 from typing import Any, Literal
 
 import anyio
 
 from ctxbridge import Bridge
-from ctxbridge.cli.output import emit, plain, say, warn
-from ctxbridge.cli.show import UNKNOWN, existing
+from ctxbridge.cli.output import emit, moment, plain, say, warn
+from ctxbridge.cli.where import UNKNOWN, Where
 from ctxbridge.errors import UnknownContact
 from ctxbridge.model import Contact, Event
 
 
-def preview(into: str, address: str, db: str, tenant: str) -> int:
+def preview(into: str, address: str, where: Where) -> int:
     """Print what a merge would come to, as one JSON object; 1 if somebody is not stored."""
 
     async def ask(bridge: Bridge[Any]) -> None:
@@ -27,42 +26,40 @@ def preview(into: str, address: str, db: str, tenant: str) -> int:
             "states": told.states,
         })  # fmt: skip
 
-    return _run(ask, db, tenant)
+    return _run(ask, where)
 
 
-def merge(into: str, address: str, db: str, tenant: str, *, evidence: str) -> int:
+def merge(into: str, address: str, where: Where, *, evidence: str) -> int:
     """Merge, and print the contact of both."""
 
     async def ask(bridge: Bridge[Any]) -> None:
         both = await bridge.merge(into, address, evidence=evidence, source="operator")
         emit(_told(both))
 
-    return _run(ask, db, tenant, writes=True)
+    return _run(ask, where, writes=True)
 
 
-def split(address: str, part: str | None, db: str, tenant: str, *, evidence: str) -> int:
+def split(address: str, part: str | None, where: Where, *, evidence: str) -> int:
     """Undo a merge, and print both contacts, one a line."""
 
     async def ask(bridge: Bridge[Any]) -> None:
         for one in await bridge.split(address, part, evidence=evidence, source="operator"):
             emit(_told(one))
 
-    return _run(ask, db, tenant, writes=True)
+    return _run(ask, where, writes=True)
 
 
-def unlink(
-    address: str, db: str, tenant: str, *, evidence: str, history: Literal["stays", "goes"]
-) -> int:
+def unlink(address: str, where: Where, *, evidence: str, history: Literal["stays", "goes"]) -> int:
     """Unlink, and print whose the address is now."""
 
     async def ask(bridge: Bridge[Any]) -> None:
         new = await bridge.unlink(address, evidence=evidence, history=history, source="operator")
         emit(_told(new))
 
-    return _run(ask, db, tenant, writes=True)
+    return _run(ask, where, writes=True)
 
 
-def history(address: str, db: str, tenant: str, *, as_json: bool) -> int:
+def history(address: str, where: Where, *, as_json: bool) -> int:
     """Print the entries that tell whose addresses are, oldest first."""
 
     async def ask(bridge: Bridge[Any]) -> None:
@@ -72,14 +69,14 @@ def history(address: str, db: str, tenant: str, *, as_json: bool) -> int:
             else:
                 say(plain(_line(place, event)))
 
-    return _run(ask, db, tenant)
+    return _run(ask, where)
 
 
 def _run(
-    ask: Callable[[Bridge[Any]], Awaitable[None]], db: str, tenant: str, *, writes: bool = False
+    ask: Callable[[Bridge[Any]], Awaitable[None]], where: Where, *, writes: bool = False
 ) -> int:
     async def run() -> None:
-        async with Bridge(existing(db, read_only=not writes), tenant=tenant) as bridge:
+        async with where.bridge(read_only=not writes) as bridge:
             await ask(bridge)
 
     try:
@@ -99,5 +96,5 @@ def _told(contact: Contact) -> dict[str, Any]:
 
 
 def _line(place: int, event: Event) -> str:
-    at = datetime.fromtimestamp(event.at / 1000, UTC).isoformat(" ", "seconds")
-    return f"#{place}  {at}  {event.kind}  " + ", ".join([f"{k}: {v}" for k, v in event.data])
+    told = f"#{place}  {moment(event.at)}  {event.kind}  "
+    return told + ", ".join([f"{k}: {v}" for k, v in event.data])

@@ -1,21 +1,20 @@
 """``ctxbridge replay``: other guards over what was stored, and what they would have changed."""
 
-import importlib
-import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
-from pathlib import Path
 from statistics import quantiles
 from typing import Any
 
 import anyio
 from msgspec import Struct
 
-from ctxbridge import Bridge
 from ctxbridge.bridge.rejudging import Rejudged
-from ctxbridge.cli.output import colourful, emit, plain, say, table, width
-from ctxbridge.cli.show import existing
+from ctxbridge.cli.loading import named
+from ctxbridge.cli.output import emit, plain, say
+from ctxbridge.cli.progress import Progress, counted, progress
+from ctxbridge.cli.tables import tell_table
+from ctxbridge.cli.where import Where
 from ctxbridge.errors import ConfigurationError
 from ctxbridge.guards import read_policy
 from ctxbridge.model import GuardResult
@@ -30,8 +29,7 @@ DIFFERENCE = ("turn", "#", "stage", "was", "now", "code")
 class Wanted(Struct, frozen=True):
     """What the command line asks for; times in Unix milliseconds."""
 
-    db: str
-    tenant: str
+    where: Where
     guards: str
     since: int = 0
     until: int | None = None
@@ -63,21 +61,24 @@ class Tally:
 def replay(wanted: Wanted) -> int:
     """Judge again and tell; 3 if something would have changed."""
     guards = load(wanted.guards)
-    tally = anyio.run(_replay, wanted, existing(wanted.db), guards)
+    with progress("judging", prints=wanted.diff and wanted.as_json) as shown:
+        tally, rows = anyio.run(_replay, wanted, guards, shown)
     if wanted.as_json:
         emit(summary(tally))
     else:
-        _tell(tally)
+        _tell(tally, rows)
     return CHANGED if tally.changed else 0
 
 
-async def _replay(wanted: Wanted, store: str, guards: Sequence[Guard]) -> Tally:
+async def _replay(
+    wanted: Wanted, guards: Sequence[Guard], shown: Progress
+) -> tuple[Tally, list[tuple[str, ...]]]:
     tally, rows = Tally(), list[tuple[str, ...]]([DIFFERENCE])
-    async with Bridge(store, tenant=wanted.tenant, guards=[]) as bridge:
+    async with wanted.where.bridge(guards=[]) as bridge:
         judged = bridge.rejudge(
             guards, since=wanted.since, until=wanted.until, address=wanted.address
         )
-        async for one in judged:
+        async for one in counted(judged, shown):
             tally.take(one)
             if not (wanted.diff and one.changed):
                 continue
@@ -85,27 +86,15 @@ async def _replay(wanted: Wanted, store: str, guards: Sequence[Guard]) -> Tally:
                 emit(record(one, show_text=wanted.show_text))
             else:
                 rows.append(_row(one, show_text=wanted.show_text))
-    if len(rows) > 1:
-        for line in table(rows, width(), colours=colourful()):
-            say(line)
-        say()
-    return tally
+    return tally, rows
 
 
 def load(name: str) -> list[Guard]:
     """The guards of ``module:list`` or of a policy file; `ConfigurationError` for what is none."""
     if name.endswith(".toml"):
         return [*read_policy(name)]
-    module, colon, attribute = name.partition(":")
-    if not (module and colon and attribute):
-        raise ConfigurationError("guards are named module:list, or are a file policy.toml")
-    if str(Path.cwd()) not in sys.path:
-        sys.path.insert(0, str(Path.cwd()))
-    try:
-        found: Any = getattr(importlib.import_module(module), attribute)
-        listed = list(found) if isinstance(found, (list, tuple)) else [found]
-    except (ImportError, AttributeError) as error:
-        raise ConfigurationError(f"{name} cannot be loaded: {error}") from error
+    found = named(name, "--guards")
+    listed = list(found) if isinstance(found, (list, tuple)) else [found]
     for one in listed:
         if not (hasattr(one, "check") and hasattr(one, "stages")):
             raise ConfigurationError(f"{name} holds something that is no guard")
@@ -159,10 +148,12 @@ def _asked(results: Sequence[GuardResult]) -> list[GuardResult]:
     return [r for r in results if r.status != "skipped"]
 
 
-def _tell(tally: Tally) -> None:
+def _tell(tally: Tally, differences: Sequence[tuple[str, ...]]) -> None:
+    if len(differences) > 1:
+        tell_table(differences)
+        say()
     if tally.results:
-        for line in table([HEADLINE, *_counts(tally)], width(), colours=colourful()):
-            say(line)
+        tell_table([HEADLINE, *_counts(tally)])
         say()
     lost = f" The words of {tally.lost} were not kept." if tally.lost else ""
     say(f"{tally.judged} messages judged again, {tally.changed} would have become another.{lost}")

@@ -62,17 +62,22 @@ def records(context: Context) -> Iterator[dict[str, Any]]:
     """The messages as objects, in the order of the log."""
     for seq, entry in context.window.numbered():
         if isinstance(entry, Message):
-            yield {
-                "kind": "message",
-                "seq": seq,
-                "turn": entry.turn.hex(),
-                "channel": entry.channel,
-                "author": entry.author,
-                "text": entry.text,
-                "disposition": entry.disposition,
-                "contact": context.contact.id.hex() if context.contact else "",
-                "conversation": context.conversation.hex(),
-            }
+            yield record(context, seq, entry)
+
+
+def record(context: Context, seq: int, message: Message) -> dict[str, Any]:
+    """One message as an object."""
+    return {
+        "kind": "message",
+        "seq": seq,
+        "turn": message.turn.hex(),
+        "channel": message.channel,
+        "author": message.author,
+        "text": message.text,
+        "disposition": message.disposition,
+        "contact": context.contact.id.hex() if context.contact else "",
+        "conversation": context.conversation.hex(),
+    }
 
 
 def blocked(message: Message) -> bool:
@@ -162,15 +167,29 @@ def _text(message: Message) -> str:
     return "\n".join(lines)
 
 
-def render(shown: Sequence[Row], columns: int, *, colours: bool) -> Iterator[str]:
-    """The lines of the timeline, no wider than `columns`, with a headline for each day."""
-    day = ""
+def render(shown: Sequence[Row], columns: int, *, colours: bool, day: str = "") -> Iterator[str]:
+    """The lines of the timeline, no wider than `columns`, with a headline for each new day.
+
+    `day` is the one that a headline stands for already.
+    """
     for row in shown:
-        moment = datetime.fromtimestamp(row.at / 1000, UTC)
-        if f"{moment:%A %d %B %Y}" != day:
-            day = f"{moment:%A %d %B %Y}"
+        if day_of(row.at) != day:
+            day = day_of(row.at)
             yield paint(f"{day}, UTC", "bold", colours)
-        yield from _lines(row, f"{moment:%H:%M}", columns, colours)
+        yield from _lines(row, _formatted(row.at, "%H:%M"), columns, colours)
+
+
+def day_of(at: int) -> str:
+    """The day of a time, as its headline names it."""
+    return _formatted(at, "%A %d %B %Y")
+
+
+def _formatted(at: int, form: str) -> str:
+    """What is stored may lie beyond all calendars."""
+    try:
+        return f"{datetime.fromtimestamp(at / 1000, UTC):{form}}"
+    except (ValueError, OverflowError, OSError):
+        return "--:--" if form == "%H:%M" else "far off"
 
 
 def _lines(row: Row, time: str, columns: int, colours: bool) -> Iterator[str]:

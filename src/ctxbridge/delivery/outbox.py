@@ -31,6 +31,8 @@ from ctxbridge.model import (
     Taken,
 )
 from ctxbridge.ports import Clock, Ids, Sender, Store
+from ctxbridge.rules import sms
+from ctxbridge.telemetry import Sending, permitted
 
 logger = logging.getLogger("ctxbridge.delivery")
 
@@ -122,7 +124,9 @@ class Outbox:
                 done = await self._put_behind(claimed, change.contact, wait_until)
             else:
                 until = since + change.hold_seconds
-                done = await self._send(claimed, message, change.contact, until)
+                permitted(message.channel, "")
+                with Sending(message.channel) as step:
+                    done = await self._send(claimed, message, change.contact, until, step)
             sent.append(done or claimed)
             wait_until = sent[-1].due if sent[-1].status == "pending" else 0
         return tuple(sent)
@@ -137,7 +141,7 @@ class Outbox:
             return None
 
     async def _send(
-        self, delivery: Delivery, message: Message, contact: bytes, until: float
+        self, delivery: Delivery, message: Message, contact: bytes, until: float, step: Sending
     ) -> Delivery | None:
         """Send a claimed delivery and record what became of it, also if we are cancelled.
 
@@ -151,12 +155,16 @@ class Outbox:
         if monotonic() >= until:
             return None
         outgoing = Outgoing(delivery, message, to, message.endpoint)
+        if step.records:
+            parts = sms.segments(message.text) if message.channel == "sms" else 0
+            step.describe(delivery.id, delivery.attempt, parts)
         try:
             sent = await attempt(sender, outgoing)
         except BaseException:
             with anyio.CancelScope(shield=True), anyio.move_on_after(5.0):
                 await self._record(delivery, message, contact, Sent("unknown", code="cancelled"))
             raise
+        step.came_to(sent)
         settled: list[Delivery | None] = []
         with anyio.CancelScope(shield=True):
             settled.append(await self._record(delivery, message, contact, sent))
@@ -233,13 +241,15 @@ class Outbox:
                 logger.error("a worker was lost while it sent; whether it did is unknown")
             return None
         assert context is not None and context.contact is not None  # noqa: PT018
-        contact, permit = context.contact.id, await self._gate(context, message)
-        if wait_until and not (permit.refused or permit.until):
-            permit = Permit(until=wait_until)
-        if permit.refused or permit.until:
-            done = await self._hold_back(delivery, contact, permit)
-        else:
-            done = await self._send(delivery, message, contact, since + self._hold_seconds)
+        contact, ends = context.contact.id, since + self._hold_seconds
+        with Sending.later(message.channel, context) as step:
+            permit = await self._gate(context, message)
+            if wait_until and not (permit.refused or permit.until):
+                permit = Permit(until=wait_until)
+            if permit.refused or permit.until:
+                done = await self._hold_back(delivery, contact, permit)
+            else:
+                done = await self._send(delivery, message, contact, ends, step)
         if permit.decision is not None and not permit.until:
             await self._note(contact, message, permit.decision)
         return done

@@ -23,9 +23,11 @@ from ctxbridge.model import Action, GuardResult, Stage, Verdict
 from ctxbridge.model.decision import GuardStatus, Mode
 from ctxbridge.ports import Guard
 from ctxbridge.rules.verdicts import STRICTNESS
+from ctxbridge.telemetry import Guarding, guard_failed
 from ctxbridge.wire.checked import checked
 
 _DEFERS: frozenset[Stage] = frozenset({"reply", "send"})
+_TIMEOUT: GuardStatus = "timeout"
 LONGEST_CODE = 64
 _MICROSECOND = 1_000
 LONGEST_TO = 64
@@ -88,13 +90,13 @@ def ask_at_once(guard: Guard, check: TextCheck, allowing: Heard) -> "Heard | Awa
     try:
         answer: Any = guard.check(check)
     except BaseException as error:  # noqa: BLE001 - foreign code
-        return _heard(guard, *_failed(guard, error), started)
+        return _heard(guard, *_failed_at_once(guard, check, error), started)
     if answer is ALLOW:
         if perf_counter_ns() - started < _MICROSECOND:
             return allowing
     elif isawaitable(answer):
         return _ask_awaiting(guard, check, answer, started)
-    return _heard(guard, *_understood(guard, check, answer), started)
+    return _heard(guard, *_understood_at_once(guard, check, answer), started)
 
 
 async def _ask_awaiting(
@@ -149,23 +151,44 @@ async def _verdict(guard: Guard, check: TextCheck) -> tuple[Verdict, GuardStatus
         else:
             answer = guard.check(check)
     except BaseException as error:  # noqa: BLE001 - foreign code
-        return _failed(guard, error)
+        return _failed_at_once(guard, check, error)
     if isawaitable(answer):
         return await _in_time(guard, check, answer)
-    return _understood(guard, check, answer)
+    return _understood_at_once(guard, check, answer)
 
 
 async def _in_time(
     guard: Guard, check: TextCheck, answer: Awaitable[Any]
 ) -> tuple[Verdict, GuardStatus]:
     """What an answer comes to that has to be awaited, before the guard's deadline."""
-    try:
-        with anyio.move_on_after(deadline_of(guard, check.channel)):
-            return _understood(guard, check, await answer)
-    except BaseException as error:  # noqa: BLE001 - foreign code
-        return _failed(guard, error)
-    on_timeout: Action = getattr(guard, "on_timeout", guard.on_error)
-    return Verdict(on_timeout, "guard.timeout"), "timeout"
+    with Guarding(guard, check.stage) as step:
+        why = "timeout"
+        on_timeout: Action = getattr(guard, "on_timeout", guard.on_error)
+        verdict, status = Verdict(on_timeout, "guard.timeout"), _TIMEOUT
+        try:
+            with anyio.move_on_after(deadline_of(guard, check.channel)):
+                verdict, status = _understood(guard, check, await answer)
+                why = "" if status == "ok" else verdict.code
+        except BaseException as error:  # noqa: BLE001 - foreign code
+            verdict, status = _failed(guard, error)
+            why = type(error).__name__
+        step.said(verdict.action, verdict.code, status, why)
+    return verdict, status
+
+
+def _failed_at_once(
+    guard: Guard, check: TextCheck, error: BaseException
+) -> tuple[Verdict, GuardStatus]:
+    verdict, status = _failed(guard, error)
+    guard_failed(guard, check.stage, verdict.action, verdict.code, type(error).__name__)
+    return verdict, status
+
+
+def _understood_at_once(guard: Guard, check: TextCheck, answer: Any) -> tuple[Verdict, GuardStatus]:
+    verdict, status = _understood(guard, check, answer)
+    if status == "error":
+        guard_failed(guard, check.stage, verdict.action, verdict.code, verdict.code)
+    return verdict, status
 
 
 def _failed(guard: Guard, error: BaseException) -> tuple[Verdict, GuardStatus]:

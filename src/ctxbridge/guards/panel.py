@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from functools import partial
 
+from ctxbridge import telemetry
 from ctxbridge.errors import ConfigurationError
 from ctxbridge.guards.asking import Verdicts
 from ctxbridge.guards.guard import TextCheck
@@ -18,13 +19,19 @@ class Panel:
 
     `masking` and `early` judge what comes in before it is stored, `inbound` after that, `beside`
     while the agent thinks already; `late` are these two. `before_reply` stand before all others
-    that judge a reply.
+    that judge a reply. `tells` says whether what they say is counted.
     """
 
     def __init__(
-        self, guards: Sequence[Guard], tenant: str, before_reply: Sequence[Guard] = ()
+        self,
+        guards: Sequence[Guard],
+        tenant: str,
+        before_reply: Sequence[Guard] = (),
+        *,
+        tells: bool = True,
     ) -> None:
         self.guards = tuple(guards)
+        self.tells = tells
         keeping = [guard.name for guard in guards if getattr(guard, "codec", None) is not None]
         for name in keeping:
             if keeping.count(name) > 1:
@@ -55,4 +62,9 @@ class Panel:
         self, guards: Sequence[Guard], check: TextCheck, states: GuardStates | None = None
     ) -> Judged:
         """What these guards say; whatever they do, this returns."""
-        return await judge(guards, check, self.digest, self._known, states)
+        judged = await judge(guards, check, self.digest, self._known, states)
+        if self.tells:
+            telemetry.decided(judged.decision)
+            if check.stage != "inbound":  # these are told with the turn, whose span comes later
+                telemetry.note_objections(judged.decision)
+        return judged

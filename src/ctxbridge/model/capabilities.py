@@ -15,7 +15,8 @@ class Capabilities(Struct, frozen=True, gc=False):
     """What one channel of one provider can show and do; 0 is "no limit", or "none" of buttons.
 
     `longest` is how many of `unit` one message may have, `buttons` how many answers can be offered
-    as buttons, of at most `button_characters` each, and `choices` how many in a list.
+    as buttons, of at most `button_characters` each, and `choices` how many in a list, of at most
+    `choice_characters`. Buttons and lists stand under a text of at most `above_choices` characters.
     `window_seconds` is how long after the contact's last word a free text may be sent.
     """
 
@@ -34,3 +35,5 @@ class Capabilities(Struct, frozen=True, gc=False):
     typing: bool = False
     receipts: tuple[str, ...] = ()
     window_seconds: float = 0.0
+    choice_characters: int = 0
+    above_choices: int = 0

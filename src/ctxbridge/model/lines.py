@@ -253,7 +253,9 @@ def _lines(place: int, message: Message, mark: str) -> Iterator[Line]:
         yield from _tools(message.parts, place, message)
         return
     quotes = [part.text for part in message.parts if type(part) is Quote and part.text.strip()]
-    words = message.text or ("" if quotes else "[attachment]")
+    only_repeats = all(type(part) is Quote for part in message.parts)
+    nothing = "" if quotes else "[no words]"
+    words = message.text or (nothing if only_repeats else "[attachment]")
     if words:
         yield Line(role, "text", words, *about, mark)
     for quote in quotes:

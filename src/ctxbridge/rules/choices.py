@@ -16,6 +16,8 @@ from ctxbridge.rules.text import clean
 MOST_CHOICES = 20
 LONGEST_LABEL = 200
 LONGEST_ID = 256
+LONGEST_ID_OF_A_BUTTON = 200
+"""The least that a provider with buttons takes (WhatsApp); a longer one is offered as a number."""
 _LONGEST_ANSWER = 400
 
 _LETTERS = "ABCDEFGHIJKLMNOPQRST"
@@ -59,11 +61,34 @@ def _is_offerable(choice: Choice) -> bool:
 
 def as_buttons(choices: Choices, can: Capabilities) -> bool:
     """Whether the channel can offer all of them, whole, as buttons or in a list."""
-    offered = choices.offered
-    if len(offered) > max(can.buttons, can.choices):
+    if any(len(one.id) > LONGEST_ID_OF_A_BUTTON for one in choices.offered):
         return False
-    longest = can.button_characters
-    return not longest or all(len(one.label) <= longest for one in offered)
+    count, longest = (
+        len(choices.offered),
+        max([len(one.label) for one in choices.offered], default=0),
+    )
+    return _are_within(count, longest, can.buttons, can.button_characters) or _are_within(
+        count, longest, can.choices, can.choice_characters
+    )
+
+
+def _are_within(count: int, longest: int, most: int, characters: int) -> bool:
+    return count <= most and (not characters or longest <= characters)
+
+
+def said_in(text: str, choices: Choices) -> bool:
+    """Whether the words offer them already.
+
+    Of an offer over several messages the last line stands in the last message, which is the one
+    that has the choices.
+    """
+    return lines(choices).rpartition("\n")[2] in text.splitlines()
+
+
+def pointed_to_in(text: str, choices: Choices) -> bool:
+    """Whether the labels are marks alone (`without_labels`), and lines of the words have them."""
+    last = choices.offered[-1].label if choices.offered else ""
+    return _are_marks(choices) and any(row.startswith(f"{last}. ") for row in text.splitlines())
 
 
 def marks(choices: Choices) -> tuple[str, ...]:
@@ -84,6 +109,14 @@ def lines(choices: Choices) -> str:
     """The offer in words, one line for each."""
     pairs = zip(marks(choices), choices.offered, strict=True)
     return "\n".join([f"{mark}. {one.label}" for mark, one in pairs])
+
+
+def _are_marks(choices: Choices) -> bool:
+    """Whether the labels are no words but marks, counted from the first."""
+    labels = [one.label for one in choices.offered]
+    numbers = [str(place) for place in range(1, len(labels) + 1)]
+    letters = [letter * len(labels[-1]) for letter in _LETTERS[: len(labels)]] if labels else []
+    return labels in (numbers, letters)
 
 
 def without_labels(choices: Choices) -> Choices:

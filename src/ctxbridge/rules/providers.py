@@ -10,13 +10,17 @@ from ctxbridge.model import Capabilities
 
 DAY_SECONDS = 86_400.0
 _ALL = ("sent", "delivered", "read", "failed")
+# Of the text above buttons or a list (developers.facebook.com, interactive messages): what Sinch
+# hands on is bound by the same.
+_ABOVE = 1_024
 
 TWILIO = Capabilities(longest=1_600, media=True, receipts=_ALL)
 """1,600 characters on all its channels (twilio.com/docs/api/errors/21658)."""
 
 WHATSAPP = Capabilities(
-    form="whatsapp", longest=4_096, buttons=3, button_characters=20, choices=10, media=True,
-    reactions=True, receipts=_ALL, window_seconds=DAY_SECONDS,
+    form="whatsapp", longest=4_096, buttons=3, button_characters=20, choices=10,
+    choice_characters=24, above_choices=_ABOVE, media=True, reactions=True, receipts=_ALL,
+    window_seconds=DAY_SECONDS,
 )  # fmt: skip
 """developers.facebook.com/docs/whatsapp/cloud-api: text, interactive messages, service window."""
 
@@ -26,10 +30,13 @@ SINCH_SMS = Capabilities(longest=2_000, media=True, receipts=("sent", "delivered
 SINCH: dict[str, Capabilities] = {
     "sms": SINCH_SMS,
     "whatsapp": WHATSAPP,
-    "rcs": Capabilities(longest=3_072, buttons=4, button_characters=25, media=True, receipts=_ALL),
+    "rcs": Capabilities(
+        longest=3_072, buttons=4, button_characters=25, above_choices=_ABOVE, media=True,
+        receipts=_ALL,
+    ),
     "messenger": Capabilities(
-        longest=2_000, buttons=3, button_characters=20, media=True, receipts=_ALL,
-        window_seconds=DAY_SECONDS,
+        longest=2_000, buttons=3, button_characters=20, above_choices=_ABOVE, media=True,
+        receipts=_ALL, window_seconds=DAY_SECONDS,
     ),
     "instagram": Capabilities(
         longest=1_000, unit="byte", media=True, receipts=_ALL, window_seconds=DAY_SECONDS

@@ -14,6 +14,8 @@ from tests.stores.test_machine import CALM
 
 from .conftest import make
 
+pytestmark = pytest.mark.slow
+
 EXAMPLES = int(os.environ.get("CTXBRIDGE_MACHINE_EXAMPLES", "40"))
 
 

@@ -19,6 +19,7 @@ from msgspec import Struct
 
 from ctxbridge.channels.mail import headers
 from ctxbridge.channels.mail.charset import decode
+from ctxbridge.channels.mail.flowed import unflowed
 from ctxbridge.channels.mail.html import MAX_TAGS, render
 from ctxbridge.errors import Malformed
 from ctxbridge.model import Attachment
@@ -33,6 +34,7 @@ MAX_LOOKS = 1_000_000
 MAX_PARTS = 200
 MAX_DEPTH = 20
 MAX_HEADERS = 1000
+MAX_HEADER_LINES = 40_000
 MAX_HEADER_CHARACTERS = 16 * 1024
 MAX_CONTENT_CHARACTERS = 8 * 1024
 MAX_ALL_HEADER_CHARACTERS = 384 * 1024
@@ -50,6 +52,8 @@ _LONG = frozenset({"references", "in-reply-to"})
 _PLAIN = frozenset({"text/plain", "text", "plain/text", "text/*"})
 _TEXT = _PLAIN | {"text/html", "text/markdown", "text/enriched", "text/richtext"}
 _BOM = b"\xef\xbb\xbf"
+# What other parts are in.
+_HOLDERS = frozenset({"multipart", "message"})
 _END_OF_HEADERS = re.compile(rb"(?>\r\n|\r|\n)(?=[\r\n])")
 _FIELD = re.compile(rb"([!-9;-~]+)[ \t]*:")
 _FORBIDDEN = '<>:"|?*'
@@ -91,6 +95,7 @@ class Part(Message):
     def __init__(self, budget: _Budget, policy: Compat32 = compat32) -> None:
         super().__init__(policy)
         self.depth = 0
+        self.body = b""
         self._budget = budget
 
     def attach(self, payload: object) -> None:
@@ -127,6 +132,8 @@ class Part(Message):
 
         Not by `get_payload`: it decodes bytes of eight bits by whatever codec the mail names.
         """
+        if self.body:
+            return self.body
         payload: object = getattr(self, "_payload", None)
         return payload.encode("utf-8", "surrogateescape") if isinstance(payload, str) else b""
 
@@ -147,27 +154,42 @@ def parse(raw: bytes, max_bytes: int) -> Part:
     lines = raw.count(b"\n") + raw.count(b"\r") - raw.count(b"\r\n")
     if lines > MAX_LINES:
         _refuse("the mail has too many lines")
-    raw = _mended(raw)
+    head, raw, end = _mended(raw)
     try:
-        parser = BytesFeedParser(partial(Part, _Budget(lines)), policy=compat32)
-        # By the piece: as one it would be held several times over, four bytes for each.
-        for at in range(0, len(raw), PIECE):
-            parser.feed(raw[at : at + PIECE])
-        return cast("Part", parser.close())
+        mail = _fed(_Budget(lines), head)
+        # What is one text or one file needs no taking apart, which would hold it six times over.
+        if not mail.get_payload() and mail.get_content_maintype() not in _HOLDERS:
+            empty = 2 if raw.startswith(b"\r\n", end) else 1
+            mail.body = raw[end + empty :]
+            return mail
+        return _fed(_Budget(lines), head, raw, end)
     except RecursionError:
         _refuse("the mail is nested too deep")
 
 
-def _mended(raw: bytes) -> bytes:
-    """`raw` without what is in front of its headers, and with a header block that can be read."""
+def _fed(budget: _Budget, head: bytes, rest: bytes = b"", start: int = 0) -> Part:
+    parser = BytesFeedParser(partial(Part, budget), policy=compat32)
+    # By the piece: as one it would be held several times over, four bytes for each.
+    for data, first in ((head, 0), (rest, start)):
+        for at in range(first, len(data), PIECE):
+            parser.feed(data[at : at + PIECE])
+    return cast("Part", parser.close())
+
+
+def _mended(raw: bytes) -> tuple[bytes, bytes, int]:
+    """The header block, so that it can be read; the mail, and where its headers have ended.
+
+    What is in front of the headers is left out.
+    """
     raw = raw.removeprefix(_BOM).lstrip(b"\r\n")
     limit = MAX_REFERENCES_CHARACTERS + MAX_ALL_HEADER_CHARACTERS
     found = _END_OF_HEADERS.search(raw, 0, limit)
     if found is None and len(raw) > limit:
-        return raw
+        return raw, raw, len(raw)
     end = found.end() if found else len(raw)
-    head = _fields(raw[:end].splitlines(keepends=True))
-    return raw if raw.startswith(head) and len(head) == end else head + raw[end:]
+    if raw.count(b"\n", 0, end) + raw.count(b"\r", 0, end) > 2 * MAX_HEADER_LINES:
+        _refuse("the mail has too many headers, or too long")
+    return _fields(raw[:end].splitlines(keepends=True)), raw, end
 
 
 def _fields(lines: list[bytes]) -> bytes:
@@ -250,8 +272,17 @@ def _read(part: Part, body: Body, attachments: list[Attachment]) -> str:
     if disposition == "attachment" or named_file or kind not in _TEXT:
         attachments.append(_attachment(part, kind, named | given))
         return ""
+    return _words(part, kind, named, body)
+
+
+def _words(part: Part, kind: str, named: dict[str, str], body: Body) -> str:
     charset = named.get("charset", "")
-    return (_html if kind == "text/html" else _plain)(content_of(part), charset, body)
+    if kind == "text/html":
+        return _html(content_of(part), charset, body)
+    words = _plain(content_of(part), charset, body)
+    if named.get("format", "").lower() != "flowed":
+        return words
+    return unflowed(words, deletes_blank=named.get("delsp", "").lower() == "yes")
 
 
 def _plain(data: bytes, charset: str, body: Body) -> str:

@@ -5,12 +5,12 @@ Sources: docs.slack.dev/interactivity/implementing-slash-commands, /reference/in
 """
 
 from collections.abc import Iterator
-from urllib.parse import unquote_to_bytes
 
 import msgspec
 from msgspec import Raw, Struct
 
 from ctxbridge.channels._edge import malformed
+from ctxbridge.channels._reading import percent_decoded
 from ctxbridge.channels.slack.payloads import (
     CHANNEL,
     HORIZON_SECONDS,
@@ -109,7 +109,7 @@ def form_of(body: bytes) -> dict[str, str] | None:
 
 
 def _text(value: bytes) -> str:
-    return clean(unquote_to_bytes(value).decode("utf-8", "replace"))
+    return clean(percent_decoded(value).decode("utf-8", "replace"))
 
 
 def parsed(body: bytes, *, sure: bool) -> Parsed:

@@ -17,7 +17,7 @@ from ctxbridge.channels.slack.payloads import is_id, milliseconds
 from ctxbridge.channels.slack.text import escaped
 from ctxbridge.errors import ConfigurationError
 from ctxbridge.model import Capabilities, Choice, HttpAnswer, HttpRequest, Outgoing, Sent
-from ctxbridge.rules.choices import as_buttons, lines
+from ctxbridge.rules.choices import said_in
 from ctxbridge.rules.text import clean
 
 MAX_TEXT_CHARACTERS = 40_000
@@ -126,12 +126,11 @@ class SlackPosts:
         return HttpRequest(self._url, msgspec.json.encode(post), headers)
 
     def _buttons(self, outgoing: Outgoing) -> list[Choice]:
-        """What is offered; nothing where the words say it, since it is more than fits."""
+        """What is offered; nothing where the words say it already."""
         choices = outgoing.choices
-        if choices is None:
+        if choices is None or said_in(outgoing.text, choices):
             return []
-        said = not as_buttons(choices, self.capabilities) and lines(choices) in outgoing.text
-        return [] if said else list(choices.offered)
+        return list(choices.offered)
 
     def read_receipt(self, answer: HttpAnswer, /) -> Sent:
         """``sent`` under the message's id. Slack says most of its errors with a 200.

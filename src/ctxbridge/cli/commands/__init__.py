@@ -1,8 +1,13 @@
 """The commands that there are. What one needs is imported when it runs."""
 
-from ctxbridge.cli.commands import channels, persons, stored
+from ctxbridge.cli.commands import channels, operating, persons, stored
 from ctxbridge.cli.commands.command import Command
 
-COMMANDS: tuple[Command, ...] = (*stored.COMMANDS, *persons.COMMANDS, *channels.COMMANDS)
+COMMANDS: tuple[Command, ...] = (
+    *stored.COMMANDS,
+    *operating.COMMANDS,
+    *persons.COMMANDS,
+    *channels.COMMANDS,
+)
 
 __all__ = ["COMMANDS", "Command"]

@@ -3,21 +3,19 @@
 import argparse
 from typing import TYPE_CHECKING
 
-from ctxbridge.cli.commands.command import Command, fill_store
+from ctxbridge.cli.commands.command import ALWAYS, Command, count, fill_json, fill_store, where_of
 
 if TYPE_CHECKING:
     from ctxbridge.cli.outbox import Asked
-
-MOST = 1_000_000
 
 
 def _fill_outbox(outbox: argparse.ArgumentParser) -> None:
     fill_store(outbox)
     told = "how many at most (default: 100)"
-    outbox.add_argument("--limit", type=_count, metavar="N", help=told)
+    outbox.add_argument("--limit", type=count, metavar="N", help=told)
     told = "the whole address, and the text, of each message"
     outbox.add_argument("--show-text", action="store_true", help=told)
-    outbox.add_argument("--json", action="store_true", help="one JSON object per message")
+    fill_json(outbox, "one JSON object per message")
 
 
 def _fill_dead(dead: argparse.ArgumentParser) -> None:
@@ -29,13 +27,6 @@ def _fill_dead(dead: argparse.ArgumentParser) -> None:
     )
     told = "put all of them back; with --limit the oldest N"
     either.add_argument("--replay-all", action="store_true", help=told)
-
-
-def _count(text: str) -> int:
-    count = int(text) if text.isascii() and text.isdecimal() and len(text) < 9 else 0
-    if not 0 < count <= MOST:
-        raise argparse.ArgumentTypeError(f"it is a number from 1 to {MOST}")
-    return count
 
 
 def _key(text: str) -> str:
@@ -59,6 +50,7 @@ def _fill_parse(parse: argparse.ArgumentParser) -> None:
         metavar="'K: V'",
         help="a header of the request; may be given several times",
     )
+    fill_json(parse, ALWAYS)
 
 
 def _header(text: str) -> tuple[str, str]:
@@ -85,9 +77,7 @@ def _run_dead(arguments: argparse.Namespace) -> int:
 def _asked(arguments: argparse.Namespace) -> "Asked":
     from ctxbridge.cli.outbox import Asked
 
-    return Asked(
-        arguments.db, arguments.tenant, arguments.limit, arguments.json, arguments.show_text
-    )
+    return Asked(where_of(arguments), arguments.limit, arguments.json, arguments.show_text)
 
 
 def _run_parse(arguments: argparse.Namespace) -> int:

@@ -2,7 +2,14 @@
 
 import argparse
 
-from ctxbridge.cli.commands.command import Command, fill_address, fill_store
+from ctxbridge.cli.commands.command import (
+    ALWAYS,
+    Command,
+    fill_address,
+    fill_json,
+    fill_store,
+    where_of,
+)
 
 
 def _fill_link(link: argparse.ArgumentParser) -> None:
@@ -11,34 +18,37 @@ def _fill_link(link: argparse.ArgumentParser) -> None:
     fill_store(link)
     told = "what the claim rests on; it is stored"
     link.add_argument("--evidence", required=True, metavar="TEXT", help=told)
+    fill_json(link)
 
 
 def _fill_export(export: argparse.ArgumentParser) -> None:
     fill_address(export)
+    fill_json(export, ALWAYS)
 
 
 def _fill_erase(erase: argparse.ArgumentParser) -> None:
     fill_address(erase)
     erase.add_argument("--yes", action="store_true", help="erase it: this cannot be undone")
+    fill_json(erase, ALWAYS)
 
 
 def _run_link(arguments: argparse.Namespace) -> int:
     from ctxbridge.cli.identity import link
 
     a = arguments
-    return link(a.contact, a.address, a.db, a.tenant, evidence=a.evidence)
+    return link(a.contact, a.address, where_of(a), evidence=a.evidence, as_json=a.json)
 
 
 def _run_export(arguments: argparse.Namespace) -> int:
     from ctxbridge.cli.identity import export
 
-    return export(arguments.address, arguments.db, arguments.tenant)
+    return export(arguments.address, where_of(arguments))
 
 
 def _run_erase(arguments: argparse.Namespace) -> int:
     from ctxbridge.cli.identity import erase
 
-    return erase(arguments.address, arguments.db, arguments.tenant, sure=arguments.yes)
+    return erase(arguments.address, where_of(arguments), sure=arguments.yes)
 
 
 def _fill_evidence(command: argparse.ArgumentParser) -> None:
@@ -54,6 +64,7 @@ def _fill_merge(merge: argparse.ArgumentParser) -> None:
     merge.add_argument("--evidence", metavar="TEXT", help=told)
     told = "tell what it would come to, and change nothing"
     merge.add_argument("--preview", action="store_true", help=told)
+    fill_json(merge, ALWAYS)
 
 
 def _fill_split(split: argparse.ArgumentParser) -> None:
@@ -61,6 +72,7 @@ def _fill_split(split: argparse.ArgumentParser) -> None:
     _fill_evidence(split)
     told = "the id of who was merged (default: who was merged last)"
     split.add_argument("--part", metavar="ID", help=told)
+    fill_json(split, ALWAYS)
 
 
 def _fill_unlink(unlink: argparse.ArgumentParser) -> None:
@@ -68,11 +80,12 @@ def _fill_unlink(unlink: argparse.ArgumentParser) -> None:
     _fill_evidence(unlink)
     told = "whose is what it said: it stays with the contact, or goes along"
     unlink.add_argument("--history", required=True, choices=("stays", "goes"), help=told)
+    fill_json(unlink, ALWAYS)
 
 
 def _fill_history(history: argparse.ArgumentParser) -> None:
     fill_address(history)
-    history.add_argument("--json", action="store_true", help="JSON objects, one a line")
+    fill_json(history)
 
 
 def _run_merge(arguments: argparse.Namespace) -> int:
@@ -80,29 +93,29 @@ def _run_merge(arguments: argparse.Namespace) -> int:
 
     a = arguments
     if a.preview:
-        return preview(a.into, a.address, a.db, a.tenant)
-    return merge(a.into, a.address, a.db, a.tenant, evidence=a.evidence or "")
+        return preview(a.into, a.address, where_of(a))
+    return merge(a.into, a.address, where_of(a), evidence=a.evidence or "")
 
 
 def _run_split(arguments: argparse.Namespace) -> int:
     from ctxbridge.cli.persons import split
 
     a = arguments
-    return split(a.address, a.part, a.db, a.tenant, evidence=a.evidence)
+    return split(a.address, a.part, where_of(a), evidence=a.evidence)
 
 
 def _run_unlink(arguments: argparse.Namespace) -> int:
     from ctxbridge.cli.persons import unlink
 
     a = arguments
-    return unlink(a.address, a.db, a.tenant, evidence=a.evidence, history=a.history)
+    return unlink(a.address, where_of(a), evidence=a.evidence, history=a.history)
 
 
 def _run_history(arguments: argparse.Namespace) -> int:
     from ctxbridge.cli.persons import history
 
     a = arguments
-    return history(a.address, a.db, a.tenant, as_json=a.json)
+    return history(a.address, where_of(a), as_json=a.json)
 
 
 COMMANDS = (

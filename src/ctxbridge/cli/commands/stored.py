@@ -2,18 +2,25 @@
 
 import argparse
 
-from ctxbridge.cli.commands.command import Command, fill_address, fill_store, fill_told
+from ctxbridge.cli.commands.command import (
+    Command,
+    fill_address,
+    fill_json,
+    fill_store,
+    fill_told,
+    where_of,
+)
 
 
 def _fill_demo(demo: argparse.ArgumentParser) -> None:
     told = "keep it in this file, or store (redis://...); else in a temporary file"
     demo.add_argument("--db", metavar="FILE", help=told)
-    demo.add_argument("--json", action="store_true", help="one JSON object per message, then a sum")
+    fill_json(demo, "one JSON object per message, then a sum")
 
 
 def _fill_show(show: argparse.ArgumentParser) -> None:
     fill_address(show)
-    show.add_argument("--json", action="store_true", help="one JSON object per message")
+    fill_json(show, "one JSON object per message")
 
 
 def _fill_explain(explain: argparse.ArgumentParser) -> None:
@@ -58,30 +65,28 @@ def _run_demo(arguments: argparse.Namespace) -> int:
 def _run_show(arguments: argparse.Namespace) -> int:
     from ctxbridge.cli.show import show
 
-    return show(arguments.address, arguments.db, arguments.tenant, as_json=arguments.json)
+    return show(arguments.address, where_of(arguments), as_json=arguments.json)
 
 
 def _run_explain(arguments: argparse.Namespace) -> int:
     from ctxbridge.cli.explain import explain
 
     a = arguments
-    return explain(a.turn, a.db, a.tenant, as_json=a.json, show_text=a.show_text)
+    return explain(a.turn, where_of(a), as_json=a.json, show_text=a.show_text)
 
 
 def _run_consents(arguments: argparse.Namespace) -> int:
     from ctxbridge.cli.consents import consents
 
     a = arguments
-    return consents(a.address, a.db, a.tenant, as_json=a.json, show_text=a.show_text)
+    return consents(a.address, where_of(a), as_json=a.json, show_text=a.show_text)
 
 
 def _run_replay(arguments: argparse.Namespace) -> int:
     from ctxbridge.cli.replay import Wanted, replay
 
     a = arguments
-    wanted = Wanted(
-        a.db, a.tenant, a.guards, a.since, a.until, a.address, a.diff, a.json, a.show_text
-    )
+    wanted = Wanted(where_of(a), a.guards, a.since, a.until, a.address, a.diff, a.json, a.show_text)
     return replay(wanted)
 
 

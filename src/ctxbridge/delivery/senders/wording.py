@@ -9,7 +9,13 @@ from ctxbridge.errors import ConfigurationError
 from ctxbridge.model import Choice, Outgoing, Sent
 from ctxbridge.model.address import MAX_ADDRESS_CHARACTERS
 from ctxbridge.ports import Builder
-from ctxbridge.rules.choices import lines
+from ctxbridge.rules.choices import (
+    LONGEST_ID_OF_A_BUTTON,
+    as_buttons,
+    lines,
+    pointed_to_in,
+    said_in,
+)
 from ctxbridge.rules.providers import phone
 from ctxbridge.rules.text import clean
 
@@ -20,12 +26,8 @@ JSON = ("Content-Type", "application/json")
 # What msgspec raises for bytes that are no JSON, no UTF-8, or nested too deep.
 _UNDECODABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
-# Of lists, and of the text above them or above buttons (developers.facebook.com, interactive
-# messages): what Sinch hands on is bound by the same.
-ROW_CHARACTERS = 24
-ABOVE_CHARACTERS = 1_024
+# Of the button that opens a list (developers.facebook.com, interactive messages).
 OPENER_CHARACTERS = 20
-MAX_CHOICE_ID_CHARACTERS = 200
 
 Shown = Literal["none", "buttons", "list", "numbers"]
 
@@ -82,22 +84,29 @@ def shown_as(builder: Builder, outgoing: Outgoing) -> Shown:
     """How the answers that a message offers are shown: as buttons where they fit, and so on.
 
     They stand under a text, and a long one takes no buttons. Two that look alike, or that would
-    come back under the same id, do not fit: nobody could tell which was meant.
+    come back under the same id, do not fit: nobody could tell which was meant. What the words
+    say already is not offered once more.
     """
     choices, limits = offered(outgoing), builder.capabilities
-    if not choices:
+    if outgoing.choices is None or not choices:
         return "none"
-    words = _marked(builder, outgoing)
-    if not words.strip() or len(words) > ABOVE_CHARACTERS:
+    words, most = _marked(builder, outgoing), limits.above_choices
+    if not words.strip() or not _within(len(words), most):
+        return "numbers"
+    if said_in(outgoing.text, outgoing.choices) or not as_buttons(outgoing.choices, limits):
         return "numbers"
     ids, labels = {c.id for c in choices}, {c.label for c in choices}
     fits = len(ids) == len(labels) == len(choices) and all(map(_is_sound, choices))
     longest = max(len(label) for label in labels)
-    if fits and len(choices) <= limits.buttons and longest <= limits.button_characters:
+    if fits and len(choices) <= limits.buttons and _within(longest, limits.button_characters):
         return "buttons"
-    if fits and len(choices) <= limits.choices and longest <= ROW_CHARACTERS:
+    if fits and len(choices) <= limits.choices and _within(longest, limits.choice_characters):
         return "list"
     return "numbers"
+
+
+def _within(length: int, most: int) -> bool:
+    return not most or length <= most
 
 
 def words_of(builder: Builder, outgoing: Outgoing) -> str:
@@ -109,8 +118,9 @@ def words_of(builder: Builder, outgoing: Outgoing) -> str:
     words, choices = _marked(builder, outgoing), outgoing.choices
     if choices is None or shown_as(builder, outgoing) != "numbers":
         return words
-    told = lines(choices)
-    return words if told in outgoing.text else clean(f"{words}\n\n{told}".strip("\n"))
+    if said_in(outgoing.text, choices) or pointed_to_in(outgoing.text, choices):
+        return words
+    return clean(f"{words}\n\n{lines(choices)}".strip("\n"))
 
 
 def _marked(builder: Builder, outgoing: Outgoing) -> str:
@@ -118,4 +128,4 @@ def _marked(builder: Builder, outgoing: Outgoing) -> str:
 
 
 def _is_sound(choice: Choice) -> bool:
-    return bool(choice.label.strip()) and 0 < len(choice.id) <= MAX_CHOICE_ID_CHARACTERS
+    return bool(choice.label.strip()) and 0 < len(choice.id) <= LONGEST_ID_OF_A_BUTTON

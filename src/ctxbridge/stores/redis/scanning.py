@@ -80,6 +80,11 @@ class Scanning:
             listed = listed[wanted:]
         return sorted(found, key=lambda one: one.at)
 
+    async def server_time(self) -> int:
+        """What the clock of the first shard's server says, in Unix milliseconds."""
+        (reply,) = await self._ground.courier.read_all([(0, _TIME)])
+        return self._told(self._ground.courier.topology.servers[0], reply)
+
     # --- the sorted sets --------------------------------------------------------------------------
 
     async def _listed(self, scan: Scan) -> list[_Listed]:

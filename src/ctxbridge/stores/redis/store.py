@@ -6,6 +6,7 @@ import weakref
 from collections.abc import Sequence
 from typing import Any
 
+from ctxbridge import telemetry
 from ctxbridge.errors import ConfigurationError, HistoryRolledBack, StoreClosed
 from ctxbridge.model import (
     Change,
@@ -212,9 +213,13 @@ class RedisStore(Scoped):
         if self._ground is not None and not self._ground.lost:
             held = self._linking.at_hand(query)
             if held is not None:
+                telemetry.served(query.address.channel)
                 return held
         self._require_ground()
-        return await (self._waiting if query.held_by else self._linking).read(query)
+        if query.held_by:
+            return await self._waiting.read(query)
+        with telemetry.Loading(query.address.channel) as loading:
+            return loading.found(await self._linking.read(query))
 
     async def open(self, claim: Claim, /) -> Opened:
         """Open a turn; see `Store.open`. One script and one look, in one write."""
@@ -249,6 +254,11 @@ class RedisStore(Scoped):
         if scan.what == "conversations":
             return await self._listing.scan(scan)
         return await self._scanning.scan(scan)
+
+    async def server_time(self) -> int:
+        """What the clock of the server says, in Unix milliseconds; of a Cluster, of one primary."""
+        self._require_ground()
+        return await self._scanning.server_time()
 
     async def erase(self, erase: Erase, /) -> Erased:
         """Erase a contact; see `Store.erase`. A look, and one script."""

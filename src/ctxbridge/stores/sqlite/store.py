@@ -12,6 +12,7 @@ import anyio
 import anyio.to_thread
 from msgspec.structs import replace
 
+from ctxbridge import telemetry
 from ctxbridge.errors import (
     ConfigurationError,
     Conflict,
@@ -202,7 +203,9 @@ class SqliteStore(Scoped):
         key = address_key(query.tenant, query.address)
         if query.held_by:
             await self._wait(key, query)
-        return self._look(lambda connection: self._context(connection, key, query))
+        with telemetry.Loading(query.address.channel) as loading:
+            context = self._look(lambda connection: self._context(connection, key, query))
+            return loading.found(context)
 
     def _look(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """What `work` sees of one moment: a label that is written meanwhile with its message."""
@@ -259,6 +262,15 @@ class SqliteStore(Scoped):
         head = decode_head(row[0]) if row else None
         runs = head is not None and head.lease_end and head.fence == fence
         return int(version) if runs else None
+
+    def stamp(self) -> int:
+        """Another number after every write of any process: a few microseconds (`data_version`)."""
+        with self._reading:
+            try:
+                (version,) = self._require_reader().execute("PRAGMA data_version").fetchone()
+            except sqlite3.Error as error:
+                raise typed(error) from None
+        return int(version)
 
     def _require_reader(self) -> sqlite3.Connection:
         if self._reader is None:

@@ -1,0 +1,31 @@
+"""What takes an agent its floor: handoffs, and pauses of whole agents.
+
+A moment each, so their spans have no length: a wait for a person is two spans and a link, never one
+that stays open for a day.
+"""
+
+from ctxbridge.model import Floor
+from ctxbridge.telemetry import metrics, names
+from ctxbridge.telemetry.spans import mark
+
+
+def handed_off(owner: Floor, *, agent: str = "", version: str = "") -> None:
+    """The floor has gone to `owner`; from `agent`, or back to it."""
+    mark(names.HANDOFF, {names.OWNER: owner.name.lower()})
+    key = (agent, version)
+    change = -1 if owner is Floor.AGENT else 1
+    metrics.handoffs[key] = max(metrics.handoffs.get(key, 0) + change, 0)
+
+
+def controlled(
+    scope: str, state: str, actor_type: str, *, agent: str = "", version: str = ""
+) -> None:
+    """Somebody has paused, killed or resumed.
+
+    `scope` is ``agent``, ``release``, ``conversation`` or ``tenant``, `state` is ``paused``,
+    ``killed`` or ``running``, `actor_type` ``human`` or ``policy``: who did it, never by name.
+    """
+    told = {names.CONTROL_SCOPE: scope, names.CONTROL_STATE: state, names.CONTROL_ACTOR: actor_type}
+    mark(names.CONTROL, told)
+    if agent:
+        metrics.pauses[agent, version] = int(state != "running")
