@@ -21,8 +21,12 @@ help:  ## what there is to make
 	@$(PIP) --group dev
 	@touch $@
 
-demo: .venv/core  ## one customer, three channels, one conversation
-	@$(BIN)/ctxbridge demo $(ARGS)
+.venv/demo: .venv/core
+	@$(PIP) -e ".[fastapi,http,smtp]" --group demo
+	@touch $@
+
+demo: .venv/demo  ## one customer, three channels, one conversation: a bot on a page
+	@$(BIN)/python examples/fastapi_bot/demo.py $(ARGS)
 
 test: .venv/dev  ## all tests that fit into minutes
 	$(BIN)/python -m pytest -q -n 2 --dist worksteal -m "not alone" $(ARGS)

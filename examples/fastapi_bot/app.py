@@ -1,107 +1,329 @@
 """A bot on SMS, e-mail and web chat: one FastAPI app over one bridge.
 
-Start it with ``python examples/fastapi_bot/app.py``; the README beside it names the settings.
+Start it with ``python examples/fastapi_bot/app.py``; ``.env.example`` names the settings. A channel
+is there where its secrets are set. What stands where: settings, senders, the mail server's door,
+traces, the app. The agent is in ``shop.py``.
 """
 
-import hmac
-import json
+import asyncio
+import logging
 import os
-from contextlib import suppress
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from importlib import import_module
+from typing import Any
 
+import anyio
+import msgspec
 import uvicorn
-from fastapi import FastAPI, WebSocket, WebSocketDisconnect
+from aiosmtpd.smtp import SMTP, Envelope, Session
+from fastapi import FastAPI
 from msgspec import Struct
+from shop import Model, Shop, Ticket, no_promises
 
-from ctxbridge import Bridge, CtxBridgeError, Inbound, RawRequest, Turn
+from ctxbridge import Bridge, Inbound, Overlap, RawRequest, errors, guards
 from ctxbridge.asgi import Limits, webhooks
-from ctxbridge.channels import Email, Twilio, WebChat
-from ctxbridge.delivery.senders import SmtpSender, TwilioSender
-from ctxbridge.model import Verification
-from ctxbridge.ports import Sender
+from ctxbridge.bridge.recovery import Agent
+from ctxbridge.channels import Email, Postmark, SinchSms, Twilio, WebChat
+from ctxbridge.chatting import chat
+from ctxbridge.delivery.senders import (
+    HttpSender,
+    PostmarkBuilder,
+    SinchSmsBuilder,
+    SmtpSender,
+    TwilioSender,
+    WebChatSender,
+)
+from ctxbridge.model import Capabilities, Notice, Outgoing, Parsed, Receipt, Sent
+from ctxbridge.ports import Channel, Sender
 
-KIB = 1024
-env = os.environ.get
-mail_key = env("MAIL_HOOK_KEY", "")
-
-
-class Notes(Struct):
-    """What the bot remembers of a conversation, whatever the channel."""
-
-    messages: int = 0
-    first_words: str = ""
-
-
-async def think(turn: Turn[Notes]) -> str:
-    """Your agent: `turn.context.as_chat()` is the history for a model, from every channel."""
-    last = turn.context.as_chat(budget=4_000)[-1]["content"]
-    turn.state.messages += 1
-    turn.state.first_words = turn.state.first_words or last
-    return f"Message {turn.state.messages}. You began with: {turn.state.first_words}"
+KIB, MIB = 1024, 1024 * 1024
+logger = logging.getLogger("bot")
 
 
-class OwnMail(Email):
-    """Mails of your own mail server, with its key: who can post one says who has sent it."""
-
-    def verify(self, request: RawRequest, /) -> Verification:
-        """Whether the key is right, where one is set."""
-        given = request.header("X-Mail-Hook-Key") or ""
-        if mail_key and not hmac.compare_digest(given.encode(), mail_key.encode()):
-            return Verification("failed", reason="the mail server's key is missing or wrong")
-        return super().verify(request)
+# --- settings: environment variables of these names, in capitals --------------------------------
 
 
-def senders() -> list[Sender]:
-    """What takes replies to the providers; without, an SMS is answered in the response."""
-    found: list[Sender] = []
-    if account := env("TWILIO_ACCOUNT_SID"):
-        found.append(TwilioSender(account, env("TWILIO_AUTH_TOKEN", "")))
-    if host := env("SMTP_HOST"):
-        found.append(SmtpSender(host, int(env("SMTP_PORT", "587"))))
+class Settings(Struct, frozen=True, kw_only=True, rename=str.upper):
+    """What is set; ``.env.example`` says what each is for."""
+
+    host: str = "127.0.0.1"
+    port: int = 8000
+    public_url: str = ""
+    ctxbridge_store: str = "sqlite:///bot.db"
+    tenant: str = "bot"
+    code_secret: str = ""
+    lease_seconds: float = 60.0
+    quiet_seconds: float = 0.0
+    think_seconds: float = 0.0
+
+    twilio_account_sid: str = ""
+    twilio_auth_token: str = ""
+    twilio_api: str = "https://api.twilio.com"
+
+    sinch_service_plan: str = ""
+    sinch_api_token: str = ""
+    sinch_secret: str = ""
+    sinch_number: str = ""
+    sinch_api: str = "https://us.sms.api.sinch.com"
+
+    mailbox: str = "help@shop.example.com"
+    mail_in_port: int = 0
+    mail_in_peers: str = "127.0.0.1,::1"
+    mail_authserv_id: str = ""
+    smtp_host: str = ""
+    smtp_port: int = 587
+    smtp_username: str = ""
+    smtp_password: str = ""
+    postmark_credentials: str = ""
+    postmark_server_token: str = ""
+
+    chat_secret: str = ""
+    chat_origins: str = ""
+    chat_app: str = "shop"
+
+    openai_base_url: str = ""
+    openai_api_key: str = ""
+    openai_model: str = "gpt-4.1-mini"
+
+    otel_traces_exporter: str = ""
+    otel_exporter_otlp_endpoint: str = ""
+
+
+TOGETHER = (
+    ("twilio_account_sid", "twilio_auth_token"),
+    ("sinch_service_plan", "sinch_api_token", "sinch_secret", "sinch_number"),
+    ("mail_in_port", "mail_authserv_id"),
+    ("chat_secret", "chat_origins"),
+)
+CHANNELS = (
+    "twilio_auth_token", "sinch_secret", "mail_in_port", "postmark_credentials", "chat_secret",
+)  # fmt: skip
+
+
+def read_settings(env: Mapping[str, str]) -> Settings:
+    """The settings in `env`; what is wrong with them ends the program, with a word about it."""
+    try:
+        found = msgspec.convert({k: v for k, v in env.items() if v}, Settings, strict=False)
+    except msgspec.ValidationError as error:
+        raise SystemExit(f"a setting cannot be read: {error}") from None
+    for group in TOGETHER:
+        missing = [name.upper() for name in group if not getattr(found, name)]
+        if missing and len(missing) < len(group):
+            raise SystemExit(f"set {', '.join(missing)} too: it goes with what is set")
+    if not any(getattr(found, name) for name in CHANNELS):
+        names = ", ".join(name.upper() for name in CHANNELS)
+        raise SystemExit(f"no channel is set up: set at least one of {names} (see .env.example)")
     return found
 
 
-if env("MAIL_AUTHSERV_ID") and not mail_key:
-    raise SystemExit(
-        "MAIL_AUTHSERV_ID is set, so MAIL_HOOK_KEY must be: your mail server's own key"
+# --- senders: what takes replies to the providers -----------------------------------------------
+
+
+class ByNumber:
+    """SMS by two providers: a reply leaves by the one whose number was written to."""
+
+    channel = "sms"
+    repeatable = False
+    timeout_seconds = 15.0
+    per_second = 0.0
+    capabilities = Capabilities(longest=1_600)  # Twilio's; Sinch takes more
+
+    def __init__(self, usual: Sender, others: Mapping[str, Sender]) -> None:
+        self._usual = usual
+        self._others = others
+
+    async def send(self, outgoing: Outgoing, /) -> Sent:
+        """Send by the number's own provider."""
+        return await self._others.get(outgoing.endpoint.value, self._usual).send(outgoing)
+
+    async def aclose(self) -> None:
+        """Close all of them."""
+        for sender in (self._usual, *self._others.values()):
+            await sender.aclose()
+
+
+def senders_of(s: Settings) -> list[Sender]:
+    """One for each channel that is set up."""
+    sms: dict[str, Sender] = {}
+    if s.twilio_auth_token:
+        told = f"{s.public_url}/hooks/twilio" if s.public_url else None
+        sms[""] = TwilioSender(
+            s.twilio_account_sid, s.twilio_auth_token, status_callback=told, base_url=s.twilio_api
+        )
+    if s.sinch_secret:
+        sinch = SinchSmsBuilder(s.sinch_service_plan, s.sinch_api_token, base_url=s.sinch_api)
+        sms[s.sinch_number] = HttpSender(sinch)
+    found: list[Sender] = list(sms.values()) if len(sms) < 2 else [ByNumber(sms.pop(""), sms)]
+    if s.smtp_host:
+        user, password = s.smtp_username or None, s.smtp_password or None
+        found.append(SmtpSender(s.smtp_host, s.smtp_port, username=user, password=password))
+    elif s.postmark_server_token:
+        found.append(HttpSender(PostmarkBuilder(s.postmark_server_token)))
+    if s.chat_secret:
+        found.append(WebChatSender())
+    return found
+
+
+def channels_of(s: Settings) -> list[Channel]:
+    """The webhooks whose secrets are set: one that anybody could write to is not there."""
+    found: list[Channel] = []
+    if s.twilio_auth_token:
+        found.append(Twilio(s.twilio_auth_token))
+    if s.sinch_secret:
+        found.append(SinchSms(s.sinch_secret, number=s.sinch_number))
+    if s.postmark_credentials:
+        found.append(Postmark(s.postmark_credentials, mailbox=s.mailbox))
+    return found
+
+
+# --- mail by SMTP: the door for your own mail server --------------------------------------------
+
+
+class MailDoor:
+    """Takes mails from your own mail server: stored first, then acknowledged.
+
+    Whoever hands a mail in writes its Authentication-Results too, so nobody else may.
+    """
+
+    def __init__(self, bridge: Bridge[Ticket], agent: Agent, s: Settings) -> None:
+        self._bridge = bridge
+        self._agent = agent
+        self._channel = Email(s.mailbox, authserv_id=s.mail_authserv_id)
+        self._peers = {peer.strip() for peer in s.mail_in_peers.split(",")}
+
+    async def handle_MAIL(  # noqa: N802 - aiosmtpd's names
+        self, _server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
+    ) -> str:
+        """Refuse strangers before they say more."""
+        if session.peer is None or session.peer[0] not in self._peers:
+            return "550 5.7.1 mails come from our own mail server alone"
+        envelope.mail_from = address
+        envelope.mail_options.extend(options)
+        return "250 OK"
+
+    async def handle_DATA(self, _server: SMTP, _session: Session, envelope: Envelope) -> str:  # noqa: N802
+        """Store the mail, and acknowledge it then."""
+        content = envelope.content or b""
+        raw = content if isinstance(content, bytes) else content.encode()
+        sender = (envelope.mail_from or "").strip("<>")  # a bounce's is empty
+        returns = f"Return-Path: <{sender}>\r\n".encode("utf-8", "replace")
+        request = RawRequest(returns + raw, received_at=self._bridge.clock.now())
+        parsed = await anyio.to_thread.run_sync(self._read, request)  # a long mail takes a while
+        try:
+            for event in parsed.events:
+                await self._take(event)
+        except (errors.Malformed, errors.IdempotencyMismatch) as error:
+            self._put_aside(error)
+        for wrong in parsed.errors:
+            self._put_aside(wrong)
+        return "250 stored"
+
+    def _put_aside(self, error: Exception) -> None:
+        """Say so, and acknowledge: a repetition would not help, and a bounce goes to a stranger."""
+        logger.warning("a mail was put aside: %s", type(error).__name__)
+
+    async def handle_exception(self, error: Exception) -> str:
+        """It was not stored, whatever the reason: your mail server keeps it and tries again."""
+        logger.error("a mail was not stored: %s", type(error).__name__)
+        return "451 4.3.0 not stored, please try again"
+
+    def _read(self, request: RawRequest) -> Parsed:
+        return self._channel.parse(request, self._channel.verify(request))
+
+    async def _take(self, event: Inbound | Receipt | Notice) -> None:
+        if isinstance(event, Inbound):
+            await self._bridge.accept(event, self._agent)
+        else:
+            await self._bridge.receive(event)
+
+    @asynccontextmanager
+    async def open(self, host: str, port: int) -> AsyncIterator[None]:
+        """Listen while the block runs."""
+
+        def spoken_with() -> SMTP:
+            return SMTP(self, data_size_limit=10 * MIB, enable_SMTPUTF8=True, timeout=60)
+
+        async with await asyncio.get_running_loop().create_server(spoken_with, host, port):
+            yield
+
+
+# --- traces: to the console, or by OTLP ---------------------------------------------------------
+
+
+@contextmanager
+def traced(s: Settings) -> Iterator[None]:
+    """Send spans where the settings say; they hold no text, address or name."""
+    if not (s.otel_exporter_otlp_endpoint or s.otel_traces_exporter == "console"):
+        yield
+        return
+    from opentelemetry import trace
+    from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.sdk.trace.export import BatchSpanProcessor, ConsoleSpanExporter
+
+    exporter: Any = ConsoleSpanExporter()
+    if s.otel_exporter_otlp_endpoint:  # pip install opentelemetry-exporter-otlp-proto-http
+        otlp = import_module("opentelemetry.exporter.otlp.proto.http.trace_exporter")
+        exporter = otlp.OTLPSpanExporter()
+    provider = TracerProvider()
+    provider.add_span_processor(BatchSpanProcessor(exporter))
+    trace.set_tracer_provider(provider)
+    try:
+        yield
+    finally:
+        provider.shutdown()
+
+
+# --- the app ------------------------------------------------------------------------------------
+
+
+def bridge_of(s: Settings) -> Bridge[Ticket]:
+    """The bridge: whose customers, which guards, what happens to bursts."""
+    burst = Overlap("merge", quiet_seconds=s.quiet_seconds)
+    return Bridge(
+        s.ctxbridge_store,
+        tenant=s.tenant,
+        state=Ticket,
+        guards=[guards.opt_out(), guards.automatic(), guards.pii(), no_promises],
+        senders=senders_of(s),
+        overlap={"sms": burst, "email": burst, "chat": Overlap("merge")},
+        lease_seconds=s.lease_seconds,
+        code_secret=s.code_secret or (),
     )
 
-store = env("CTXBRIDGE_STORE", "sqlite:///bot.db")
-bridge = Bridge(store, tenant="bot", state=Notes, senders=senders())
-chat = WebChat(env("CHAT_SECRET", ()), app="bot")
-hooks = webhooks(
-    bridge,
-    channels=[Twilio(env("TWILIO_AUTH_TOKEN", ())), OwnMail(authserv_id=env("MAIL_AUTHSERV_ID"))],
-    agent=think,
-    in_band={"twilio": 10.0},
-    origin=env("PUBLIC_URL", ""),
-    limits=Limits(body_bytes=256 * KIB, mail_bytes=10 * KIB * KIB),
-)
-app = FastAPI(lifespan=hooks.lifespan)
-app.mount("/hooks", hooks)
 
+def create(s: Settings) -> FastAPI:
+    """The app: webhooks under ``/hooks``, the chat under ``/chat``, mail by SMTP beside it."""
+    bridge = bridge_of(s)
+    agent: Agent = Shop(bridge, s.mailbox, s.think_seconds)
+    if s.openai_base_url:
+        agent = Model(s.openai_base_url, s.openai_api_key, s.openai_model)
 
-@app.websocket("/chat")
-async def on_chat(socket: WebSocket) -> None:
-    """Frames of the web chat in, answer frames out."""
-    await socket.accept()
-    headers = tuple(socket.headers.items())
-    with suppress(WebSocketDisconnect):
-        while (event := await socket.receive())["type"] == "websocket.receive":
-            body = event.get("bytes") or (event.get("text") or "").encode()
-            frame = RawRequest(body, headers, received_at=bridge.clock.now())
-            await socket.send_text(await answer(frame))
+    @asynccontextmanager
+    async def life(_app: FastAPI) -> AsyncIterator[None]:
+        async with AsyncExitStack() as stack:
+            stack.enter_context(traced(s))
+            await stack.enter_async_context(bridge)
+            group = await stack.enter_async_context(anyio.create_task_group())
+            group.start_soon(bridge.run, agent)  # takes up what a worker that died left behind
+            stack.callback(group.cancel_scope.cancel)
+            if s.mail_in_port:
+                door = MailDoor(bridge, agent, s)
+                await stack.enter_async_context(door.open(s.host, s.mail_in_port))
+            yield
 
-
-async def answer(frame: RawRequest) -> str:
-    """The answer to one frame."""
-    parsed = chat.parse(frame, chat.verify(frame))
-    messages = [event for event in parsed.events if isinstance(event, Inbound)]
-    try:
-        turns = [await bridge.answer(message, think) for message in messages]
-    except CtxBridgeError as error:
-        return json.dumps({"type": "error", "reason": type(error).__name__})
-    return chat.reply(parsed, [said for turn in turns for said in turn.answer]).body.decode()
+    app = FastAPI(lifespan=life)
+    app.state.bridge = bridge
+    if channels := channels_of(s):
+        limits = Limits(body_bytes=256 * KIB, mail_bytes=10 * MIB)
+        app.mount("/hooks", webhooks(bridge, channels, agent, origin=s.public_url, limits=limits))
+    if s.chat_secret:
+        channel = WebChat(s.chat_secret, app=s.chat_app)
+        origins = [origin.strip() for origin in s.chat_origins.split(",")]
+        app.mount("/chat", chat(bridge, channel, agent, origins=origins))
+    return app
 
 
 if __name__ == "__main__":
-    uvicorn.run(app, port=int(env("PORT", "8000")), ws_max_size=64 * KIB)
+    settings = read_settings(os.environ)
+    uvicorn.run(create(settings), host=settings.host, port=settings.port, ws_max_size=64 * KIB)
