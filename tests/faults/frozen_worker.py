@@ -67,8 +67,8 @@ class StopsBeforeSending(Around):
 class Heedless(Outbox):
     """Broken on purpose: sends under a claim that has run out."""
 
-    async def _send(self, delivery, message, contact, until):
-        return await super()._send(delivery, message, contact, float("inf"))
+    async def _send(self, delivery, message, contact, _until, step):
+        return await super()._send(delivery, message, contact, float("inf"), step)
 
 
 async def main(url, customer, variant, stage):
