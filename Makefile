@@ -29,8 +29,9 @@ demo: .venv/demo  ## one customer, three channels, one conversation: a bot on a 
 	@$(BIN)/python examples/fastapi_bot/demo.py $(ARGS)
 
 test: .venv/dev  ## all tests that fit into minutes
-	$(BIN)/python -m pytest -q -n 2 --dist worksteal -m "not alone" $(ARGS)
+	$(BIN)/python -m pytest -q -n 2 --dist worksteal -m "not alone" $(or $(ARGS),tests)
 	$(BIN)/python -m pytest -q -m alone tests/bench tests/stores/redis/test_lost_replies.py
+	$(BIN)/python -m pytest -q README.md docs  # a page from top to bottom, so in one process
 
 check: .venv/dev  ## format, lint, types, import rules, docs
 	$(BIN)/ruff format --check .
