@@ -168,3 +168,33 @@ class TestAgent:
         assert [(m.author, m.text) for m in turn.answer] == [
             ("system", "I cannot promise a day, as the bank decides. Three working days are usual.")
         ]
+
+
+def test_a_split_leaves_no_rows_where_entries_were(tmp_path):
+    """What went along with a split, or was erased, has left its place in the log and no more."""
+    import anyio
+
+    from ctxbridge import Address, Assurance, Bridge, Endpoint, Inbound, Text
+    from ctxbridge.cli.timeline import render, rows
+
+    async def told():
+        async with Bridge("memory://", tenant="acme") as bridge:
+            for number, channel in enumerate(("sms", "email")):
+                who = Address(channel, f"customer-{number}")
+                inbound = Inbound(
+                    channel, Endpoint(channel, "us"), who, f"m{number}", (Text(channel),), Assurance.CHANNEL
+                )  # fmt: skip
+                async with bridge.turn(inbound) as turn:
+                    turn.reply("ok")
+            await bridge.merge("sms:customer-0", "email:customer-1", evidence="a clerk")
+            merged = rows(await bridge.context("sms:customer-0", window=0))
+            await bridge.split("sms:customer-0", evidence="the clerk")
+            return merged, rows(await bridge.context("sms:customer-0", window=0))
+
+    merged, split = anyio.run(told)
+    assert all(row.text for row in merged)
+    assert [row.text for row in split if row.text][-2:] == ["merge", "split"]
+    shown = "\n".join(render(split, 100, colours=False))
+    assert len(split) == 6
+    assert "moved" not in shown
+    assert "Thursday 01 January 1970" not in shown

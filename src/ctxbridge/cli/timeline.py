@@ -58,6 +58,9 @@ async def conversations(bridge: Bridge[Any], addresses: Iterable[str]) -> list[C
     return list(found.values())
 
 
+_GONE = frozenset({"erased", "moved"})
+
+
 def records(context: Context) -> Iterator[dict[str, Any]]:
     """The messages as objects, in the order of the log."""
     for seq, entry in context.window.numbered():
@@ -112,6 +115,8 @@ def _again(entry: Entry, repeated: Sequence[Repeated]) -> Iterator[Row]:
 
 def _event(event: Event, opted_out: set[str]) -> Row:
     channel = event.about("channel")
+    if event.kind in _GONE and not event.at:
+        return Row(0, "", "", "")  # what stood there was erased, or went along with a split
     text = event.kind
     if event.kind == "link":
         text = f"linked to the contact ({event.about('evidence')})"
@@ -173,6 +178,8 @@ def render(shown: Sequence[Row], columns: int, *, colours: bool, day: str = "") 
     `day` is the one that a headline stands for already.
     """
     for row in shown:
+        if not row.text:
+            continue
         if day_of(row.at) != day:
             day = day_of(row.at)
             yield paint(f"{day}, UTC", "bold", colours)
