@@ -4,6 +4,7 @@ import pytest
 
 from ctxbridge.testing.servers import Server
 from ctxbridge.testing.storm import Plan
+from ctxbridge.testing.topologies import Cluster
 
 from .weather import ALWAYS, QUICK, SCALE, account_of, kill_plan, server_kills, times
 
@@ -73,6 +74,13 @@ class TestWorkers:
         account = await account_of(plan)
         assert account.good
         assert account.freezes == 5
+
+    async def test_on_a_cluster_each_message_is_answered_once_too(self, some_binary):
+        with Cluster(some_binary, 3, 0, *ALWAYS) as cluster:
+            account = await account_of(kill_plan(cluster.url, times(30)))
+        assert account.good
+        assert account.kills == times(30)
+        assert account.answered == account.written
 
 
 class TestServers:
