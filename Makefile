@@ -28,10 +28,14 @@ help:  ## what there is to make
 demo: .venv/demo  ## one customer, three channels, one conversation: a bot on a page
 	@$(BIN)/python examples/fastapi_bot/demo.py $(ARGS)
 
-test: .venv/dev  ## all tests that fit into minutes
-	$(BIN)/python -m pytest -q -n 2 --dist worksteal -m "not alone" $(or $(ARGS),tests)
+test: .venv/dev  ## all tests that fit into minutes, or those of ARGS
+ifdef ARGS
+	$(BIN)/python -m pytest -q $(ARGS)
+else
+	$(BIN)/python -m pytest -q -n 2 --dist worksteal -m "not alone" tests
 	$(BIN)/python -m pytest -q -m alone tests/bench tests/stores/redis/test_lost_replies.py
 	$(BIN)/python -m pytest -q README.md docs  # a page from top to bottom, so in one process
+endif
 
 check: .venv/dev  ## format, lint, types, import rules, docs
 	$(BIN)/ruff format --check .
