@@ -193,5 +193,13 @@ async def test_nobody_is_erased_twice_or_by_a_wrong_name(each_store):
         assert CANARY not in repr([told async for told in bridge.export(SMS)])
 
 
+async def test_what_agent_frameworks_keep_beside_the_log_is_named():
+    """A checkpoint outlives its customer, so the certificate says so."""
+    async with bridge_over("memory://") as bridge:
+        await lived(bridge)
+        certificate = await bridge.erase(MAIL)
+    assert any("delete_thread" in remains for remains in certificate.remains)
+
+
 def test_an_answer_names_what_remains():
     assert Erased("unknown").remains == ()

@@ -17,7 +17,8 @@ ELSEWHERE = (
     "refusals to be written to, without the words or the address that they rest on",
     "codes under way that somebody else was asked for, for 20 minutes",
     "what the providers of the channels keep of what they carried",
-    "traces, logs and records of your own, and what was exported before",
+    "traces and logs, and what was exported before",
+    "records: those of your own, and LangGraph's threads (delete_thread) and memory (delete)",
 )
 """What remains whatever the store is."""
 

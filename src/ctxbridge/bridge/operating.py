@@ -62,7 +62,8 @@ class Operating:
 
         What stays is a keyed hash of each address and message id, and that they said STOP, if they
         did. The certificate tells what remains elsewhere. Records that you wrote under a name of
-        your own are yours to delete. Raises `UnknownContact`, `StoreError`.
+        your own are yours to delete, and so are LangGraph's checkpoints (`delete_thread`). Raises
+        `UnknownContact`, `StoreError`.
         """
         where = self.canonical(address)
         return await erase(self, where)
