@@ -17,6 +17,7 @@ import webbrowser
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+from types import FrameType
 from typing import Annotated, Any
 
 import uvicorn
@@ -187,13 +188,22 @@ async def print_timeline(simulator: Simulator) -> None:
     )
 
 
+class Unhurried(uvicorn.Server):
+    """It ends within a second, so a second Ctrl-C hurries nothing, and cuts nothing off."""
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Begin to end, once."""
+        if not self.should_exit:
+            super().handle_exit(sig, frame)
+
+
 @asynccontextmanager
 async def serving(app: FastAPI, listening: socket.socket) -> AsyncIterator[asyncio.Task[None]]:
     """The server's task, once it has started."""
     config = uvicorn.Config(
         app, log_level="warning", ws_max_size=64 * 1024, timeout_graceful_shutdown=1
     )
-    app.state.server = server = uvicorn.Server(config)
+    app.state.server = server = Unhurried(config)
     running = asyncio.create_task(server.serve(sockets=[listening]))
     try:
         while not server.started:

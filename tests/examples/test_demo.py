@@ -106,6 +106,15 @@ def demo(tmp_path_factory):
     assert "Traceback" not in started.log.read_text()
 
 
+@pytest.mark.parametrize("seconds", [0.0, 0.05])
+def test_one_who_presses_ctrl_c_twice_is_shown_no_traceback(tmp_path, seconds):
+    impatient = Demo(tmp_path / "errors.txt")
+    impatient.process.send_signal(signal.SIGINT)
+    time.sleep(seconds)
+    impatient.end()
+    assert impatient.log.read_text() == ""
+
+
 class TestServer:
     """What the page's server lets others do: nothing."""
 
