@@ -80,6 +80,32 @@ class WithoutEpoch(MemoryStore):
         return await super().deliver(step)
 
 
+class WithoutControl(MemoryStore):
+    """Broken on purpose: lets leave what was judged under an older control."""
+
+    async def commit(self, change, /):
+        return await super().commit(replace(change, control=1 << 62))
+
+
+class WithoutControlOfClaims(MemoryStore):
+    """Broken on purpose: gives a delivery to who was told to send it before a rollback."""
+
+    async def deliver(self, step, /):
+        known = replace(step, control=1 << 62) if isinstance(step, Take) else step
+        return await super().deliver(known)
+
+
+class WithoutFloor(MemoryStore):
+    """Broken on purpose: the floor goes to a human, and what was prepared before may leave."""
+
+    async def commit(self, change, /):
+        committed = await super().commit(change)
+        home = self._contacts.get((change.tenant, change.contact))
+        if home and change.floor is not None and not isinstance(committed, Refused):
+            home.head = replace(home.head, gate_epoch=home.head.gate_epoch - 1)
+        return committed
+
+
 class WithoutOrder(MemoryStore):
     """Broken on purpose: the last word on a delivery counts, whatever was known before."""
 
@@ -282,6 +308,9 @@ FOUND_BY_THE_CONTRACT = [
     (WithoutJoining, "a_joined_message_is_answered_by_the_turn_that_joined_it"),
     (WithoutAtomicity, "a_refused_change_leaves_no_delivery"),
     (WithoutClaims, "one_worker_gets_a_delivery"),
+    (WithoutControl, "a_turn_under_an_older_control_is_refused_and_stores_nothing"),
+    (WithoutControlOfClaims, "nothing_is_claimed_under_an_older_control"),
+    (WithoutFloor, "a_turn_that_runs_cannot_speak_once_the_floor_has_gone"),
     (WithoutEpoch, "after_stop_nothing_is_claimed_that_was_not_judged_anew"),
     (WithoutOrder, "every_word_after_every_other"),
     (WithoutPatience, "what_a_provider_says_too_early_is_kept"),

@@ -118,7 +118,8 @@ class Take(Struct, frozen=True, gc=False):
 
     `where` is what `Store.scan` gave. `gate_epoch` is that of the context under which the gate
     said yes; `None` stands for the one that the delivery was prepared under. `token` (8 bytes)
-    names the claim, which is given up after `hold_seconds`.
+    names the claim, which is given up after `hold_seconds`. `control` is the epoch of the tenant's
+    control under which the gate said so (see `CONTROL`).
     """
 
     tenant: str
@@ -129,6 +130,7 @@ class Take(Struct, frozen=True, gc=False):
     hold_seconds: float = 60.0
     gate_epoch: int | None = None
     window: int = 20
+    control: int = 0
 
 
 class Settle(Struct, frozen=True, gc=False):
@@ -157,16 +159,17 @@ class Settle(Struct, frozen=True, gc=False):
 class Taken(Struct, frozen=True, gc=False):
     """The answer to a `Take` or a `Settle`.
 
-    ``taken``: it is ours to send. ``stale``: the gate epoch is another, judge it by `context` and
-    take it under that. ``settled``: what was said is noted. ``kept``: it is noted for a delivery
-    that has not been told its provider's id yet. ``gone``: it is not there, not due, or somebody
-    else's.
+    ``taken``: it is ours to send. ``stale``: the gate epoch is another, or the tenant's control is
+    newer (then `control` is it): judge it by `context`, and take it under those. ``settled``: what
+    was said is noted. ``kept``: it is noted for a delivery that has not been told its provider's id
+    yet. ``gone``: it is not there, not due, or somebody else's.
     """
 
     status: Literal["taken", "stale", "settled", "kept", "gone"]
     delivery: Delivery | None = None
     message: Message | None = None
     context: Context | None = None
+    control: bytes = b""
 
 
 class Scan(Struct, frozen=True, gc=False):

@@ -9,6 +9,7 @@ from ctxbridge.model.address import Address, Assurance, Endpoint
 from ctxbridge.model.contact import Consent
 from ctxbridge.model.context import Context
 from ctxbridge.model.delivery import Delivery
+from ctxbridge.model.head import Floor
 from ctxbridge.model.message import Entry, Message
 
 
@@ -54,6 +55,8 @@ class Claim(Struct, frozen=True, gc=False):
     `overlap` says what happens while another turn is running: ``queue`` stores the message and lets
     it wait, ``supersede`` takes the lease of a turn of the same assurance, ``reject`` stores
     nothing. At most `backlog` messages wait; the next is refused. Neither holds back a consent.
+
+    `control` is the epoch of the tenant's control that the caller knows (see `CONTROL`).
     """
 
     tenant: str
@@ -74,6 +77,7 @@ class Claim(Struct, frozen=True, gc=False):
     backlog: int = 128
     resumes: int = 0
     policy: AccessPolicy = DEFAULT_POLICY
+    control: int = 0
 
     @property
     def reader(self) -> Reader:
@@ -90,7 +94,7 @@ class Opened(Struct, frozen=True, gc=False):
     was asked for. ``mismatch``: the id is known with another body. ``rejected``: another turn is
     running. ``full``: too many wait already. Of the last three nothing was changed. `resumed` says
     that the message had been stored before by a worker that did not finish. `seq` is the message's
-    place.
+    place. `control` is the tenant's control where it is newer than the caller's, else empty.
     """
 
     status: Literal["new", "duplicate", "merged", "busy", "noted", "mismatch", "rejected", "full"]
@@ -101,6 +105,7 @@ class Opened(Struct, frozen=True, gc=False):
     answer: tuple[Message, ...] = ()
     resumed: bool = False
     lease_end: int = 0
+    control: bytes = b""
 
 
 class Change(Struct, frozen=True, gc=False):
@@ -115,6 +120,10 @@ class Change(Struct, frozen=True, gc=False):
 
     `finished=False` only gives the lease back: the message stays pending, and is to be taken up
     again after `retry_seconds` at the latest. With `lease_seconds` it renews the lease instead.
+
+    `floor` gives the floor to somebody and raises the gate epoch, behind what this change itself
+    claims. `release` pins the conversation to one, by its key. What passes the gate is refused
+    under a newer control than `control` (see `CONTROL`).
     """
 
     tenant: str
@@ -135,6 +144,9 @@ class Change(Struct, frozen=True, gc=False):
     hold_seconds: float = 60.0
     lease_seconds: float = 0.0
     retry_seconds: float = 1.0
+    floor: Floor | None = None
+    release: bytes = b""
+    control: int = 0
 
 
 class Committed(Struct, frozen=True, gc=False):
@@ -149,13 +161,14 @@ class Refused(Struct, frozen=True, gc=False):
     """Not stored.
 
     ``fenced``: a later lease exists. ``superseded``: a later message has taken it. ``gated``: the
-    gate epoch was raised meanwhile. ``conflict``: the revision is another. ``unknown``: no such
-    contact or place.
+    gate epoch was raised meanwhile. ``controlled``: the tenant's control is newer, `control` is it.
+    ``conflict``: the revision is another. ``unknown``: no such contact or place.
     """
 
-    reason: Literal["fenced", "superseded", "gated", "conflict", "unknown"]
+    reason: Literal["fenced", "superseded", "gated", "controlled", "conflict", "unknown"]
     revision: int = 0
     gate_epoch: int = 0
+    control: bytes = b""
 
 
 class RecordRead(Struct, frozen=True, gc=False):

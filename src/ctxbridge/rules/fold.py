@@ -27,6 +27,7 @@ from ctxbridge.model import (
 )
 from ctxbridge.rules import backlog, consent, identity
 from ctxbridge.rules.access import LABELLED
+from ctxbridge.rules.control import newer
 
 SUPERSEDED = 2
 """The flag of a head whose lease was taken from a turn that was still running."""
@@ -222,41 +223,49 @@ class Settling(Struct, frozen=True, gc=False):
 
 
 def settle_turn(
-    head: Head | None, answer: Answer | None, change: Change
+    head: Head | None, answer: Answer | None, change: Change, control: bytes = b""
 ) -> Settling | Committed | Refused:
-    """Fold a change: replay it, refuse it, or say what to write."""
+    """Fold a change: replay it, refuse it, or say what to write.
+
+    `control` is the tenant's, as it is stored.
+    """
     if head is None:
         return Refused("unknown")
     if answer is not None:
         return _replay(head, answer, change)
     fence = change.fence
     if fence is not None or change.revision is not None or change.amend or change.deliveries:
-        refused = _refusal(head, change)
+        refused = _refusal(head, change, control)
         if refused is not None:
             return refused
+    head = _changed(head, change)
+    if not change.finished:
+        return Settling(head, None)
     count = len(change.append)
-    seq = head.seq + count
+    until = change.now + int(change.remember_seconds * 1000)
+    return Settling(head, Answer(head.seq - count + 1, count, head.revision, fence or 0, until))
+
+
+def _changed(head: Head, change: Change) -> Head:
+    """The head behind the change."""
+    if change.floor is not None or change.release:
+        head = _steered(head, change)
+    seq = head.seq + len(change.append)
     revision = head.revision if change.state is None else head.revision + 1
     flags = head.flags
     if not flags & LABELLED:
         flags = _flags(head, change.append, change.amend)
-    if fence is None:
-        fence = 0
-        head = replace(head, seq=seq, revision=revision, flags=flags)
-    else:
-        lease_end, waiting = 0, head.waiting
-        if change.finished:
-            waiting = backlog.without(waiting, [place for place, _ in change.amend])
-        elif change.lease_seconds:
-            lease_end = change.now + max(1, round(change.lease_seconds * 1000))
-        head = replace(
-            head, seq=seq, revision=revision, flags=flags, lease_end=lease_end,
-            trace=change.trace or head.trace, waiting=waiting,
-        )  # fmt: skip
-    if not change.finished:
-        return Settling(head, None)
-    until = change.now + int(change.remember_seconds * 1000)
-    return Settling(head, Answer(seq - count + 1, count, revision, fence, until))
+    if change.fence is None:
+        return replace(head, seq=seq, revision=revision, flags=flags)
+    lease_end, waiting = 0, head.waiting
+    if change.finished:
+        waiting = backlog.without(waiting, [place for place, _ in change.amend])
+    elif change.lease_seconds:
+        lease_end = change.now + max(1, round(change.lease_seconds * 1000))
+    return replace(
+        head, seq=seq, revision=revision, flags=flags, lease_end=lease_end,
+        trace=change.trace or head.trace, waiting=waiting,
+    )  # fmt: skip
 
 
 def _replay(head: Head, answer: Answer, change: Change) -> Committed | Refused:
@@ -266,17 +275,32 @@ def _replay(head: Head, answer: Answer, change: Change) -> Committed | Refused:
     return Committed(answer.first + answer.count - 1, answer.revision, replayed=True)
 
 
-def _refusal(head: Head, change: Change) -> Refused | None:
-    reason: Literal["fenced", "superseded", "gated", "conflict", "unknown"] | None = None
+def _steered(head: Head, change: Change) -> Head:
+    """The head once the floor has gone to somebody, or the conversation to a release."""
+    head = replace(head, release=change.release or head.release)
+    if change.floor is None:
+        return head
+    return replace(
+        head, floor=change.floor, gate_epoch=head.gate_epoch + 1, revision=head.revision + 1
+    )
+
+
+def _refusal(head: Head, change: Change, control: bytes) -> Refused | None:
+    reason: Literal["fenced", "superseded", "gated", "controlled", "conflict", "unknown"] | None = (
+        None
+    )
+    newest = newer(control, change.control) if passes_gate(change) else b""
     if change.fence is not None and not holds_lease(head, change):
         reason = "superseded" if head.flags & SUPERSEDED else "fenced"
-    elif _passes_gate(change) and change.gate_epoch != head.gate_epoch:
+    elif passes_gate(change) and change.gate_epoch != head.gate_epoch:
         reason = "gated"
+    elif newest:
+        reason = "controlled"
     elif change.fence is None and change.revision not in {None, head.revision}:
         reason = "conflict"
     elif not _all_places_are_there(head, change):
         reason = "unknown"
-    return Refused(reason, head.revision, head.gate_epoch) if reason else None
+    return Refused(reason, head.revision, head.gate_epoch, newest) if reason else None
 
 
 def _all_places_are_there(head: Head, change: Change) -> bool:
@@ -293,7 +317,7 @@ def leads_to_somebody(change: Change, place: int) -> bool:
     return type(entry) is Message and entry.address is not None
 
 
-def _passes_gate(change: Change) -> bool:
+def passes_gate(change: Change) -> bool:
     """Whether what is to be stored was prepared under a gate epoch that must still hold."""
     return bool(change.deliveries) or (change.fence is not None and change.finished)
 

@@ -9,6 +9,7 @@ from typing import Literal
 from msgspec.structs import replace
 
 from ctxbridge.model import Change, Delivery, DeliveryStatus, Head, Scan, Settle, Take
+from ctxbridge.rules.control import newer
 
 RANKS: dict[DeliveryStatus, int] = {
     "pending": 0, "claimed": 1, "unknown": 2, "sent": 3, "failed": 4, "delivered": 5, "read": 6,
@@ -26,8 +27,11 @@ MAX_CODE_CHARACTERS = 64
 MAX_ID_CHARACTERS = 255
 
 
-def prepared(change: Change, head: Head, before: int) -> tuple[Delivery, ...]:
-    """The deliveries of a change as they go into the outbox of a log that ended at `before`."""
+def prepared(change: Change, before: int) -> tuple[Delivery, ...]:
+    """The deliveries of a change as they go into the outbox of a log that ended at `before`.
+
+    Their gate epoch is that under which they were judged, also where the change raises it.
+    """
     life = int(change.remember_seconds * 1000)
     held = change.now + round(change.hold_seconds * 1000)
     return tuple([
@@ -38,7 +42,7 @@ def prepared(change: Change, head: Head, before: int) -> tuple[Delivery, ...]:
             attempt=1 if delivery.token else 0,
             held_until=held if delivery.token else 0,
             due=max(delivery.due, change.now),
-            gate_epoch=head.gate_epoch,
+            gate_epoch=change.gate_epoch,
             created_at=change.now,
             until=max(delivery.due, change.now) + life,
         )
@@ -46,8 +50,12 @@ def prepared(change: Change, head: Head, before: int) -> tuple[Delivery, ...]:
     ])  # fmt: skip
 
 
-def take(delivery: Delivery, head: Head, claim: Take) -> Delivery | Literal["stale", "gone"]:
-    """The delivery as claimed; ``gone`` where it cannot be, ``stale`` under another gate epoch.
+def take(
+    delivery: Delivery, head: Head, claim: Take, control: bytes = b""
+) -> Delivery | Literal["stale", "gone"]:
+    """The delivery as claimed; ``gone`` where it cannot be.
+
+    ``stale`` under another gate epoch, or where the tenant's `control` is newer than the caller's.
 
     A claim that ran out is given to the next where a repetition has no second effect. Else what
     became of it is ``unknown``, and the delivery comes back as that.
@@ -61,7 +69,7 @@ def take(delivery: Delivery, head: Head, claim: Take) -> Delivery | Literal["sta
     elif delivery.status != "pending" or delivery.due > claim.now:
         return "gone"
     prepared_under = delivery.gate_epoch if claim.gate_epoch is None else claim.gate_epoch
-    if prepared_under != head.gate_epoch:
+    if prepared_under != head.gate_epoch or newer(control, claim.control):
         return "stale"
     return replace(
         delivery,

@@ -59,7 +59,7 @@ class Home:
 
     def settle(self, change: Change, settling: Settling) -> None:
         """Write what a commit has to write."""
-        for delivery in outbox.prepared(change, settling.head, self.head.seq):
+        for delivery in outbox.prepared(change, self.head.seq):
             self.outbox[delivery.id] = delivery
         self.head = settling.head
         self.entries.extend(change.append)

@@ -40,8 +40,10 @@ from ctxbridge.model import (
     Window,
 )
 from ctxbridge.model.head import NO_ID
+from ctxbridge.model.record import CONTROL
 from ctxbridge.rules import backlog, erasure, fold, identity, outbox
 from ctxbridge.rules.access import view
+from ctxbridge.rules.control import newer, require_control
 from ctxbridge.rules.fold import Settling, settle_turn
 from ctxbridge.stores import joining
 from ctxbridge.stores.home import Home
@@ -132,7 +134,7 @@ class MemoryStore(Scoped):
         )  # fmt: skip
         return Opened(
             opening.status, opening.turn, opening.seq, home.head.fence, context, answer,
-            opening.resumed, home.head.lease_end,
+            opening.resumed, home.head.lease_end, newer(self._control(claim.tenant), claim.control),
         )  # fmt: skip
 
     def _remembered(
@@ -190,13 +192,19 @@ class MemoryStore(Scoped):
         home = self._contacts.get((change.tenant, change.contact))
         if home is None:
             return Refused("unknown")
-        settling = settle_turn(home.head, home.answers.get(change.turn), change)
+        settling = settle_turn(
+            home.head, home.answers.get(change.turn), change, self._control(change.tenant)
+        )
         if type(settling) is not Settling:
             return settling  # type: ignore[return-value]
         home.settle(change, settling)
         if change.fence is not None or change.deliveries:
             self.look_after(home, change.now, round(change.retry_seconds * 1000))
         return Committed(home.head.seq, home.head.revision)
+
+    def _control(self, tenant: str) -> bytes:
+        record = self._records.get((tenant, *CONTROL))
+        return record.value if record else b""
 
     def look_after(self, home: Home, now: int, retry: int = backlog.TAKE_UP_MILLISECONDS) -> None:
         """List what of the home is to be looked after."""
@@ -216,10 +224,10 @@ class MemoryStore(Scoped):
             home = self._contacts.get((step.tenant, step.contact))
         return self._settle(home, step) if home else Taken("gone")
 
-    @staticmethod
-    def _take(home: Home, step: Take) -> Taken:
+    def _take(self, home: Home, step: Take) -> Taken:
+        control = self._control(step.tenant)
         held = home.delivery(step.delivery, step.now)
-        outcome = outbox.take(held, home.head, step) if held else "gone"
+        outcome = outbox.take(held, home.head, step, control) if held else "gone"
         if held is None or outcome == "gone":
             return Taken("gone", held)
         if isinstance(outcome, Delivery):
@@ -231,7 +239,7 @@ class MemoryStore(Scoped):
             Reader(message.address, Assurance.AUTHENTICATED),
         )  # fmt: skip
         if not isinstance(outcome, Delivery):
-            return Taken("stale", held, message, context)
+            return Taken("stale", held, message, context, newer(control, step.control))
         status: Any = "taken" if outcome.status == "claimed" else "gone"
         return Taken(status, outcome, message, context)
 
@@ -324,6 +332,7 @@ class MemoryStore(Scoped):
         held = self._records.get(key)
         if isinstance(operation, RecordRead):
             return None if held is None or fold.expired(held, operation.now) else held
+        require_control(operation)
         record: Any = fold.fold_record(held, operation)
         if record == "conflict":
             raise Conflict("a record has another revision than expected; read it again")

@@ -87,7 +87,7 @@ class Committing:
     @staticmethod
     def _given_back(change: Change, reply: list[Any]) -> Committed | Refused:
         """A lease that was given back by the same call before, whose answer was lost."""
-        _, reason, revision, epoch, fence, seq, turn, lease = reply
+        _, reason, revision, epoch, fence, seq, turn, _, lease = reply
         if (fence, turn, lease) == (change.fence, change.turn, 0):
             return Committed(seq, revision, replayed=True)
         return Refused(reason.decode(), revision, epoch)
@@ -97,9 +97,9 @@ class Committing:
         agenda = self._keys.agenda(change.tenant, place.shard)
         keys, number = place.script_keys, 2
         if change.fence is not None or change.deliveries:
-            keys, number = keys + agenda.script_key, 3
+            keys, number = keys + agenda.script_keys, 4
         if change.deliveries:
-            keys, number = keys + keys_of(place.outbox), 4
+            keys, number = keys + keys_of(place.outbox), 5
         appended = [encode_entry(entry) for entry in change.append]
         amended = tuple([(seq, encode_entry(message)) for seq, message in change.amend])
         flat = [value for seq, entry in amended for value in (b"%d" % seq, entry)]

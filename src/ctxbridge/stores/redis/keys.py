@@ -9,6 +9,7 @@
     cb:{a7}:<hash>:v     list    set aside on the way into another; beside it :vi, :vo, :vm
     cb:{a7}:d:<hash>     zset    what of a tenant is to be looked after, and when
     cb:{a7}:x:<hash>     zset    a tenant's deliveries that are dead, and when they are forgotten
+    cb:{a7}:k:<hash>     string  a tenant's control, the same in every shard
     cb:{a7}:c:<hash>     string  where the contact of this id lives: the hash of the list
     cb:{a7}:r:<hash>     string  a record
     cb:{a7}:b            string  written before each WAIT, so that it waits for something
@@ -81,16 +82,18 @@ class Place:
 
 
 class Agenda:
-    """What is to be looked after in one shard for one tenant, and what is dead there."""
+    """What is to be looked after in one shard for one tenant, what is dead there; its control."""
 
-    __slots__ = ("dead", "due", "script_key", "tenant")
+    __slots__ = ("control", "dead", "due", "script_key", "script_keys", "tenant")
 
     def __init__(self, keys: "Keys", tenant: str, shard: int) -> None:
         self.tenant = tenant_key(tenant)
         name = _text(self.tenant)
         self.due = keys.named(shard, f"d:{name}")
         self.dead = keys.named(shard, f"x:{name}")
+        self.control = keys.named(shard, f"k:{name}")
         self.script_key = bulk(self.due)
+        self.script_keys = self.script_key + bulk(self.control)
 
 
 class Memory(OrderedDict[Any, T]):

@@ -113,7 +113,7 @@ class Opening:
         id_of_message = message_key(claim.tenant, claim.endpoint, claim.message.message_id)
         fixed = packed_claim(claim, nonce, ground.time(claim.now), id_of_message, place.hash)
         request = OPEN.request(
-            nonce, place.script_keys + bulk(pointer) + agenda.script_key, 4,
+            nonce, place.script_keys + bulk(pointer) + agenda.script_keys, 5,
             fixed, encode_entry(claim.message), contact, packed_address(claim.address),
             address_key(claim.tenant, claim.address), *changes,
             then=place.look(claim.window).data,
@@ -146,12 +146,12 @@ class Opening:
             return
         if exchange is None:
             return
-        _, _, fence, _, turn, *_ = reply
+        _, _, _, fence, _, turn, *_ = reply
         change = Change(claim.tenant, id, turn, claim.now, fence, finished=False)
         nonce = self._ground.nonce()
         fixed = packed_change(change, nonce, self._ground.time(claim.now), place.hash)
-        keys = place.script_keys + self._keys.agenda(claim.tenant, place.shard).script_key
-        request = COMMIT.request(nonce, keys, 3, fixed, b"")
+        keys = place.script_keys + self._keys.agenda(claim.tenant, place.shard).script_keys
+        request = COMMIT.request(nonce, keys, 4, fixed, b"")
         if self._ground.near is not None:
             self._ground.near.drop(place.key)
         # Spelled out, since nobody would send it again to a server that lacks the script.
@@ -161,11 +161,11 @@ class Opening:
     async def _opened(
         self, place: Place, claim: Claim, reply: list[Any], elements: list[bytes], known: int
     ) -> Opened:
-        _, status, fence, seq, turn, lease_end, _, *answered = reply
+        _, status, control, fence, seq, turn, lease_end, _, *answered = reply
         if claim.resumes and not elements:
             # Somebody found it here, and then it was gone: nothing waits, and nobody is known.
             context = Context(None, NO_ID, Window(), reader=claim.assurance)
-            return Opened(_STATUSES[status], turn, seq, fence, context)
+            return Opened(_STATUSES[status], turn, seq, fence, context, control=control)
         reading = self._looking.understood(place, elements)
         if not isinstance(reading, Reading) or not reading.is_of(claim.tenant, claim.address):
             self._looking.distrust(place)
@@ -183,8 +183,9 @@ class Opening:
             answer = await self._answer(place, reading, *answered[1:])
         context = reading.context(claim.reader, claim.window, turn, contact)
         return Opened(
-            _STATUSES[status], turn, seq, fence, context, answer, status == b"resumed", lease_end
-        )
+            _STATUSES[status], turn, seq, fence, context, answer, status == b"resumed", lease_end,
+            control,
+        )  # fmt: skip
 
     async def _confirmed(self, place: Place, claim: Claim, reading: Reading) -> Contact:
         """The contact with its link raised to what the address has proven now; stored if it is."""

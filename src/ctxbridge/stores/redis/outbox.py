@@ -80,8 +80,8 @@ class Outbox:
     def _claiming(self, place: Place, step: Take, nonce: bytes) -> Request:
         agenda = self._keys.agenda(step.tenant, place.shard)
         fixed = packed_take(step, nonce, self._ground.time(step.now), place.hash, agenda.tenant)
-        keys = keys_of(place.key, place.outbox, agenda.due, agenda.dead)
-        return TAKE.request(nonce, keys, 4, fixed, then=place.look(step.window).data)
+        keys = keys_of(place.key, place.outbox, agenda.due, agenda.dead, agenda.control)
+        return TAKE.request(nonce, keys, 5, fixed, then=place.look(step.window).data)
 
     def _gone(self, place: Place) -> Taken:
         """What is said of a conversation that is not there, and was not known to be."""
@@ -92,7 +92,7 @@ class Outbox:
     async def _taken(
         self, place: Place, step: Take, reply: list[Any], elements: list[bytes]
     ) -> Taken:
-        _, status, raw, _, contact = reply
+        _, status, raw, _, contact, control = reply
         delivery = decode_delivery(step.delivery, raw) if raw else None
         if delivery is None or status == b"gone":
             return Taken("gone", delivery)
@@ -104,7 +104,7 @@ class Outbox:
         message = await self._message(place, reading, delivery)
         assert message.address is not None
         context = reading.context(Reader(message.address, Assurance.AUTHENTICATED), step.window)
-        return Taken(_STATUSES[status], delivery, message, context)
+        return Taken(_STATUSES[status], delivery, message, context, control)
 
     async def _message(self, place: Place, reading: Reading, delivery: Delivery) -> Message:
         """The message that is to leave: nearly always one of those that were read."""

@@ -1,11 +1,16 @@
 """Records: scoped bytes with a revision and a lifetime, one key each."""
 
+import anyio
+
 from ctxbridge.errors import Conflict, CorruptRecord
 from ctxbridge.model import Record, RecordRead, RecordWrite
+from ctxbridge.model.record import CONTROL
 from ctxbridge.rules import fold
+from ctxbridge.rules.control import require_control
 from ctxbridge.stores.redis.ground import Ground
 from ctxbridge.stores.redis.request import Request
 from ctxbridge.stores.redis.resp import pack
+from ctxbridge.stores.redis.scripts import CONTROL as COPY
 from ctxbridge.stores.redis.scripts import RECORD
 from ctxbridge.stores.redis.values import keys_of, packed_write
 from ctxbridge.wire import decode_record
@@ -37,7 +42,28 @@ class Recording:
         return None if record.expires_at and left <= _MARGIN_MILLISECONDS else record
 
     async def write(self, write: RecordWrite) -> Record | None:
-        """Write or delete the record."""
+        """Write or delete the record; the tenant's control goes into every shard behind that."""
+        require_control(write)
+        record = await self._write(write)
+        if (write.scope, write.name) == CONTROL and write.value is not None:
+            await self._copy(write.tenant, write.value)
+        return record
+
+    async def _copy(self, tenant: str, control: bytes) -> None:
+        """Put the control where the scripts find it: in the slot of each shard.
+
+        Where that breaks off, the same act again finishes it: a copy never takes back a newer one.
+        """
+        async with anyio.create_task_group() as group:
+            for shard in range(self._ground.keys.shards):
+                group.start_soon(self._copy_into, shard, tenant, control)
+
+    async def _copy_into(self, shard: int, tenant: str, control: bytes) -> None:
+        nonce, key = self._ground.nonce(), self._ground.keys.agenda(tenant, shard).control
+        request = COPY.request(nonce, keys_of(key), 1, nonce, control)
+        self._ground.require_sound(await self._ground.courier.write(shard, request))
+
+    async def _write(self, write: RecordWrite) -> Record | None:
         nonce, ground = self._ground.nonce(), self._ground
         shard, key = ground.keys.record(write.tenant, write.scope, write.name)
         deletes = write.value is None

@@ -46,4 +46,5 @@ def _load(*names: str) -> Script:
 OPEN, COMMIT, CONTACT = _load("open"), _load("delivery", "commit"), _load("contact")
 TAKE, SETTLE, FIND = (_load("delivery", name) for name in ("take", "settle", "find"))
 FORWARD, RECORD, STORE = _load("forward"), _load("record"), _load("store")
+CONTROL = _load("control")
 ERASE, ASIDE, GATHER, REWRITE = (_load(name) for name in ("erase", "aside", "gather", "rewrite"))

@@ -29,10 +29,10 @@ from ctxbridge.stores.redis.deliveries import ID_BYTES, named_and_code, token_by
 from ctxbridge.stores.redis.resp import bulk
 from ctxbridge.wire import encode_contact, encode_entry
 
-_OPEN = struct.Struct(">8sQQQ16s8s16s16s16sBBBHQ")
-_COMMIT = struct.Struct(">8sQQ16s16sBQQBQBBBI25sQQQ16sHHB")
+_OPEN = struct.Struct(">8sQQQ16s8s16s16s16sBBBHQQ")
+_COMMIT = struct.Struct(">8sQQ16s16sBQQBQBBBI25sQQQ16sHHBQB8s")
 _DELIVERY = struct.Struct(">16sQQBB8s")
-_TAKE = struct.Struct(">8sQQ16s16s16s8sBQ")
+_TAKE = struct.Struct(">8sQQ16s16s16s8sBQQ")
 _SETTLE = struct.Struct(">8sQQB16s16s16sBQ")
 _FIND = struct.Struct(">8sQBB")
 _RECORD = struct.Struct(">8sQQBQB")
@@ -42,6 +42,7 @@ MOST_APPENDED = 0xFFFF
 _MOST_WAITING = 0xFFFF // 5
 """The head tells in two bytes how long its backlog is, which has five for each that waits."""
 _LONGEST_WAIT_MILLISECONDS = 1 << 46
+_SAME_FLOOR = 255
 _OVERLAPS = {"queue": 0, "supersede": 1, "reject": 2}
 
 
@@ -64,7 +65,7 @@ def packed_claim(claim: Claim, nonce: bytes, now: int, id: bytes, home: bytes) -
         nonce, now, milliseconds(claim.lease_seconds) if claim.lease_seconds else 0,
         int(claim.remember_seconds * 1000), claim.turn, claim.digest[:8], id, claim.conversation,
         home, LABELLED if claim.message.labels else 0, claim.assurance, _OVERLAPS[claim.overlap],
-        min(claim.backlog, _MOST_WAITING), claim.resumes,
+        min(claim.backlog, _MOST_WAITING), claim.resumes, claim.control,
     )  # fmt: skip
 
 
@@ -96,6 +97,7 @@ def packed_change(change: Change, nonce: bytes, now: int, list: bytes = b"") -> 
         milliseconds(change.lease_seconds) if change.lease_seconds else 0,
         round(change.retry_seconds * 1000), round(change.hold_seconds * 1000), list,
         len(change.joined), len(change.deliveries), bool(change.deliveries) and _is_astray(change),
+        change.control, _SAME_FLOOR if change.floor is None else change.floor, change.release,
     )  # fmt: skip
 
 
@@ -130,7 +132,7 @@ def packed_take(step: Take, nonce: bytes, now: int, list: bytes, tenant: bytes) 
     return _pack(
         _TAKE,
         nonce, now, round(step.hold_seconds * 1000), step.delivery, list, tenant,
-        token_bytes(step.token), step.gate_epoch is not None, step.gate_epoch or 0,
+        token_bytes(step.token), step.gate_epoch is not None, step.gate_epoch or 0, step.control,
     )  # fmt: skip
 
 
@@ -180,7 +182,7 @@ def committed(reply: Sequence[Any]) -> Committed | Refused:
         return Committed(first, second)
     if status == b"replayed":
         return Committed(first, second, replayed=True)
-    return Refused(status.decode(), first, second)
+    return Refused(status.decode(), first, second, reply[-2])
 
 
 def keys_of(*keys: bytes) -> bytes:

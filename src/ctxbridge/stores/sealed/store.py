@@ -34,6 +34,7 @@ from ctxbridge.model import (
     Take,
     Taken,
 )
+from ctxbridge.model.record import CONTROL
 from ctxbridge.ports import Store
 from ctxbridge.rules.access import sees_state
 from ctxbridge.stores.scoped import Scoped
@@ -192,6 +193,8 @@ class SealedStore(Scoped):
 
     async def records(self, operation: RecordRead | RecordWrite, /) -> Record | None:
         """Read or write a record; see `Store.records`."""
+        if (operation.scope, operation.name) == CONTROL:
+            return await self.inner.records(operation)  # a store must read its epoch
         tenant, owner = operation.tenant, values.of_record(operation)
         if isinstance(operation, RecordRead):
             record = await self.inner.records(operation)

@@ -17,7 +17,6 @@ from ctxbridge.model import (
     Context,
     Delivery,
     Found,
-    Head,
     Message,
     Reader,
     Scan,
@@ -28,6 +27,7 @@ from ctxbridge.model import (
 )
 from ctxbridge.rules import backlog, order, outbox
 from ctxbridge.rules.access import view
+from ctxbridge.rules.control import newer
 from ctxbridge.stores.sqlite import rows
 from ctxbridge.stores.sqlite.rows import Home
 from ctxbridge.wire import (
@@ -69,10 +69,10 @@ def _times(delivery: Delivery) -> tuple[int | None, int | None]:
     return outbox.look_again(delivery) or None, dead
 
 
-def add(connection: sqlite3.Connection, home: int, change: Change, head: Head, before: int) -> None:
+def add(connection: sqlite3.Connection, home: int, change: Change, before: int) -> None:
     """The deliveries of a change to a log that ended at `before`."""
     tenant = tenant_key(change.tenant)
-    for new in outbox.prepared(change, head, before):
+    for new in outbox.prepared(change, before):
         body = encode_delivery(new)
         row = (new.id, home, tenant, new.place, *_times(new), new.until, body)
         connection.execute(_ADD, row)
@@ -98,12 +98,13 @@ def take(connection: sqlite3.Connection, step: Take) -> Taken:
     """`Store.deliver`, for a claim."""
     home = rows.of_contact(connection, contact_key(step.tenant, step.where))
     held = _find(connection, home.home, step.delivery, step.now) if home else None
-    outcome = outbox.take(held, home.head, step) if home and held else "gone"
+    control = rows.control_of(connection, step.tenant)
+    outcome = outbox.take(held, home.head, step, control) if home and held else "gone"
     if home is None or held is None or outcome == "gone":
         return Taken("gone", held)
     message, context = _shown(connection, home, held.place, step.window)
     if not isinstance(outcome, Delivery):
-        return Taken("stale", held, message, context)
+        return Taken("stale", held, message, context, newer(control, step.control))
     if outcome is not held:
         _put(connection, home.home, outcome)
     status: Any = "taken" if outcome.status == "claimed" else "gone"

@@ -4,15 +4,17 @@ import sqlite3
 from typing import Any
 
 from ctxbridge.model import Address, Contact, Entry, Head
+from ctxbridge.model.record import CONTROL
 from ctxbridge.rules import backlog, order
 from ctxbridge.wire import (
     decode_contact,
     decode_head,
+    decode_record,
     encode_contact,
     encode_entry,
     encode_head,
 )
-from ctxbridge.wire.keys import address_key, contact_key, tenant_key
+from ctxbridge.wire.keys import address_key, contact_key, record_key, tenant_key
 
 HOME = "SELECT home, head, contact, state FROM home WHERE home = ?"
 HOME_OF_CONTACT = "SELECT home, head, contact, state FROM home WHERE owner = ?"
@@ -22,6 +24,7 @@ HOME_OF_ADDRESS = """
 HEAD_OF_CONTACT = "SELECT home, head FROM home WHERE owner = ?"
 _LED = "SELECT home.owner FROM led JOIN home USING (home) WHERE led.owner = ?"
 HEAD_OF_ADDRESS = "SELECT head FROM address JOIN home USING (home) WHERE address = ?"
+RECORD = "SELECT body FROM record WHERE record = ?"
 ENTRIES = "SELECT body FROM entry WHERE home = ? AND seq BETWEEN ? AND ? ORDER BY seq"
 
 _ADD_HOME = "INSERT INTO home (owner, head, contact, due, tenant) VALUES (?, ?, ?, ?, ?)"
@@ -74,6 +77,12 @@ def of_contact(connection: sqlite3.Connection, owner: bytes) -> Home | None:
     """The home of a contact, by the key of its id."""
     row = row_of_contact(connection, HOME_OF_CONTACT, owner)
     return Home(row) if row else None
+
+
+def control_of(connection: sqlite3.Connection, tenant: str) -> bytes:
+    """The tenant's control as it is stored; empty where there is none."""
+    row = connection.execute(RECORD, (record_key(tenant, *CONTROL),)).fetchone()
+    return decode_record(row[0]).value if row else b""
 
 
 def due_of(

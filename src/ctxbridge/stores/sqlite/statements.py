@@ -26,6 +26,7 @@ from ctxbridge.model import (
 )
 from ctxbridge.rules import fold, identity, order
 from ctxbridge.rules.access import view
+from ctxbridge.rules.control import newer, require_control
 from ctxbridge.stores.sqlite import outbox, rows
 from ctxbridge.stores.sqlite.rows import Home, add_home, append, due_of, find, put_address, put_home
 from ctxbridge.wire import (
@@ -36,8 +37,6 @@ from ctxbridge.wire import (
     encode_record,
 )
 from ctxbridge.wire.keys import address_key, contact_key, message_key, record_key
-
-RECORD = "SELECT body FROM record WHERE record = ?"
 
 _SEEN = "SELECT home, turn, digest, seq, assurance, until FROM seen WHERE message = ?"
 _ANSWER = "SELECT first, count, revision, fence, until FROM answer WHERE turn = ? AND home = ?"
@@ -80,6 +79,7 @@ def open_turn(connection: sqlite3.Connection, claim: Claim) -> Opened:
     return Opened(
         opening.status, opening.turn, opening.seq, opening.head.fence, context,
         tuple(e for e in replies if type(e) is Message), opening.resumed, opening.head.lease_end,
+        newer(rows.control_of(connection, claim.tenant), claim.control),
     )  # fmt: skip
 
 
@@ -132,7 +132,8 @@ def commit_turn(connection: sqlite3.Connection, change: Change) -> Committed | R
     known = None
     if not fold.holds_lease(head, change):
         known = _answer_of(connection, home, change.turn, change.now)
-    settling = fold.settle_turn(head, known, change)
+    control = rows.control_of(connection, change.tenant) if fold.passes_gate(change) else b""
+    settling = fold.settle_turn(head, known, change, control)
     if not isinstance(settling, fold.Settling):
         return settling
     _write_settling(connection, home, head.seq, change, settling)
@@ -155,7 +156,7 @@ def _write_settling(
         for turn in change.joined:
             _put_answer(connection, home, turn, settling.merged_answer)
     if change.deliveries:
-        outbox.add(connection, home, change, head, before)
+        outbox.add(connection, home, change, before)
 
 
 def _put_answer(connection: sqlite3.Connection, home: int, turn: bytes, a: fold.Answer) -> None:
@@ -194,8 +195,9 @@ def write_record(
     connection: sqlite3.Connection, write: RecordWrite
 ) -> Record | Literal["conflict"] | None:
     """`Store.records`, for a write; a conflict is an outcome and no failure of the transaction."""
+    require_control(write)
     key = record_key(write.tenant, write.scope, write.name)
-    row = connection.execute(RECORD, (key,)).fetchone()
+    row = connection.execute(rows.RECORD, (key,)).fetchone()
     record = fold.fold_record(decode_record(row[0]) if row else None, write)
     if record == "conflict":
         return record

@@ -361,7 +361,7 @@ class SqliteStore(Scoped):
         key = record_key(operation.tenant, operation.scope, operation.name)
         with self._reading:
             try:
-                row = self._require_reader().execute(statements.RECORD, (key,)).fetchone()
+                row = self._require_reader().execute(rows.RECORD, (key,)).fetchone()
             except sqlite3.Error as error:
                 raise typed(error) from None
         held = decode_record(row[0]) if row else None

@@ -10,6 +10,7 @@ from ctxbridge.testing.contract.overlap import OverlapContract
 from ctxbridge.testing.contract.reading import ReadingContract
 from ctxbridge.testing.contract.records import RecordContract
 from ctxbridge.testing.contract.settling import SettlingContract
+from ctxbridge.testing.contract.steering import SteeringContract
 from ctxbridge.testing.contract.turns import TurnContract
 from ctxbridge.testing.contract.waiting import WaitingContract
 
@@ -17,6 +18,7 @@ from ctxbridge.testing.contract.waiting import WaitingContract
 class StoreContract(
     TurnContract, OverlapContract, WaitingContract, OutboxContract, SettlingContract,
     ReadingContract, ListingContract, ErasureContract, MergingContract, RecordContract,
+    SteeringContract,
 ):  # fmt: skip
     """Subclass it, with a fixture `store` that gives an opened, empty store.
 

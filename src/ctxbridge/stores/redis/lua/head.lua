@@ -126,6 +126,14 @@ local function append(key, had, entries, head, contact, state)
   end
 end
 
+-- The tenant's control, if it is newer than `known`; else empty, and nothing where it is none.
+local function newer_control(key, known)
+  local held = redis.pcall('GET', key)
+  if not held then return '' end
+  if type(held) == 'table' or #held < 8 then return nil end
+  return struct.unpack('>I8', held) > known and held or ''
+end
+
 -- Memory of ids and of answers, and the outbox: two hashes for each conversation. Fields with a
 -- time: 'm' and an id, 't' and a turn; 'd' and a delivery, 'p' and a provider's id. Beside them
 -- 'l' who holds the lease, 'w' who wrote last without a turn, 's' whose outbox it is, 'n' at how

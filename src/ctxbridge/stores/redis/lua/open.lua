@@ -1,10 +1,10 @@
--- Open a turn, as rules/fold.py has it. KEYS: list, ids, where the contact is found, what is due.
+-- Open a turn, as rules/fold.py has it. KEYS: list, ids, where the contact is found, what is due, the tenant's control.
 -- ARGV: fixed fields, message, contact of somebody new, the address as it is packed, its hash[,
--- contact expected, contact then, consent bits, event...]. Answers nonce, status, fence, place, turn, end of the lease, gate epoch, then
+-- contact expected, contact then, consent bits, event...]. Answers nonce, status, newer control, fence, place, turn, end of the lease, gate epoch, then
 -- for a known message its assurance and where its answer stands.
 local SUPERSEDED, SUPERSEDE, REJECT = 2, 1, 2
-local nonce, now, lease, life, turn, digest, id, conversation, home, labelled, assurance, overlap, backlog, resumes =
-  struct.unpack('>c8I8I8I8c16c8c16c16c16BBBI2I8', ARGV[1])
+local nonce, now, lease, life, turn, digest, id, conversation, home, labelled, assurance, overlap, backlog, resumes, control =
+  struct.unpack('>c8I8I8I8c16c8c16c16c16BBBI2I8I8', ARGV[1])
 now = clock(now)
 local tail, what = tail_of(KEYS[1])
 if what == 'moved' then return {nonce, what, tail} end
@@ -23,11 +23,12 @@ end
 local known = redis.pcall('HMGET', KEYS[2], 'm' .. id, 'l', 'w', 'n', 'x')
 if known.err then return {nonce, 'torn'} end
 local limit, ends = bounds(known[4], known[5])
-if not limit or (what == 'none' and not unclaimed(KEYS[3])) then return {nonce, 'torn'} end
+local newer = newer_control(KEYS[5], control)
+if not limit or not newer or (what == 'none' and not unclaimed(KEYS[3])) then return {nonce, 'torn'} end
 
 local function answer(status, place, of_turn, ...)
   redis.call('LLEN', KEYS[1])
-  return {nonce, status, h.fence, place, of_turn, h.lease, h.epoch, ...}
+  return {nonce, status, newer, h.fence, place, of_turn, h.lease, h.epoch, ...}
 end
 
 local function take_lease(of_turn)

@@ -1,16 +1,19 @@
 -- Claim a delivery for sending, as rules/outbox.py has it. KEYS: list, outbox, what is due, what is
--- dead. ARGV: fixed fields. Answers nonce, status, delivery, seq and the contact's id.
-local nonce, now, hold, id, list, tenant, token, given, epoch = struct.unpack('>c8I8I8c16c16c16c8BI8', ARGV[1])
+-- dead, the tenant's control. ARGV: fixed fields. Answers nonce, status, delivery, seq, the contact's id and newer
+-- control.
+local nonce, now, hold, id, list, tenant, token, given, epoch, control =
+  struct.unpack('>c8I8I8c16c16c16c8BI8I8', ARGV[1])
 now = clock(now)
 local tail, what = tail_of(KEYS[1])
 if what ~= 'home' then return {nonce, what, tail or ''} end
 local h, contact = unpack_head(tail[1]), string.sub(tail[2], 5, 20)
 if not whole(KEYS[1], h) then return {nonce, 'torn'} end
 local kept = redis.pcall('HMGET', KEYS[2], 's', 'd' .. id)
-if kept.err then return {nonce, 'torn'} end
+local newer = newer_control(KEYS[5], control)
+if kept.err or not newer then return {nonce, 'torn'} end
 
 local function answer(status, raw)
-  return {nonce, status, raw, h.seq, contact}
+  return {nonce, status, raw, h.seq, contact, newer}
 end
 
 -- Who names another tenant's conversation is told of nothing.
@@ -28,7 +31,7 @@ elseif d.status == CLAIMED and d.flags % 2 == 0 then
   d.status, d.code, status = UNKNOWN, 'worker.lost', 'lost'
 elseif d.status ~= CLAIMED and (d.status ~= PENDING or d.due > now) then
   return answer('gone', raw)
-elseif (given == 1 and epoch or d.epoch) ~= h.epoch then
+elseif (given == 1 and epoch or d.epoch) ~= h.epoch or newer ~= '' then
   return answer('stale', raw)
 else
   d.status, d.attempt, d.token, d.held, d.epoch = CLAIMED, math.min(d.attempt + 1, 65535), token, now + hold, h.epoch
