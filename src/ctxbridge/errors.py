@@ -22,6 +22,7 @@
     │   ├── Overdue               the agent took longer than a turn may take
     │   ├── StepUpRequired        we are not sure enough of who is writing
     │   ├── Fenced                the lease was lost to a later worker
+    │   ├── Halted                it is paused, killed or rolled back; the message waits
     │   ├── Conflict              the state changed since it was read
     │   └── IdempotencyMismatch   a known message id came with another body
     └── StoreError                the store could not do it
@@ -167,6 +168,21 @@ class StepUpRequired(TurnError):
 
 class Fenced(TurnError):
     """The lease ran out and a later worker took the turn; nothing of this one was stored."""
+
+
+class Halted(TurnError):
+    """What would have been said must not be: its release was rolled back, or it is paused.
+
+    Nothing of the turn was stored; its message waits, and a retry is safe. `code` says which:
+    ``control.paused``, ``control.killed``, ``release.rolled_back`` or ``release.elsewhere`` (the
+    release that answers is not deployed in this process).
+    """
+
+    retry_safe = True
+
+    def __init__(self, code: str) -> None:
+        super().__init__(f"nothing may be said now ({code}); the message is stored and waits")
+        self.code = code
 
 
 class Conflict(TurnError):

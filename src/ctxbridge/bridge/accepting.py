@@ -111,7 +111,7 @@ class Accepted:
 
     async def _think(self, agent: Agent) -> None:
         try:
-            await self._bridge.think(self._turn, agent)
+            self._turn = await self._bridge.think(self._turn, agent)
             self._has_ended_well = True
         except Busy:
             return  # it waits, for whoever sweeps

@@ -7,6 +7,7 @@ import anyio
 from msgspec.structs import replace
 
 from ctxbridge.bridge.accepting import Acceptances, Accepted
+from ctxbridge.bridge.controlling import Controlled
 from ctxbridge.bridge.gating import SendGate
 from ctxbridge.bridge.identity import Identity
 from ctxbridge.bridge.leases import Leases
@@ -16,13 +17,15 @@ from ctxbridge.bridge.operating import Operating
 from ctxbridge.bridge.persons import Persons
 from ctxbridge.bridge.proofs import Proofs
 from ctxbridge.bridge.recovery import Agent, recover
+from ctxbridge.bridge.releases import Releases
 from ctxbridge.bridge.replying import GATE_OF_AGENT
 from ctxbridge.bridge.sending import Letter, Written, write
 from ctxbridge.bridge.settings import Options, settings_of
+from ctxbridge.bridge.steering import ROLLED_BACK, Steering
 from ctxbridge.bridge.sweeping import sweep
 from ctxbridge.bridge.turn import Turn
 from ctxbridge.delivery import Outbox
-from ctxbridge.errors import ConfigurationError, Malformed, Overdue, UsageError
+from ctxbridge.errors import ConfigurationError, Halted, Malformed, Overdue, UsageError
 from ctxbridge.guards.panel import Panel
 from ctxbridge.model import (
     Address,
@@ -48,7 +51,7 @@ RedisClient = Any
 """A client of `redis.asyncio`: `Redis` or `RedisCluster`. Nothing of redis is imported for it."""
 
 
-class Bridge(Identity, Persons, Proofs, Operating, Generic[StateT]):
+class Bridge(Identity, Persons, Proofs, Operating, Controlled, Generic[StateT]):
     """What a team holds: opens turns, looks up contexts, links addresses, sends replies.
 
     `store` is a store or its address (``"sqlite:///support.db"``, ``"redis://host:port"``, see
@@ -88,6 +91,9 @@ class Bridge(Identity, Persons, Proofs, Operating, Generic[StateT]):
     - `code_secret` keys what is stored of one-time codes (`challenge`): 32 random bytes, or several
       secrets while one is being replaced; the same in every process. Without, whoever can read the
       store while a code is good can find it out by trying all.
+    - `control_fails="closed"` says what holds while the tenant's control cannot be read (it is of a
+      newer release of this library): ``closed``, and nothing is said, or ``open``, and what was
+      known before goes on.
     - `clock` and `ids` are for tests.
 
     Use it as ``async with bridge:``; a store that it was given stays open behind it.
@@ -132,9 +138,12 @@ class Bridge(Identity, Persons, Proofs, Operating, Generic[StateT]):
         self.lines = Lines()
         self.panel = Panel(self.settings.guards, tenant, GATE_OF_AGENT)
         self.leases = Leases(self.store, tenant, self.settings)
-        gate = SendGate(self.panel, self.clock)
+        self.releases = Releases(self)
+        self.steering = Steering(self, self.settings.control_fails)
         senders = options.get("senders", ())
-        self.outbox = Outbox(self.store, tenant, senders, self.clock, self.ids, gate)
+        self.outbox = Outbox(
+            self.store, tenant, senders, self.clock, self.ids, SendGate(self), self.steering
+        )
         self.acceptances = Acceptances(self)
         self._runs = 0
 
@@ -143,6 +152,8 @@ class Bridge(Identity, Persons, Proofs, Operating, Generic[StateT]):
 
     async def __aenter__(self) -> "Bridge[StateT]":
         await self.store.check()
+        await self.steering.refresh()
+        await self.control.deployed()
         self.acceptances.open()
         return self
 
@@ -188,7 +199,20 @@ class Bridge(Identity, Persons, Proofs, Operating, Generic[StateT]):
         return await self.acceptances.accept(self.turn(inbound), agent, answers=answers)
 
     async def think(self, turn: Turn[StateT], agent: Agent, /) -> Turn[StateT]:
-        """As `answer`, for a turn that was not entered yet."""
+        """As `answer`, for a turn that was not entered yet.
+
+        Where its release is rolled back meanwhile, the next takes the message up at once: then it
+        is another turn that comes back.
+        """
+        while True:
+            try:
+                return await self._think_once(turn, agent)
+            except Halted as halted:
+                if halted.code != ROLLED_BACK:
+                    raise
+                turn = turn.anew()
+
+    async def _think_once(self, turn: Turn[StateT], agent: Agent) -> Turn[StateT]:
         async with turn:
             if turn.open:
                 text = None
@@ -214,6 +238,7 @@ class Bridge(Identity, Persons, Proofs, Operating, Generic[StateT]):
                 if agent is not None:
                     group.start_soon(sweep, lambda: self.recover(agent), sweep_seconds)
                 group.start_soon(sweep, self.dispatch, sweep_seconds)
+                group.start_soon(sweep, self.steering.refresh, sweep_seconds)
         finally:
             self._runs -= 1
 

@@ -52,6 +52,7 @@ async def erase(
     if erased.status == "unknown":
         raise UnknownContact("nobody is stored under this address, or they were erased before")
     bridge.panel.forget()
+    bridge.releases.forget()
     return Certificate(
         erased.contact.hex(), now, erased.entries, erased.deliveries, (*erased.remains, *ELSEWHERE)
     )

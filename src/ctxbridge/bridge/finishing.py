@@ -12,13 +12,14 @@ from ctxbridge.bridge.judging import Inquiry, escalation
 from ctxbridge.bridge.keeping import Kept
 from ctxbridge.bridge.replying import Reply, Replying, Said, Work, work_of
 from ctxbridge.bridge.settings import UNKNOWN_HORIZON_SECONDS
-from ctxbridge.errors import Busy, Fenced
+from ctxbridge.errors import Busy, Fenced, Halted
 from ctxbridge.model import (
     Change,
     Committed,
     Context,
     Delivery,
     Event,
+    Floor,
     Message,
     Opened,
     Query,
@@ -43,6 +44,8 @@ class Prepared(Struct, frozen=True):
     notes: tuple[Event, ...] = ()
     work: Work = Work()
     trace: bytes = b""
+    hands_over: bool = False
+    """Whether the floor goes to whoever takes it: the agent must not answer."""
 
 
 class Finished(Struct, frozen=True):
@@ -68,7 +71,7 @@ def change_of(bridge: "Bridge[Any]", opened: Opened, context: Context) -> Change
     assert opened.context.contact is not None
     return Change(
         bridge.tenant, opened.context.contact.id, opened.turn, bridge.clock.now(), opened.fence,
-        context.gate_epoch,
+        context.gate_epoch, control=bridge.steering.epoch,
     )  # fmt: skip
 
 
@@ -85,7 +88,8 @@ async def commit(
 
     What an agent did to the state while it thought about a message that was stopped is not saved.
 
-    Raises `Fenced` if a later worker has the turn, `Busy` if the gate keeps moving, `StoreError`.
+    Raises `Fenced` if a later worker has the turn, `Halted` if a newer control stops it, `Busy` if
+    the gate keeps moving, `StoreError`.
     """
     channel = inquiry.inbound.channel
     for tries in range(_GATE_TRIES):
@@ -94,7 +98,8 @@ async def commit(
         notes = _notes(inquiry, replying, prepared, opened.turn, now)
         change = change_of(bridge, opened, context)
         if sees_state(context, inquiry.inbound.sender, bridge.settings.access):
-            change = replace(change, state=kept.changed(with_team=not inquiry.blocked))
+            with_team = not (inquiry.blocked or prepared.hands_over)
+            change = replace(change, state=kept.changed(with_team=with_team))
         elif kept.team_changed:
             notes = (*notes, Event("state.not_saved", now, opened.turn))
         change = _whole(bridge, inquiry, change, replace(prepared, notes=notes), said)
@@ -119,6 +124,9 @@ async def _after(
     bridge: "Bridge[Any]", inquiry: Inquiry, context: Context, refused: Refused
 ) -> Context:
     """The context after the gate was closed on what the agent had prepared."""
+    if refused.reason == "controlled":
+        _mind_control(bridge, inquiry, context, refused)
+        return context
     if refused.reason != "gated":
         raise Fenced("a later worker has taken this turn over; nothing of this one was stored")
     inbound = inquiry.inbound
@@ -128,6 +136,17 @@ async def _after(
     )  # fmt: skip
     now = await bridge.store.read(query)
     return replace(now, window=context.window)
+
+
+def _mind_control(
+    bridge: "Bridge[Any]", inquiry: Inquiry, context: Context, refused: Refused
+) -> None:
+    """Know the newer control; raises `Halted` where it stops what was refused under the older."""
+    bridge.steering.adopt(refused.control)
+    if context.floor is Floor.AGENT:
+        bar = bridge.steering.bar(inquiry.release, inquiry.inbound, context)
+        if bar is not None:
+            raise Halted(bar.code)
 
 
 def _notes(
@@ -161,6 +180,8 @@ def _whole(
         deliveries=deliveries,
         hold_seconds=bridge.outbox.hold_seconds(inbound.channel, len(deliveries)),
         trace=prepared.trace,
+        release=inquiry.release.key if inquiry.release else b"",
+        floor=Floor.QUEUE if prepared.hands_over else None,
         remember_seconds=max(least, settings.remember_seconds, inbound.horizon_seconds),
     )
 

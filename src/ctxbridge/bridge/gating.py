@@ -4,6 +4,8 @@ It is asked of what leaves later than its turn. What leaves at once has been ask
 the commit, which claims it: see `Replying`.
 """
 
+from typing import TYPE_CHECKING, Any
+
 from msgspec.structs import replace
 
 from ctxbridge.delivery.gate import YES, Permit, policy
@@ -15,6 +17,9 @@ from ctxbridge.ports import Clock
 from ctxbridge.telemetry import permitted
 from ctxbridge.wire import decode_state
 
+if TYPE_CHECKING:
+    from ctxbridge.bridge.bridge import Bridge
+
 ALTERED = "reply.altered"
 """The text is not the one that was judged."""
 
@@ -22,9 +27,9 @@ ALTERED = "reply.altered"
 class SendGate:
     """Asked before each attempt. Without guards at `send` it is a rule and a digest alone."""
 
-    def __init__(self, panel: Panel, clock: Clock) -> None:
-        self._panel = panel
-        self._clock = clock
+    def __init__(self, bridge: "Bridge[Any]") -> None:
+        self._bridge = bridge
+        self._clock: Clock = bridge.clock
 
     async def __call__(self, context: Context, message: Message) -> Permit:
         """Whether the message may leave now."""
@@ -34,21 +39,24 @@ class SendGate:
         return permit
 
     async def _asked(self, context: Context, message: Message) -> Permit:
-        permit = await policy(context, message)
+        code, until = self._bridge.steering.objection(context, message)
+        if until:
+            return Permit(until=until)
+        permit = Permit(code) if code else await policy(context, message)
         if permit.refused:
             return permit
-        decision = message.decision
-        if decision is None or decision.enforced_digest != self._panel.digest(message.text):
+        panel, decision = self._bridge.releases.panel_of(message.release), message.decision
+        if decision is None or decision.enforced_digest != panel.digest(message.text):
             return Permit(ALTERED)
-        return await self._ask_guards(context, message) if self._panel.send else YES
+        return await self._ask_guards(panel, context, message) if panel.send else YES
 
-    async def _ask_guards(self, context: Context, message: Message) -> Permit:
+    async def _ask_guards(self, panel: Panel, context: Context, message: Message) -> Permit:
         check = TextCheck(
             "send", message.text, message.channel, message.assurance, self._clock.now(),
             message.flags, context.contact, context, message.purpose, message.address,
         )  # fmt: skip
         states = GuardStates(decode_state(context.state).guards if context.state else ())
-        judged = await self._panel.judge(self._panel.send, check, states)
+        judged = await panel.judge(panel.send, check, states)
         permit = Permit(decision=judged.decision)
         if judged.blocked:
             return replace(permit, refused=judged.decision.code or "guard.send")

@@ -24,6 +24,7 @@ from ctxbridge.model import (
     Stage,
     Text,
 )
+from ctxbridge.model.control import Release
 from ctxbridge.model.decision import ConsentWord
 from ctxbridge.ports import Guard
 from ctxbridge.rules.consent import may_send
@@ -52,8 +53,11 @@ class Inquiry:
     """
 
     def __init__(self, panel: Panel, inbound: Inbound) -> None:
-        self._panel = panel
+        self.panel = panel
+        """The guards that are asked: those of the release that answers, once it is known."""
         self.inbound = inbound
+        self.release: Release | None = None
+        """The release that answers, once it is known; `None` where none was deployed."""
         self.states = GuardStates()
         """What guards keep of the conversation, once its context was read."""
         self.decision: Decision | None = None
@@ -89,12 +93,12 @@ class Inquiry:
         is masked as well. The others read the words as they came: STOP counts in any case.
         """
         words = self.inbound.text
-        if self._panel.masking:
+        if self.panel.masking:
             parts = [await self._masked(part, now) for part in self.inbound.parts]
             subject = await self._mask(self.inbound.subject, now)
             self.inbound = replace(self.inbound, parts=tuple(parts), subject=subject)
-        if self._panel.early or self.decision is None:
-            judged = await self._judge(self._panel.early, self._check("inbound", words, now))
+        if self.panel.early or self.decision is None:
+            judged = await self._judge(self.panel.early, self._check("inbound", words, now))
             self.consent = judged.consent
             self._take(judged)
 
@@ -112,17 +116,17 @@ class Inquiry:
         """The text as it may be stored: nothing of it where a guard failed or blocked."""
         if not text:
             return text
-        judged = await self._judge(self._panel.masking, self._check("inbound", text, now))
+        judged = await self._judge(self.panel.masking, self._check("inbound", text, now))
         if self.decision is None or judged.decision.action != "allow":
             self._take(judged)
         return clean(judged.text)
 
     async def judge_inbound(self, context: Context, now: int) -> None:
         """Ask the guards that want the context, unless the message is blocked already."""
-        if self.blocked or not self._panel.inbound:
+        if self.blocked or not self.panel.inbound:
             return
         check = self._check("inbound", self.inbound.text, now, context)
-        judged = await self._judge(self._panel.inbound, check)
+        judged = await self._judge(self.panel.inbound, check)
         self._take(judged)
         if judged.modified:
             others = [part for part in self.inbound.parts if type(part) is not Text]
@@ -131,9 +135,9 @@ class Inquiry:
 
     def ask_beside(self, context: Context, now: int) -> None:
         """Ask the judges that may be asked while the agent thinks; see `cleared`."""
-        if self._panel.beside and not self.blocked:
+        if self.panel.beside and not self.blocked:
             check = self._check("inbound", self.inbound.text, now, context)
-            self._beside = Beside(partial(self._judge, self._panel.beside, check))
+            self._beside = Beside(partial(self._judge, self.panel.beside, check))
 
     @property
     def beside(self) -> Beside | None:
@@ -151,7 +155,7 @@ class Inquiry:
         return not self.blocked
 
     async def _judge(self, guards: Sequence[Guard], check: TextCheck) -> Judged:
-        return await self._panel.judge(guards, check, self.states)
+        return await self.panel.judge(guards, check, self.states)
 
     def _take(self, judged: Judged) -> None:
         self.decision = join(self.decision, judged.decision) if self.decision else judged.decision
@@ -184,7 +188,13 @@ class Inquiry:
             inbound.references,
             inbound.revises,
             written_as=inbound.written_as,
+            release=self.named,
         )
+
+    @property
+    def named(self) -> str:
+        """The release as messages name it."""
+        return str(self.release) if self.release else ""
 
     async def judge_joined(
         self, message: Message, turn: bytes, context: Context, now: int
@@ -194,7 +204,7 @@ class Inquiry:
         `None` where a guard stops it: then it waits for a turn of its own, which says so.
         """
         decision, parts, labels = message.decision, message.parts, message.labels
-        guards = self._panel.late
+        guards = self.panel.late
         if guards:
             check = TextCheck(
                 "inbound", message.text, message.channel, message.assurance, now, message.flags,
@@ -215,6 +225,7 @@ class Inquiry:
             disposition="modified" if modified else "accepted",
             packed_decision=decision.pack() if decision else b"",
             labels=tuple(dict.fromkeys(labels)),
+            release=self.named,
         )
 
     @property

@@ -49,15 +49,23 @@ class Received:
         """The message that began the turn, with all that is decided of it by now."""
         inquiry = self._inquiry
         message = inquiry.message(self._opened.turn, self.accepted_at, inquiry.disposition)
+        stored = self._stored
+        if stored is not None and stored.author != message.author:
+            message = replace(message, author=stored.author)  # who asks for another answer
         return self._opened.seq, message
 
     @property
     def accepted_at(self) -> int:
         """When it was stored first (Unix milliseconds)."""
+        stored = self._stored
+        return stored.accepted_at if stored is not None else self._bridge.clock.now()
+
+    @property
+    def _stored(self) -> Message | None:
         opened, window = self._opened, self._opened.context.window
         # Only this entry is decoded: others may be damaged, and the turn is to be given back then.
         own = window[window.seqs.index(opened.seq)] if opened.seq in window.seqs else None
-        return own.accepted_at if isinstance(own, Message) else self._bridge.clock.now()
+        return own if isinstance(own, Message) else None
 
     def settle_edits(self, context: Context) -> None:
         """An edit or a deletion may have come before its original, or while that waited."""

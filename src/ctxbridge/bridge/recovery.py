@@ -21,19 +21,31 @@ Agent = Callable[[Any], Awaitable[str | None]]
 GIVEN_UP_AFTER_MILLISECONDS = 86_400_000
 GIVEN_UP = "turn.given_up"
 _AT_ONCE = 8
+_LOOKED_AT, _MOST_LOOKED_AT = 100, 100_000
 
 logger = logging.getLogger("ctxbridge")
 
 
 async def recover(bridge: "Bridge[Any]", agent: Agent) -> int:
     """Take up what is due, some conversations side by side; how many turns there were."""
-    found = await bridge.store.scan(Scan(bridge.tenant, bridge.clock.now()))
-    waiting = [one for one in found if one.message is not None and not one.id]
+    waiting = await _waiting(bridge)
     limiter = anyio.CapacityLimiter(_AT_ONCE)
     async with anyio.create_task_group() as group:
         for one in waiting:
             group.start_soon(_take_up, bridge, agent, one, limiter)
     return len(waiting)
+
+
+async def _waiting(bridge: "Bridge[Any]") -> list[Found]:
+    """What is due and may be answered now; it is looked beyond what a halt keeps waiting."""
+    limit = _LOOKED_AT
+    while True:
+        found = await bridge.store.scan(Scan(bridge.tenant, bridge.clock.now(), limit=limit))
+        waiting = [one for one in found if one.message is not None and not one.id]
+        free = [one for one in waiting if not bridge.steering.holds(one)]
+        if free or len(found) < limit or limit >= _MOST_LOOKED_AT:
+            return free
+        limit *= 10
 
 
 async def _take_up(
@@ -45,8 +57,7 @@ async def _take_up(
         try:
             inbound = inbound_of(message)
             turn: Turn[Any] = Turn(bridge, inbound, found.place)
-            too_old = bridge.clock.now() - message.accepted_at > GIVEN_UP_AFTER_MILLISECONDS
-            if too_old:
+            if _is_too_old(bridge, message):
                 await _give_up(bridge, turn)
             else:
                 await bridge.think(turn, agent)
@@ -56,6 +67,12 @@ async def _take_up(
             logger.warning("a turn could not be taken up: %s", type(error).__name__)
         except Exception as error:  # noqa: BLE001 - an agent is foreign code
             logger.error("an agent raised %s; its turn waits to be taken up", raised(error))  # noqa: TRY400
+
+
+def _is_too_old(bridge: "Bridge[Any]", message: Message) -> bool:
+    """Whether nobody will answer it any more. What was halted meanwhile has its time anew."""
+    since = max(message.accepted_at, bridge.steering.control.at)
+    return bridge.clock.now() - since > GIVEN_UP_AFTER_MILLISECONDS
 
 
 async def _give_up(bridge: "Bridge[Any]", turn: Turn[Any]) -> None:

@@ -117,7 +117,6 @@ class Replying:
 
     def __init__(self, bridge: "Bridge[Any]", inquiry: Inquiry) -> None:
         channel = inquiry.inbound.channel
-        self._panel = bridge.panel
         self._inquiry = inquiry
         self._can_wait = bridge.outbox.sender_on(channel) is not None
         self._shape = Shape.on(bridge, channel)
@@ -137,7 +136,7 @@ class Replying:
             say = Reply(inquiry.say, ours=True)
             messages, _ = await self._outgoing(turn, policy, say, context, now)
             said += messages
-        guards = STOPPED if inquiry.blocked else self._panel.reply
+        guards = STOPPED if inquiry.blocked else self._inquiry.panel.reply
         for reply in replies:
             before = sum(one.message.visible for one in said)
             messages, instead = await self._outgoing(turn, guards, reply, context, now, before)
@@ -163,8 +162,8 @@ class Replying:
         """
         layout = await lay_out(reply.text, reply.choices, self._shape, markdown=not reply.ours)
         check = self._check(layout.judged, reply, context, now, said_before)
-        judged = await self._panel.judge(guards, check, self.states)
-        if self._panel.send and not judged.blocked:
+        judged = await self._inquiry.panel.judge(guards, check, self.states)
+        if self._inquiry.panel.send and not judged.blocked:
             judged = await self._before_sending(judged, check)
         if judged.to:
             self.events.append(escalation(judged, turn, now))
@@ -200,7 +199,7 @@ class Replying:
         They cannot change the text any more; one that would is taken for a refusal.
         """
         check = replace(check, stage="send", text=judged.text)
-        last = await self._panel.judge(self._panel.send, check, self.states)
+        last = await self._inquiry.panel.judge(self._inquiry.panel.send, check, self.states)
         decision = join(judged.decision, last.decision)
         if last.modified:
             decision = replace(decision, enforced="block", code="reply.altered")
@@ -245,9 +244,10 @@ class Replying:
             references=_thread_of(inbound),
             purpose=check.purpose,
             written_as=inbound.written_as,
+            release=self._inquiry.named,
         )
         if parts and message.text != judged.text:
-            decision = replace(decision, enforced_digest=self._panel.digest(message.text))
+            decision = replace(decision, enforced_digest=self._inquiry.panel.digest(message.text))
         return replace(message, packed_decision=decision.pack())
 
 
@@ -258,6 +258,7 @@ def work_of(turn: bytes, inquiry: Inquiry, work: Work, now: int) -> Message:
         turn, "agent", inbound.channel, work.parts, now, "accepted", inbound.sender,
         inbound.endpoint, thread=inbound.thread, subject=_answering(inbound.subject),
         labels=tuple(dict.fromkeys(inquiry.labels + work.labels)), references=_thread_of(inbound),
+        release=inquiry.named,
     )  # fmt: skip
 
 

@@ -89,6 +89,7 @@ async def _write(
     """`None` where the conversation has changed since it was read."""
     assert context.contact is not None
     inquiry = Inquiry(bridge.panel, _as_if_answered(letter, context))
+    bridge.releases.steer(inquiry, context, turn)
     channel, now = letter.address.channel, bridge.clock.now()
     replying = Replying(bridge, inquiry)
     replying.states = Kept(bridge.codec, context.state).guards
@@ -97,17 +98,19 @@ async def _write(
     said = tuple([one for one in judged if one.message.author == "agent"])
     messages = tuple([one.message for one in said])
     deliveries = deliveries_of(bridge, said)
+    bridge.steering.require(inquiry.release, inquiry.inbound, context)
     change = Change(
         bridge.tenant, context.contact.id, turn, now, None, context.gate_epoch, context.revision,
         append=(*messages, *replying.events), deliveries=deliveries,
         hold_seconds=bridge.outbox.hold_seconds(channel, len(deliveries)),
-        remember_seconds=bridge.settings.remember_seconds,
+        remember_seconds=bridge.settings.remember_seconds, control=bridge.steering.epoch,
     )  # fmt: skip
     since = monotonic()
     with anyio.CancelScope(shield=True), Committing(channel) as step:
         outcome = await bridge.store.commit(change)
         step.came_to(outcome)
     if not isinstance(outcome, Committed):
+        bridge.steering.adopt(outcome.control)
         return None
     if outcome.replayed:
         return Written(messages[0], repeated=True, messages=messages)

@@ -1,7 +1,7 @@
 """What a bridge can be told, with its limits."""
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING, Literal, TypedDict
 
 from msgspec import Struct
 
@@ -43,6 +43,7 @@ class Options(TypedDict, total=False):
     remember_seconds: float
     drain_seconds: float
     code_secret: str | Sequence[str]
+    control_fails: Literal["closed", "open"]
     clock: Clock | None
     ids: Ids | None
 
@@ -65,6 +66,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     wait_seconds: float = 30.0
     remember_seconds: float = WEEK_SECONDS
     drain_seconds: float = 20.0
+    control_fails: Literal["closed", "open"] = "closed"
 
     def __post_init__(self) -> None:
         if not (
@@ -81,6 +83,8 @@ class Settings(Struct, frozen=True, kw_only=True):
                 "longest_turn_seconds, wait_seconds and drain_seconds at most a day, and message "
                 "ids are remembered for seven days to ten years (remember_seconds=604800)"
             )
+        if self.control_fails not in {"closed", "open"}:
+            raise ConfigurationError('control_fails is "closed" or "open"')
 
     def overlap_on(self, channel: str) -> Overlap:
         """How messages of a channel overlap."""

@@ -1,6 +1,6 @@
 """What an agent does in its turn: says, shows, asks, notes."""
 
-from collections.abc import AsyncIterable, Callable, Sequence
+from collections.abc import AsyncIterable, Sequence
 from typing import Any
 
 from ctxbridge.bridge.replying import Reply, checked_reply
@@ -57,11 +57,6 @@ class Speaking:
         text: str = await self._drafts.collect(stream, chunks, self._require().opened.turn)
         self._replies.append(checked_reply(Reply(text, stream.delivery)))
         return text
-
-    def when_stopped(self: Any, call: Callable[[], object]) -> None:
-        """Call `call` if a judge beside the agent stops the message: so that the agent can stop."""
-        if (beside := self._inquiry.beside) is not None:
-            beside.when_blocked = call
 
     async def cleared(self: Any) -> bool:
         """Wait for the judges that are asked while the agent thinks; whether it may go on.

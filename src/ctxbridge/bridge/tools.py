@@ -36,8 +36,7 @@ class ToolGate:
         remarks: Remarks,
     ) -> None:  # fmt: skip
         self._bridge = bridge
-        self._panel = panel = bridge.panel
-        self._inquiry = inquiry
+        self._inquiry, panel = inquiry, inquiry.panel
         self._hold = hold
         self._context = context
         self._remarks = remarks
@@ -79,7 +78,7 @@ class ToolGate:
             stage, clean(text), inbound.channel, context.reader, now, inbound.flags,
             context.contact, context, address=inbound.sender, tool=clean(name),
         )  # fmt: skip
-        judged = await self._panel.judge(guards, check, self._inquiry.states)
+        judged = await self._inquiry.panel.judge(guards, check, self._inquiry.states)
         self._remarks.labelled(judged)
         if guards and self._judged <= MOST_JUDGED + 1:
             self._remarks.decided(f"{stage} {clean(name)}", judged.decision)

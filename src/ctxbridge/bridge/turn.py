@@ -1,5 +1,6 @@
 """The life of a turn: judge, open, think, judge, commit."""
 
+from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Generic, TypeVar
 
@@ -7,32 +8,37 @@ import anyio
 from msgspec.structs import replace
 
 from ctxbridge.bridge.arriving import Arrival
-from ctxbridge.bridge.finishing import Prepared, commit
+from ctxbridge.bridge.finishing import Finished, Prepared, commit
 from ctxbridge.bridge.judging import Inquiry, allowed_to
 from ctxbridge.bridge.keeping import Kept
 from ctxbridge.bridge.received import Entered
 from ctxbridge.bridge.remarks import Remarks
-from ctxbridge.bridge.replying import Reply, Replying
+from ctxbridge.bridge.replying import Reply, Replying, Work
 from ctxbridge.bridge.speaking import Speaking
+from ctxbridge.bridge.steering import PAUSED, Bar
 from ctxbridge.bridge.streaming import Drafts
 from ctxbridge.bridge.telling import begin_span, describe, sendable, still_sendable
 from ctxbridge.bridge.tools import ToolGate
 from ctxbridge.bridge.viewing import look
-from ctxbridge.errors import Fenced, UsageError
+from ctxbridge.errors import Fenced, Halted, UsageError
 from ctxbridge.model import (
     Context,
     Delivery,
+    Event,
     Floor,
     Inbound,
     Message,
     Opened,
 )
+from ctxbridge.model.control import Release
 from ctxbridge.telemetry import TurnSpan, answered
 
 if TYPE_CHECKING:
     from ctxbridge.bridge.bridge import Bridge
 
 StateT = TypeVar("StateT")
+_HALTS = 3
+"""How often a control may change while one turn is committed."""
 
 
 class Turn(Speaking, Generic[StateT]):
@@ -72,6 +78,8 @@ class Turn(Speaking, Generic[StateT]):
         self._view: Context | None = None
         self._tools: ToolGate | None = None
         self._span: TurnSpan | None = None
+        self._bar: Bar | None = None
+        self._stop: Callable[[], object] | None = None
 
     def __repr__(self) -> str:
         return f"<Turn {self._status or 'not entered'} replies={len(self._replies)}>"
@@ -87,7 +95,9 @@ class Turn(Speaking, Generic[StateT]):
 
         ``new``: this worker holds the turn. ``duplicate``: it was answered before. ``merged``: the
         turn of another message answered it. ``noted``: an edit or a deletion, stored. After the
-        block also ``superseded``: a later message has taken the turn, and nothing was stored.
+        block also ``superseded``: a later message has taken the turn, and nothing was stored; and
+        ``waiting``: the turn was never open, since what would answer is paused, and its message
+        waits for the end of that.
         """
         self._require()
         return self._status
@@ -117,12 +127,17 @@ class Turn(Speaking, Generic[StateT]):
     def open(self) -> bool:
         """Whether an agent should think: not answered before, not blocked, and it has the floor."""
         self._require()
-        if self._left or self._status != "new" or self._inquiry.blocked:
+        if self._left or self._status != "new" or self._inquiry.blocked or self._bar:
             return False
         beside = self._inquiry.beside
         if self._require().received.deleted or (beside is not None and beside.blocked):
             return False
         return self.context.floor is Floor.AGENT and allowed_to(self.context, self._inbound.sender)
+
+    @property
+    def release(self) -> Release | None:
+        """Which release answers, once the turn was entered; `None` where none was deployed."""
+        return self._inquiry.release
 
     @property
     def superseded(self) -> anyio.Event:
@@ -203,8 +218,9 @@ class Turn(Speaking, Generic[StateT]):
             self._describe()
             return
         _, hold, received = self._require()
-        self._kept = Kept(self._bridge.codec, context.state)
-        self._inquiry.states = self._replying.states = self._kept.guards
+        if self._steer(opened):
+            return
+        self._inquiry.states = self._replying.states = self._states().guards
         now = self._bridge.clock.now()
         received.settle_edits(context)
         received.take_choice(context)
@@ -215,12 +231,43 @@ class Turn(Speaking, Generic[StateT]):
         # Now a model may see them.
         window = context.window.ending_with(received.all)
         self._context = context = replace(context, window=window)
-        panel = self._bridge.panel
+        panel = self._inquiry.panel
         if panel.context and self.open:
             self._view = await look(panel, self._inquiry, self._remarks, context, opened.turn, now)
         self._was_open = self.open
         self._inquiry.ask_beside(context, now)
         self._tools = ToolGate(self._bridge, self._inquiry, hold, context, self._remarks)
+
+    def _steer(self, opened: Opened) -> bool:
+        """Find out which release answers; whether the turn must wait all the same."""
+        bridge, inquiry, context = self._bridge, self._inquiry, opened.context
+        bridge.steering.adopt(opened.control)
+        deployed = bridge.releases.steer(inquiry, context, opened.turn)
+        self._kept = Kept(deployed.codec if deployed else bridge.codec, context.state)
+        bridge.steering.begins(self)
+        if context.floor is Floor.AGENT:
+            self._bar = bridge.steering.bar(inquiry.release, inquiry.inbound, context)
+        return self._bar is not None
+
+    def when_stopped(self, call: Callable[[], object]) -> None:
+        """Call `call` if the agent is to stop thinking: a judge, or a newer control, says so."""
+        self._stop = call
+        if self._inquiry.beside is not None:
+            self._inquiry.beside.when_blocked = call
+
+    def anew(self) -> "Turn[StateT]":
+        """Another turn for the same message, which waits."""
+        return Turn(self._bridge, self._inquiry.inbound, self._require().opened.seq)
+
+    def recheck(self) -> None:
+        """There is a newer control: stop the agent where that stops this turn."""
+        if self._bar is not None or not self._was_open or self._left or self._context is None:
+            return
+        self._bar = self._bridge.steering.bar(self.release, self._inquiry.inbound, self._context)
+        if self._bar is not None:
+            self._require().hold.lost.set()
+            if self._stop is not None:
+                self._stop()
 
     # --- leaving --------------------------------------------------------------------------------
 
@@ -231,6 +278,7 @@ class Turn(Speaking, Generic[StateT]):
         trace: TracebackType | None,
     ) -> None:
         self._left = True
+        self._bridge.steering.ends(self)
         if self._status != "new":
             self._end_span(kind)
         elif kind is not None:
@@ -243,8 +291,9 @@ class Turn(Speaking, Generic[StateT]):
             self._inquiry.beside.end()
         opened, hold, received = self._require()
         # Who was only told to stop has not failed: another worker may try at once.
-        failed = issubclass(kind, Exception)
-        await hold.give_back(received.accepted_at if failed else self._bridge.clock.now())
+        since = self._bridge.clock.now() - (self._bar.patience if self._bar else 0)
+        failed = self._bar is None and issubclass(kind, Exception)
+        await hold.give_back(received.accepted_at if failed else since)
         await self._drafts.withdraw(opened.turn)
         self._end_span(kind)
 
@@ -252,11 +301,13 @@ class Turn(Speaking, Generic[StateT]):
         opened, hold, _ = self._require()
         try:
             await self._inquiry.cleared()
-            assert self._context is not None and self._kept is not None  # noqa: PT018
-            finished = await commit(
-                self._bridge, self._inquiry, self._replying, opened, self._context,
-                self._prepared(), self._kept,
-            )  # fmt: skip
+            finished = await self._commit(opened)
+        except Halted as error:
+            await self._give_back(type(error))
+            self._status = "waiting"
+            if self._was_open:
+                raise
+            return
         except Fenced as error:
             hold.drop()
             await self._drafts.withdraw(opened.turn)
@@ -280,11 +331,35 @@ class Turn(Speaking, Generic[StateT]):
             self._describe()
             self._end_span(None)
 
+    async def _commit(self, opened: Opened) -> Finished:
+        """Commit; where a newer control hands the conversation over, that instead.
+
+        Raises `Halted` where the message must wait.
+        """
+        assert self._context is not None
+        for _ in range(_HALTS):
+            if self._bar is not None and self._bar.then != "handoff":
+                break
+            try:
+                return await commit(
+                    self._bridge, self._inquiry, self._replying, opened, self._context,
+                    self._prepared(), self._states(),
+                )  # fmt: skip
+            except Halted:
+                self._bar = self._bridge.steering.bar(
+                    self.release, self._inquiry.inbound, self._context
+                )
+        raise Halted(self._bar.code if self._bar else PAUSED)
+
     def _prepared(self) -> Prepared:
         opened, _, received = self._require()
-        remarks, replies = self._remarks, tuple(self._replies)
-        notes = remarks.events(opened.turn, self._bridge.clock.now())
+        now = self._bridge.clock.now()
         handle = self._span.handle if self._span else b""
+        if self._bar is not None:
+            offered = Event("handoff.offered", now, opened.turn, (("reason", self._bar.code),))
+            return Prepared(received.own, received.joined, (), (offered,), Work(), handle, True)
+        remarks, replies = self._remarks, tuple(self._replies)
+        notes = remarks.events(opened.turn, now)
         return Prepared(received.own, received.joined, replies, notes, remarks.work, handle)
 
     # --- telling --------------------------------------------------------------------------------

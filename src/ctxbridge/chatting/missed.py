@@ -39,7 +39,7 @@ class Look:
         self._bridge = bridge
         self._endpoint = endpoint
         self._writer = writer
-        self._gate = SendGate(bridge.panel, bridge.clock)
+        self._gate = SendGate(bridge)
         self._context: Context | None = None
         self.unsure = False
 

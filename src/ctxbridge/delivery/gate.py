@@ -1,6 +1,7 @@
 """The send gate: what is asked in the moment before a message leaves."""
 
 from collections.abc import Awaitable, Callable
+from typing import Protocol
 
 from msgspec import Struct
 
@@ -20,6 +21,31 @@ class Permit(Struct, frozen=True, gc=False):
 
 
 YES = Permit()
+
+
+class Steers(Protocol):
+    """What knows the tenant's control; stores compare its `epoch` with their own."""
+
+    @property
+    def epoch(self) -> int:
+        """The epoch of the newest control that is known here."""
+        ...
+
+    def adopt(self, raw: bytes, /) -> None:
+        """Know this control from now on, if it is newer."""
+        ...
+
+
+class Unsteered:
+    """Where nobody steers: no control is known, and none is minded."""
+
+    epoch = 0
+
+    def adopt(self, raw: bytes, /) -> None:
+        """Pass the gate under it, whatever it says."""
+        self.epoch = int.from_bytes(raw[:8], "big")
+
+
 Gate = Callable[[Context, Message], Awaitable[Permit]]
 """Asked with the context as it is now, and the message as it was committed."""
 

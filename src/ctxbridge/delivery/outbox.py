@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from ctxbridge.delivery import retrying
 from ctxbridge.delivery.attempt import attempt
-from ctxbridge.delivery.gate import Gate, Permit, policy
+from ctxbridge.delivery.gate import Gate, Permit, Steers, Unsteered, policy
 from ctxbridge.delivery.pacing import Pace
 from ctxbridge.errors import ConfigurationError, CtxBridgeError
 from ctxbridge.model import (
@@ -59,8 +59,10 @@ class Outbox:
         clock: Clock,
         ids: Ids,
         gate: Gate = policy,
+        steering: Steers | None = None,
     ) -> None:
         self._gate = gate
+        self._steering = steering or Unsteered()
         self._store = store
         self._tenant = tenant
         self._clock = clock
@@ -272,11 +274,13 @@ class Outbox:
         for _ in range(_GATE_TRIES):
             step = Take(
                 self._tenant, found.where, found.id, token, self._clock.now(), self._hold_seconds,
-                epoch,
+                epoch, control=self._steering.epoch,
             )  # fmt: skip
             taken = await self._store.deliver(step)
             if taken.status != "stale":
                 return taken
+            if taken.control:
+                self._steering.adopt(taken.control)
             context, message, delivery = taken.context, taken.message, taken.delivery
             assert context is not None and message is not None and delivery is not None  # noqa: PT018
             permit = await self._gate(context, message)

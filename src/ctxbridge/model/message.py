@@ -125,6 +125,8 @@ class Message(Struct, frozen=True, array_like=True, gc=False, tag=0):
     purpose: Purpose = "service"
     written_as: str = ""
     """How the channel writes the value of `address`, where that is another way than ours."""
+    release: str = ""
+    """The release in whose turn it was written or read, as in ``support@v12``; empty for none."""
 
     @property
     def recipient(self) -> Address | None:

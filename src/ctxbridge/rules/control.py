@@ -1,10 +1,33 @@
-"""A tenant's control: which release answers whom, and what stands still."""
+"""A tenant's control: which release answers whom, and what stands still. Pure.
 
-from ctxbridge.errors import UsageError
-from ctxbridge.model import RecordWrite
+A control begins with its epoch, which stores compare; what it means is decided here.
+"""
+
+from collections.abc import Collection, Iterable, Sequence
+from hashlib import blake2b
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from ctxbridge.errors import ConfigurationError, UsageError
+from ctxbridge.model import Contact, Message, RecordWrite
+from ctxbridge.model.control import (
+    Canary,
+    Control,
+    Halt,
+    Release,
+    Route,
+    Scope,
+    Withdrawn,
+)
 from ctxbridge.model.record import CONTROL
 
 EPOCH_BYTES = 8
+MOST_HALTS = 1_000
+MOST_WITHDRAWN = 100
+"""The oldest are forgotten: whoever is still pinned to one is routed anew all the same."""
+MOST_KNOWN = 1_000
+_BUCKETS = 1 << 32
 
 
 def epoch_of(control: bytes) -> int:
@@ -23,3 +46,207 @@ def require_control(write: RecordWrite) -> None:
         return
     if write.value is None or len(write.value) < EPOCH_BYTES or write.lifetime_seconds:
         raise UsageError("a control begins with its epoch, is never deleted and never expires")
+
+
+# --- what stands still ----------------------------------------------------------------------------
+
+
+class Subject(Struct, frozen=True, gc=False):
+    """What is asked of: a turn, or a message of ours that is to leave (then with its purpose).
+
+    `contacts` are the ids of a contact, with those that were merged into it.
+    """
+
+    agent: str = ""
+    version: str = ""
+    channel: str = ""
+    endpoint: str = ""
+    contacts: tuple[str, ...] = ()
+    conversation: str = ""
+    purpose: str = ""
+
+    @classmethod
+    def of(
+        cls, release: Release | None, message: Message, contact: Contact | None, conversation: bytes
+    ) -> "Subject":
+        """The subject of a message that is to leave. Without an agent where a person wrote it."""
+        agent, version = (release.agent, release.version) if release else ("", "")
+        return cls(
+            agent, version, message.channel, str(message.endpoint or ""), ids_of(contact),
+            conversation.hex(), message.purpose,
+        )  # fmt: skip
+
+
+def ids_of(contact: Contact | None) -> tuple[str, ...]:
+    """All ids under which a contact is known."""
+    return (contact.id.hex(), *[id.hex() for id in contact.merged]) if contact else ()
+
+
+def halted(control: Control, subject: Subject) -> Halt | None:
+    """What stands in the way; a kill before a pause."""
+    found = [halt for halt in control.halts if _fits(halt.scope, subject)]
+    return next((halt for halt in found if halt.mode == "kill"), found[0] if found else None)
+
+
+def _fits(scope: Scope, subject: Subject) -> bool:
+    named = (
+        (scope.agent, subject.agent),
+        (scope.version, subject.version),
+        (scope.channel, subject.channel),
+        (scope.endpoint, subject.endpoint),
+        (scope.conversation, subject.conversation),
+        (scope.purpose, subject.purpose),
+    )
+    if any(wanted and wanted != held for wanted, held in named):
+        return False
+    return not scope.contact or scope.contact in subject.contacts
+
+
+# --- which release answers ------------------------------------------------------------------------
+
+
+def choose(
+    route: Route, contact: bytes, channel: str, labels: Collection[str], pinned: str, silent: float
+) -> str:
+    """The version that answers: the one the conversation is `pinned` to, or a new choice.
+
+    `silent` is for how many seconds nothing was said in the conversation. `pinned` is empty for one
+    that no version has answered yet.
+    """
+    kept = pinned and silent < route.pin_seconds and route.withdrawal(pinned) is None
+    if kept and not _outgrown(route, pinned):
+        return pinned
+    canary = route.canary
+    if canary is not None and _gets(canary, route.agent, contact, channel, labels):
+        return canary.version
+    return route.stable
+
+
+def _outgrown(route: Route, pinned: str) -> bool:
+    """Whether the version is none that this route knows: then nobody can answer with it."""
+    known = {route.stable, *route.draining}
+    if route.canary is not None:
+        known.add(route.canary.version)
+    return pinned not in known
+
+
+def _gets(
+    canary: Canary, agent: str, contact: bytes, channel: str, labels: Collection[str]
+) -> bool:
+    if canary.channels and channel not in canary.channels:
+        return False
+    if canary.labels and not set(canary.labels) & set(labels):
+        return False
+    return bucket(agent, contact) < canary.percent
+
+
+def bucket(agent: str, contact: bytes) -> float:
+    """Where a contact stands among all of an agent's, from 0 to below 100: always the same."""
+    digest = blake2b(contact, digest_size=4, key=agent.encode()[:64], person=b"ctxb:canary")
+    return int.from_bytes(digest.digest(), "big") / _BUCKETS * 100
+
+
+# --- acts -----------------------------------------------------------------------------------------
+
+
+def with_route(control: Control, route: Route) -> Control:
+    """The control with this route in the place of that of its agent."""
+    others = [one for one in control.routes if one.agent != route.agent]
+    return replace(control, routes=(*others, route))
+
+
+def deployed(route: Route, versions: Iterable[str]) -> Route:
+    """The route, once these versions are known as well; who answers whom stays as it is."""
+    known = tuple(dict.fromkeys([*route.known, *versions]))
+    return route if known == route.known else replace(route, known=known[-MOST_KNOWN:])
+
+
+def require_known(route: Route, version: str) -> None:
+    """Raise `ConfigurationError` for a version that was never deployed."""
+    if version not in route.known:
+        known = ", ".join(route.known) or "none"
+        raise ConfigurationError(
+            f"{route.agent}@{version} was never deployed; known versions: {known}"
+        )
+
+
+def stable_at(route: Route, version: str) -> Route:
+    """The route on which `version` answers all; what was drained or rolled back of it is over."""
+    require_known(route, version)
+    return replace(
+        route,
+        stable=version,
+        canary=None,
+        draining=tuple(one for one in route.draining if one != version),
+        withdrawn=tuple(one for one in route.withdrawn if one.version != version),
+    )
+
+
+def promoted(route: Route, version: str) -> Route:
+    """`version` answers all new conversations; what the stable one has begun, it goes on with."""
+    after = stable_at(route, version)
+    if route.stable in {version, ""}:
+        return after
+    return replace(after, draining=(*after.draining, route.stable))
+
+
+def with_canary(route: Route, canary: Canary) -> Route:
+    """The route with some of its conversations for the canary; with no percent it ends."""
+    require_known(route, canary.version)
+    if not 0 <= canary.percent <= 100:
+        raise ConfigurationError("percent is from 0 to 100")
+    if canary.version == route.stable:
+        raise ConfigurationError("the canary is the stable version: promote it, or name another")
+    if route.withdrawal(canary.version) is not None:
+        raise ConfigurationError(f"{canary.version} was rolled back: promote it, or deploy anew")
+    before = route.canary.version if route.canary else canary.version
+    drains = route.draining if before == canary.version else (*route.draining, before)
+    drains = tuple(one for one in drains if one != canary.version)
+    if canary.percent == 0:
+        return replace(route, canary=None, draining=(*drains, canary.version))
+    return replace(route, canary=canary, draining=drains)
+
+
+def drained(route: Route, version: str) -> Route:
+    """`version` begins no conversation any more, and goes on with those that it has."""
+    require_known(route, version)
+    if version == route.stable:
+        raise ConfigurationError("the stable version cannot be drained: promote another first")
+    canary = route.canary
+    if canary is not None and canary.version == version:
+        route = replace(route, canary=None)
+    if version in route.draining:
+        return route
+    return replace(route, draining=(*route.draining, version))
+
+
+def rolled_back(route: Route, to: str, versions: Iterable[Withdrawn]) -> Route:
+    """`to` answers all; the `versions` are withdrawn, with all that they have begun."""
+    after = stable_at(route, to)
+    gone = [one for one in versions if one.version != to]
+    names = {one.version for one in gone}
+    kept = [one for one in after.withdrawn if one.version not in names]
+    return replace(
+        after,
+        withdrawn=tuple([*kept, *gone][-MOST_WITHDRAWN:]),
+        draining=tuple(one for one in after.draining if one not in names),
+    )
+
+
+def running_versions(route: Route) -> Sequence[str]:
+    """The versions that may answer now."""
+    canary = (route.canary.version,) if route.canary else ()
+    return tuple(dict.fromkeys([route.stable, *canary, *route.draining]))
+
+
+def with_halt(control: Control, halt: Halt) -> Control:
+    """The control with the halt in the place of another of the same scope."""
+    others = [one for one in control.halts if one.scope != halt.scope]
+    if len(others) >= MOST_HALTS:
+        raise UsageError(f"more than {MOST_HALTS} halts: resume some, or halt a wider scope")
+    return replace(control, halts=(*others, halt))
+
+
+def without_halt(control: Control, scope: Scope) -> Control:
+    """The control without the halt of exactly this scope."""
+    return replace(control, halts=tuple(one for one in control.halts if one.scope != scope))

@@ -1,0 +1,304 @@
+"""Control of one tenant's agents: which release answers whom, and what stands still."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from msgspec.structs import replace
+
+from ctxbridge.bridge.recovery import Agent
+from ctxbridge.bridge.rolling import Report, Rollback, roll_back
+from ctxbridge.errors import Busy, ConfigurationError, Conflict, UsageError
+from ctxbridge.model import RecordRead, RecordWrite
+from ctxbridge.model.control import (
+    Canary,
+    Control,
+    Halt,
+    Mode,
+    Pending,
+    Release,
+    Route,
+    Running,
+    Scope,
+)
+from ctxbridge.model.record import CONTROL
+from ctxbridge.ports import Guard
+from ctxbridge.rules import control as rules
+from ctxbridge.telemetry import controlled
+from ctxbridge.wire.control1 import decode_control, encode_control
+
+if TYPE_CHECKING:
+    from ctxbridge.bridge.bridge import Bridge
+
+_TRIES = 16
+_ACTS = "control.acts"
+_KEPT_SECONDS = 400 * 86_400.0
+"""How long it is known who did what."""
+
+Act = Callable[[Control], Control]
+
+
+class Controls:
+    """What `Bridge.control` gives. Each act is written down with who did it, when and why.
+
+    Once an act has returned it holds on every worker: whatever was decided under the control before
+    is refused by the store. All raise `ConfigurationError` for an agent or a version that was never
+    deployed, `UsageError`, `Busy` where others change the control all the time, and `StoreError`;
+    the same again is safe, and finishes what broke off.
+    """
+
+    def __init__(self, bridge: "Bridge[Any]") -> None:
+        self._bridge = bridge
+
+    async def read(self) -> Control:
+        """The control as it is now, from the store."""
+        control, _ = await self._stored()
+        return control
+
+    async def history(self, limit: int = 50) -> AsyncIterator[Control]:
+        """The control as it was after each act, the newest first: `act`, `by`, `why`, `at` (ms)."""
+        control = await self.read()
+        while control.epoch and limit:
+            yield control
+            limit -= 1
+            read = RecordRead(self._bridge.tenant, _ACTS, _name(control.before), self._now())
+            record = await self._bridge.store.records(read)
+            if record is None:
+                return
+            control = decode_control(record.value)
+
+    # --- releases ---------------------------------------------------------------------------------
+
+    async def rollback(
+        self,
+        agent: str,
+        /,
+        to: str,
+        *,
+        versions: Sequence[str] = (),
+        running: Running = "retake",
+        pending: Pending = "withhold",
+        by: str = "",
+        why: str = "",
+        within_seconds: float = 10.0,
+        dry_run: bool = False,
+    ) -> Report:
+        """Let the version `to` answer all, at once, and take back what others have begun.
+
+        `versions` are those to take back; by default all that may answer now but for `to`. Their
+        turns that run cannot say anything any more: with ``retake`` the version `to` takes them up
+        on the same context, with ``handoff`` a person is to. Messages of theirs that have not left
+        are withheld, and their conversations answered anew (or ``release``: they leave). It is
+        waited up to `within_seconds` for the turns that were stopped; see `Report`.
+
+        With `dry_run` nothing is changed, and the report says what there is to be stopped.
+        """
+        if running not in {"retake", "handoff"} or pending not in {"withhold", "release"}:
+            raise UsageError('running is "retake" or "handoff", pending "withhold" or "release"')
+        wanted = Rollback(agent, to, tuple(versions), running, pending, within_seconds, dry_run)
+        return await roll_back(self._bridge, self, wanted, by=by, why=why)
+
+    async def promote(
+        self, agent: str, /, version: str, *, by: str = "", why: str = "", dry_run: bool = False
+    ) -> Control:
+        """Let `version` answer all new conversations. What the stable one has begun, it ends.
+
+        A version that was rolled back may be promoted: then it is so no more.
+        """
+        act = self._rerouting(agent, lambda route: rules.promoted(route, version))
+        return await self.do(f"promote {agent}@{version}", act, by, why, dry_run=dry_run)
+
+    async def canary(
+        self,
+        agent: str,
+        /,
+        version: str,
+        percent: float = 100.0,
+        *,
+        channels: Sequence[str] = (),
+        labels: Sequence[str] = (),
+        by: str = "",
+        why: str = "",
+        dry_run: bool = False,
+    ) -> Control:
+        """Let `version` answer some of the new conversations; with 0 percent no more of them.
+
+        They must fit all that is given: `percent` of all contacts (0 to 100, always the same ones),
+        one of the `channels`, one of the `labels` that guards put on the first message.
+        """
+        canary = Canary(version, percent, tuple(channels), tuple(labels))
+        act = self._rerouting(agent, lambda route: rules.with_canary(route, canary))
+        return await self.do(
+            f"canary {agent}@{version} {percent:g} %", act, by, why, dry_run=dry_run
+        )
+
+    async def drain(
+        self, agent: str, /, version: str, *, by: str = "", why: str = "", dry_run: bool = False
+    ) -> Control:
+        """Let `version` begin no conversation any more; it goes on with those that it has."""
+        act = self._rerouting(agent, lambda route: rules.drained(route, version))
+        return await self.do(f"drain {agent}@{version}", act, by, why, dry_run=dry_run)
+
+    async def deployed(self) -> None:
+        """Let it be known what is deployed in this process, and the first of it be stable."""
+        releases = self._bridge.releases
+        route = releases.route(self._bridge.steering.control)
+        if set(releases.versions) - set(route.known):
+            known = ", ".join(releases.versions)
+            act = self._rerouting(releases.agent, lambda r: rules.deployed(r, releases.versions))
+            await self.do(f"deploy {releases.agent}: {known}", act, "", "")
+
+    def _rerouting(self, agent: str, change: Callable[[Route], Route]) -> Act:
+        def act(control: Control) -> Control:
+            route = control.route(agent)
+            if route is None and agent == self._bridge.releases.agent and agent:
+                releases = self._bridge.releases
+                route = rules.deployed(releases.route(control), releases.versions)
+            if route is None:
+                known = ", ".join(one.agent for one in control.routes) or "none"
+                raise ConfigurationError(f"no agent {agent!r} was deployed; known: {known}")
+            return rules.with_route(control, change(route))
+
+        return act
+
+    # --- what stands still ------------------------------------------------------------------------
+
+    async def pause(
+        self, scope: Scope | None = None, /, *, by: str = "", why: str = "", dry_run: bool = False
+    ) -> Control:
+        """Let what `scope` names stand still (without one: the whole tenant). See `Halt`."""
+        return await self._halt(scope or Scope(), "pause", by, why, dry_run=dry_run)
+
+    async def kill(
+        self, scope: Scope | None = None, /, *, by: str = "", why: str = "", dry_run: bool = False
+    ) -> Control:
+        """As `pause`, and what of it has not left yet never will."""
+        return await self._halt(scope or Scope(), "kill", by, why, dry_run=dry_run)
+
+    async def resume(
+        self, scope: Scope | None = None, /, *, by: str = "", why: str = "", dry_run: bool = False
+    ) -> Control:
+        """End the pause or kill of exactly this scope; what waits is answered now.
+
+        Raises `UsageError` where nothing of this scope stands still.
+        """
+        scope = scope or Scope()
+
+        def act(control: Control) -> Control:
+            after = rules.without_halt(control, scope)
+            if after.halts == control.halts:
+                halted = "; ".join(str(halt.scope) for halt in control.halts) or "nothing"
+                raise UsageError(f"nothing of this scope stands still; what does: {halted}")
+            return after
+
+        return await self.do(f"resume {scope}", act, by, why, scope, "running", dry_run=dry_run)
+
+    async def _halt(self, scope: Scope, mode: Mode, by: str, why: str, *, dry_run: bool) -> Control:
+        if scope.version and not scope.agent:
+            raise UsageError("a version is one of an agent: name that too")
+        halt = Halt(scope, mode, by, why, self._now())
+        state = {"pause": "paused", "kill": "killed"}[mode]
+        return await self.do(
+            f"{mode} {scope}", lambda control: rules.with_halt(control, halt), by, why, scope,
+            state, dry_run=dry_run,
+        )  # fmt: skip
+
+    # --- acting -----------------------------------------------------------------------------------
+
+    async def do(
+        self,
+        what: str,
+        act: Act,
+        by: str,
+        why: str,
+        scope: Scope | None = None,
+        state: str = "running",
+        *,
+        dry_run: bool = False,
+    ) -> Control:
+        """Change the control by `act`, which may be called again where others change it too."""
+        for _ in range(_TRIES):
+            before, revision = await self._stored()
+            now = self._now()
+            after = replace(
+                act(before), epoch=max(before.epoch + 1, now), act=what, by=by, why=why, at=now,
+                before=before.epoch,
+            )  # fmt: skip
+            if dry_run:
+                return after
+            if await self._write(after, revision):
+                self._bridge.steering.adopt(encode_control(after))
+                _tell(scope, state, by)
+                return after
+        raise Busy("others keep changing the control; nothing was changed, and a retry is safe")
+
+    async def _stored(self) -> tuple[Control, int]:
+        read = RecordRead(self._bridge.tenant, *CONTROL, self._now())
+        record = await self._bridge.store.records(read)
+        return (decode_control(record.value), record.revision) if record else (Control(), 0)
+
+    async def _write(self, control: Control, revision: int) -> bool:
+        """Whether it was written; the note of the act stands first, so that none is ever lost."""
+        tenant, now, value = self._bridge.tenant, self._now(), encode_control(control)
+        store = self._bridge.store
+        note = RecordWrite(tenant, _ACTS, _name(control.epoch), now, value, None, _KEPT_SECONDS)
+        await store.records(note)
+        try:
+            await store.records(RecordWrite(tenant, *CONTROL, now, value, revision))
+        except Conflict:
+            return False
+        return True
+
+    def _now(self) -> int:
+        return self._bridge.clock.now()
+
+
+def _name(epoch: int) -> str:
+    return f"{epoch:016x}"
+
+
+def _tell(scope: Scope | None, state: str, by: str) -> None:
+    actor = "human" if by and not by.startswith("policy") else "policy"
+    if scope is None:
+        controlled("release", state, actor)
+    else:
+        controlled(scope.kind, state, actor, agent=scope.agent, version=scope.version)
+
+
+class Controlled:
+    """A part of `Bridge`: releases, and control over them."""
+
+    @property
+    def control(self: Any) -> Controls:
+        """Roll back, promote, pause, kill, and see who did: see `Controls`."""
+        return Controls(self)
+
+    def deploy(
+        self: Any,
+        release: Release | str,
+        agent: Agent,
+        /,
+        *,
+        guards: Sequence[Guard] | None = None,
+        state: Any = None,
+    ) -> None:
+        """Let this process answer as `release` (``support@v12``), which `agent` does.
+
+        `guards` judge besides those of the bridge. `state` is the type of the conversation's state
+        as this release knows it; without, the bridge's. The first that is deployed by anybody is
+        the stable one; what is deployed later answers nobody before `control.promote` or
+        `control.canary` say so. Deploy in every process what may have to answer: the release to
+        roll back to as well.
+
+        Call it before the bridge is entered, and give `deployed` as the agent. Raises
+        `ConfigurationError`.
+        """
+        if self.acceptances.is_open:
+            raise UsageError("releases are deployed before the bridge is entered")
+        named = Release.parse(str(release))
+        self.releases.deploy(named, agent, guards, state)
+
+    @property
+    def deployed(self: Any) -> Callable[[Any], Awaitable[str | None]]:
+        """The agent that lets each turn be answered by its release: for `answer`, `run`, ..."""
+        answer: Callable[[Any], Awaitable[str | None]] = self.releases.answer
+        return answer

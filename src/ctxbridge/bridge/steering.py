@@ -1,0 +1,161 @@
+"""What this process knows of the tenant's control, and what that means for a turn or a message.
+
+Safety never depends on when it is learned: every store compares the epoch that is known here in the
+very step that opens, commits or claims, and refuses what was decided under an older one.
+"""
+
+import logging
+from typing import TYPE_CHECKING, Any, Literal
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from ctxbridge.errors import Halted, StoreError
+from ctxbridge.model import Context, Found, Inbound, Message, RecordRead
+from ctxbridge.model.control import Control, Release, Scope
+from ctxbridge.model.record import CONTROL
+from ctxbridge.rules import control as rules
+from ctxbridge.rules.control import Subject
+from ctxbridge.wire.control1 import decode_control
+
+if TYPE_CHECKING:
+    from ctxbridge.bridge.bridge import Bridge
+    from ctxbridge.bridge.turn import Turn
+
+logger = logging.getLogger("ctxbridge")
+
+LOOK_AGAIN_MILLISECONDS = 5_000
+"""After how long the gate is asked again of what a pause holds back."""
+
+PAUSED, KILLED = "control.paused", "control.killed"
+ROLLED_BACK, ELSEWHERE = "release.rolled_back", "release.elsewhere"
+
+
+class Bar(Struct, frozen=True):
+    """Why a turn may not go on: a short code; `then` says what becomes of its message."""
+
+    code: str
+    then: Literal["wait", "retake", "handoff"] = "wait"
+    patience: int = 0
+    """As how old the message counts when it is given back (milliseconds): see `give_back`."""
+
+
+def _patience(scope: Scope) -> int:
+    """What `Steering.holds` cannot see is opened again and again, so that is not done too often."""
+    return 2 * LOOK_AGAIN_MILLISECONDS if scope.version or scope.conversation else 0
+
+
+class Steering:
+    """The newest control that this process was told of."""
+
+    def __init__(self, bridge: "Bridge[Any]", fails: Literal["closed", "open"]) -> None:
+        self._bridge = bridge
+        self._fails = fails
+        self._turns: set[Turn[Any]] = set()
+        self.control = Control()
+
+    @property
+    def epoch(self) -> int:
+        """What stores compare."""
+        return self.control.epoch
+
+    def adopt(self, raw: bytes) -> None:
+        """Know a control from now on, if it is newer; turns that it stops are told at once.
+
+        Raises `UnknownFormat` or `CorruptRecord` for one that cannot be read, unless the bridge
+        `control_fails` open: then what was known before goes on to hold.
+        """
+        epoch = rules.epoch_of(raw)
+        if epoch <= self.control.epoch:
+            return
+        try:
+            self.control = decode_control(raw)
+        except StoreError as error:
+            logger.error("the tenant's control cannot be read: %s", error)  # noqa: TRY400
+            if self._fails == "closed":
+                raise
+            self.control = replace(self.control, epoch=epoch)
+        for turn in list(self._turns):
+            turn.recheck()
+
+    async def refresh(self) -> int:
+        """Ask the store for the newest; 1 if there was one."""
+        before = self.control.epoch
+        read = RecordRead(self._bridge.tenant, *CONTROL, self._bridge.clock.now())
+        record = await self._bridge.store.records(read)
+        if record is not None:
+            self.adopt(record.value)
+        return int(self.control.epoch != before)
+
+    def begins(self, turn: "Turn[Any]") -> None:
+        """The turn is to be told what stops it."""
+        self._turns.add(turn)
+
+    def ends(self, turn: "Turn[Any]") -> None:
+        """It need not be told any more."""
+        self._turns.discard(turn)
+
+    # --- what it means ----------------------------------------------------------------------------
+
+    def bar(self, release: Release | None, inbound: Inbound, context: Context) -> Bar | None:
+        """What stops a turn of this release, if anything does."""
+        control, releases = self.control, self._bridge.releases
+        if release is not None:
+            gone = releases.route(control).withdrawal(release.version)
+            if gone is not None:
+                return Bar(ROLLED_BACK, gone.running)
+        if control.halts:
+            agent, version = (release.agent, release.version) if release else ("", "")
+            subject = Subject(
+                agent, version, inbound.channel, str(inbound.endpoint),
+                rules.ids_of(context.contact), context.conversation.hex(),
+            )  # fmt: skip
+            halt = rules.halted(control, subject)
+            if halt is not None:
+                return Bar(
+                    KILLED if halt.mode == "kill" else PAUSED, patience=_patience(halt.scope)
+                )
+        if release is not None and releases.find(release) is None:
+            return Bar(ELSEWHERE)
+        return None
+
+    def holds(self, found: Found) -> bool:
+        """Whether a halt keeps this message waiting, as far as can be told without opening it."""
+        if not self.control.halts or found.message is None:
+            return False
+        ids = tuple([id.hex() for id in (found.contact, *found.merged)])
+        message = found.message
+        subject = Subject(
+            self._bridge.releases.agent, "", message.channel, str(message.endpoint or ""), ids
+        )
+        return rules.halted(self.control, subject) is not None
+
+    def require(self, release: Release | None, inbound: Inbound, context: Context) -> None:
+        """Raise `Halted` where nobody may write now."""
+        bar = self.bar(release, inbound, context)
+        if bar is not None and bar.code != ELSEWHERE:
+            raise Halted(bar.code)
+
+    def objection(self, context: Context, message: Message) -> tuple[str, int]:
+        """What stands against the leaving of a message: a code, and when to ask again (0: never).
+
+        Times are Unix milliseconds. What a person wrote is held by a halt that names no agent.
+        """
+        control = self.control
+        if not control.epoch:
+            return "", 0
+        release = Release.parse(message.release) if message.release else None
+        if message.author == "human_agent":
+            release = None
+        if release is not None:
+            route = control.route(release.agent)
+            gone = route.withdrawal(release.version) if route else None
+            if gone is not None and gone.pending == "withhold":
+                return ROLLED_BACK, 0
+        subject = Subject.of(release, message, context.contact, context.conversation)
+        halt = rules.halted(control, subject)
+        if halt is None:
+            return "", 0
+        if halt.mode == "kill":
+            return KILLED, 0
+        return PAUSED, self._bridge.clock.now() + LOOK_AGAIN_MILLISECONDS
