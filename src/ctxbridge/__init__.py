@@ -36,6 +36,7 @@ if TYPE_CHECKING:
         Message,
         RawRequest,
         Receipt,
+        Release,
         Text,
         Verdict,
     )
@@ -60,6 +61,7 @@ __all__ = [
     "Overlap",
     "RawRequest",
     "Receipt",
+    "Release",
     "Text",
     "Turn",
     "Verdict",

@@ -18,7 +18,7 @@ SOURCE = Path(ctxbridge.__file__).parent
 
 NAMES = [
     "Address", "Assurance", "Attachment", "Bridge", "Contact", "Context", "CtxBridgeError", "Decision",
-    "Endpoint", "Event", "Inbound", "Link", "Message", "Overlap", "RawRequest", "Receipt", "Text", "Turn", "Verdict",
+    "Endpoint", "Event", "Inbound", "Link", "Message", "Overlap", "RawRequest", "Receipt", "Release", "Text", "Turn", "Verdict",
     "channels", "errors", "guards", "open_store",
 ]  # fmt: skip
 
@@ -118,7 +118,7 @@ class TestErrors:
     def test_each_says_whose_fault_it_is_and_whether_a_retry_is_safe(self):
         assert {c.fault for c in self.tree()} == {"caller", "peer", "store"}
         assert {c.__name__ for c in self.tree() if c.retry_safe} == {
-            "BacklogFull", "Busy", "HistoryRolledBack", "NotDurable", "OutcomeUnknown", "Overdue",
+            "BacklogFull", "Busy", "Halted", "HistoryRolledBack", "NotDurable", "OutcomeUnknown", "Overdue",
             "ReplyMismatch", "StoreClosed",
             "StoreFull", "StoreReadOnly", "TooManyChallenges", "Unavailable",
         }  # fmt: skip

@@ -102,6 +102,11 @@ VALUES = {
     "message_with_markup_of_21_fields": (
         replace(LEAST, parts=(Text("Hi"), Markup("slack", "*Hi*"))), wire.encode_entry, wire.decode_entry,
     ),
+    "message_of_22_fields": (
+        replace(MESSAGE, written_as="Ann@example.org", release="support@v12"),
+        wire.encode_entry, wire.decode_entry,
+    ),
+    "message_least_of_22_fields": (LEAST, wire.encode_entry, wire.decode_entry),
     "event": (Event("link", 5, ID, (("a", "b"),)), wire.encode_entry, wire.decode_entry),
     "head": (HEAD, wire.encode_head, wire.decode_head),
     "head_least": (Head(ID), wire.encode_head, wire.decode_head),
@@ -158,7 +163,8 @@ VALUES = {
 
 SHORTER = {
     "message", "message_least", "message_of_19_fields", "message_least_of_19_fields", "message_of_20_fields",
-    "message_least_of_20_fields", "message_with_choices", "contact", "forward_being_made",
+    "message_least_of_20_fields", "message_of_21_fields", "message_least_of_21_fields",
+    "message_with_markup_of_21_fields", "message_with_choices", "contact", "forward_being_made",
     "contact_whose_consent_has_8_fields", "contact_whose_link_has_11_fields",
 }  # fmt: skip
 """Written before the array grew at its end: read for ever, and not written any more."""

@@ -10,6 +10,7 @@ from ctxbridge.model.address import Address, Assurance, Endpoint
 from ctxbridge.model.capabilities import Capabilities
 from ctxbridge.model.contact import Consent, Contact, Link, Purpose
 from ctxbridge.model.context import Context, Window
+from ctxbridge.model.control import Canary, Control, Halt, Release, Route, Scope, Withdrawn
 from ctxbridge.model.decision import Action, Decision, Finding, GuardResult, Stage, Verdict
 from ctxbridge.model.delivery import (
     Delivery,
@@ -72,6 +73,7 @@ __all__ = [
     "Assurance",
     "Attachment",
     "Author",
+    "Canary",
     "Capabilities",
     "Change",
     "Choice",
@@ -81,6 +83,7 @@ __all__ = [
     "Consent",
     "Contact",
     "Context",
+    "Control",
     "Decision",
     "Delivery",
     "DeliveryStatus",
@@ -94,6 +97,7 @@ __all__ = [
     "Floor",
     "Found",
     "GuardResult",
+    "Halt",
     "Head",
     "HttpAnswer",
     "HttpReply",
@@ -121,7 +125,10 @@ __all__ = [
     "RecordRead",
     "RecordWrite",
     "Refused",
+    "Release",
+    "Route",
     "Scan",
+    "Scope",
     "Sent",
     "Settle",
     "Split",
@@ -136,4 +143,5 @@ __all__ = [
     "Verdict",
     "Verification",
     "Window",
+    "Withdrawn",
 ]
