@@ -9,8 +9,9 @@ from msgspec.structs import replace
 
 from ctxbridge.bridge.judging import Inquiry, escalation
 from ctxbridge.bridge.showing import Shape, lay_out
+from ctxbridge.bridge.steering import LOOK_AGAIN_MILLISECONDS, PAUSED, Bar
 from ctxbridge.errors import TooLarge, UsageError
-from ctxbridge.guards.guard import FunctionGuard, TextCheck, allow, block
+from ctxbridge.guards.guard import FunctionGuard, TextCheck, allow, block, defer
 from ctxbridge.guards.pipeline import Judged, Lanes, join
 from ctxbridge.guards.states import GuardStates
 from ctxbridge.model import (
@@ -60,6 +61,13 @@ STOPPED = Lanes(
     [FunctionGuard("inbound", lambda _: block("inbound.stopped"), frozenset({"reply"}))]
 )
 """Asked alone where a judge beside the agent has stopped the message that was answered."""
+
+
+def _standing_still(bar: Bar, now: int) -> Lanes:
+    """Asked alone where a halt is for the purpose of the reply: the turn goes on without it."""
+    paused = defer(now + LOOK_AGAIN_MILLISECONDS, bar.code)
+    verdict = paused if bar.code == PAUSED else block(bar.code)
+    return Lanes([FunctionGuard("control", lambda _: verdict, frozenset({"reply"}))])
 
 
 class Reply(Struct, frozen=True, gc=False):
@@ -118,6 +126,7 @@ class Replying:
     def __init__(self, bridge: "Bridge[Any]", inquiry: Inquiry) -> None:
         channel = inquiry.inbound.channel
         self._inquiry = inquiry
+        self._steering = bridge.steering
         self._can_wait = bridge.outbox.sender_on(channel) is not None
         self._shape = Shape.on(bridge, channel)
         self.states = GuardStates()
@@ -138,8 +147,10 @@ class Replying:
             said += messages
         guards = STOPPED if inquiry.blocked else self._inquiry.panel.reply
         for reply in replies:
+            halt = self._steering.halt(inquiry.release, inquiry.inbound, context, reply.purpose)
+            judging = guards if halt is None else _standing_still(halt, now)
             before = sum(one.message.visible for one in said)
-            messages, instead = await self._outgoing(turn, guards, reply, context, now, before)
+            messages, instead = await self._outgoing(turn, judging, reply, context, now, before)
             said += messages
             if instead:
                 told = Reply(instead, purpose=reply.purpose, ours=True)

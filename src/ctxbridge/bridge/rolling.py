@@ -24,7 +24,6 @@ logger = logging.getLogger("ctxbridge")
 MOST_LOOKED_AT = 100_000
 _AT_ONCE = 64
 _LOOK_SECONDS = 0.1
-_EVER = 1 << 52
 
 
 class Rollback(Struct, frozen=True):
@@ -161,13 +160,9 @@ class _Aftermath:
     async def _listed(self) -> dict[str, Message]:
         """Whose messages are not answered, by contact."""
         bridge = self._bridge
-        scan = Scan(bridge.tenant, _EVER, limit=MOST_LOOKED_AT)
+        scan = Scan(bridge.tenant, bridge.clock.now(), "waiting", MOST_LOOKED_AT)
         found = await bridge.store.scan(scan)
-        return {
-            one.contact.hex(): one.message
-            for one in found
-            if one.message is not None and not one.id
-        }
+        return {one.contact.hex(): one.message for one in found if one.message is not None}
 
     async def _stopped(self) -> dict[str, Message]:
         """Those of them that a version would have answered which is taken back."""

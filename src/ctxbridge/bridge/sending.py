@@ -98,7 +98,7 @@ async def _write(
     said = tuple([one for one in judged if one.message.author == "agent"])
     messages = tuple([one.message for one in said])
     deliveries = deliveries_of(bridge, said)
-    bridge.steering.require(inquiry.release, inquiry.inbound, context)
+    bridge.steering.require(inquiry.release, inquiry.inbound, context, letter.purpose)
     change = Change(
         bridge.tenant, context.contact.id, turn, now, None, context.gate_epoch, context.revision,
         append=(*messages, *replying.events), deliveries=deliveries,

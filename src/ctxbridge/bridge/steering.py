@@ -97,27 +97,38 @@ class Steering:
 
     # --- what it means ----------------------------------------------------------------------------
 
-    def bar(self, release: Release | None, inbound: Inbound, context: Context) -> Bar | None:
-        """What stops a turn of this release, if anything does."""
+    def bar(
+        self, release: Release | None, inbound: Inbound, context: Context, purpose: str = ""
+    ) -> Bar | None:
+        """What stops a turn of this release, or a message of this purpose, if anything does."""
         control, releases = self.control, self._bridge.releases
         if release is not None:
             gone = releases.route(control).withdrawal(release.version)
             if gone is not None:
                 return Bar(ROLLED_BACK, gone.running)
-        if control.halts:
-            agent, version = (release.agent, release.version) if release else ("", "")
-            subject = Subject(
-                agent, version, inbound.channel, str(inbound.endpoint),
-                rules.ids_of(context.contact), context.conversation.hex(),
-            )  # fmt: skip
-            halt = rules.halted(control, subject)
-            if halt is not None:
-                return Bar(
-                    KILLED if halt.mode == "kill" else PAUSED, patience=_patience(halt.scope)
-                )
+        halt = self.halt(release, inbound, context, purpose)
+        if halt is not None:
+            return halt
         if release is not None and releases.find(release) is None:
             return Bar(ELSEWHERE)
         return None
+
+    def halt(
+        self, release: Release | None, inbound: Inbound, context: Context, purpose: str = ""
+    ) -> Bar | None:
+        """What stands still of it."""
+        control = self.control
+        if not control.halts:
+            return None
+        agent, version = (release.agent, release.version) if release else ("", "")
+        subject = Subject(
+            agent, version, inbound.channel, str(inbound.endpoint), rules.ids_of(context.contact),
+            context.conversation.hex(), purpose,
+        )  # fmt: skip
+        halt = rules.halted(control, subject)
+        if halt is None:
+            return None
+        return Bar(KILLED if halt.mode == "kill" else PAUSED, patience=_patience(halt.scope))
 
     def holds(self, found: Found) -> bool:
         """Whether a halt keeps this message waiting, as far as can be told without opening it."""
@@ -130,9 +141,11 @@ class Steering:
         )
         return rules.halted(self.control, subject) is not None
 
-    def require(self, release: Release | None, inbound: Inbound, context: Context) -> None:
-        """Raise `Halted` where nobody may write now."""
-        bar = self.bar(release, inbound, context)
+    def require(
+        self, release: Release | None, inbound: Inbound, context: Context, purpose: str
+    ) -> None:
+        """Raise `Halted` where nobody may write for this purpose now."""
+        bar = self.bar(release, inbound, context, purpose)
         if bar is not None and bar.code != ELSEWHERE:
             raise Halted(bar.code)
 

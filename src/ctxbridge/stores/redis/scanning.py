@@ -53,11 +53,14 @@ class _Shelf:
         self.done = False
 
     def add(self, scan: Scan, page: Sequence[_Listed]) -> None:
-        """Take a page in. Turns stand among deliveries, so a page may be too little of these."""
-        turns_too = scan.what == "due"
+        """Take a page in. Turns and deliveries are mixed, so a page may be too little of one."""
+        both = scan.what == "due"
+        turns = scan.what == "waiting"
         self.start += len(page)
-        self.entries |= {o.entry: o for o in page if turns_too or len(o.entry) > _HASH_BYTES}
-        enough = turns_too or len(self.entries) >= scan.limit
+        self.entries |= {
+            one.entry: one for one in page if both or (len(one.entry) == _HASH_BYTES) == turns
+        }
+        enough = both or len(self.entries) >= scan.limit
         self.done = enough or len(page) < scan.limit
 
 

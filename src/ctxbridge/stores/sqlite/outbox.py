@@ -214,13 +214,14 @@ class _Said:
 
 def scan(connection: sqlite3.Connection, scan: Scan) -> list[Found]:
     """`Store.scan`."""
-    tenant = tenant_key(scan.tenant)
-    statement = _LISTED_DEAD if scan.what == "dead" else _LISTED_AT
+    tenant, found = tenant_key(scan.tenant), list[Found]()
     latest = scan.now if scan.what == "due" else _EVER
-    listed = connection.execute(statement, (tenant, latest, scan.now, scan.limit)).fetchall()
-    found = [*_sound(connection, listed, _delivery)]
-    if scan.what == "due":
-        listed = connection.execute(_DUE_TURNS, (tenant, scan.now, scan.limit)).fetchall()
+    if scan.what != "waiting":
+        statement = _LISTED_DEAD if scan.what == "dead" else _LISTED_AT
+        listed = connection.execute(statement, (tenant, latest, scan.now, scan.limit)).fetchall()
+        found += _sound(connection, listed, _delivery)
+    if scan.what in {"due", "waiting"}:
+        listed = connection.execute(_DUE_TURNS, (tenant, latest, scan.limit)).fetchall()
         found += _sound(connection, listed, _due_turn)
         found.sort(key=lambda one: one.at)
     return found[: scan.limit]

@@ -182,3 +182,24 @@ class SteeringContract:
         await store.commit(actor.change(opened, "ok", release=b"release2"))
         last = await store.read(actor.query(fresh=True))
         assert (last.release, last.floor) == (b"release2", Floor.HUMAN)
+
+    async def test_turns_that_run_or_wait_are_listed_whenever_they_are_due(
+        self, store: Store
+    ) -> None:
+        actor = Actor()
+        await outgoing(store, actor, actor.delivery(due=actor.now + 5_000))
+        running = await store.open(actor.claim("one", message_id="SM2"))
+        await store.open(actor.claim("two", message_id="SM3"))
+        other = await store.open(actor.claim("three", address=MAIL, message_id="M1"))
+        await store.open(replace(actor.claim("else"), tenant="else"))
+        await store.commit(actor.change(other, finished=False, retry_seconds=60.0))
+        for later in (0, 3_600_000):
+            actor.now += later
+            found = await store.scan(actor.scan("waiting"))
+            assert sorted(one.message.text for one in found if one.message) == ["one", "three"]
+            assert [one.id for one in found] == [b"", b""]
+        assert len(await store.scan(actor.scan("waiting", limit=1))) == 1
+        assert len(await store.scan(actor.scan("pending"))) == 1, "it was not taken off"
+        await store.commit(actor.change(running, "ok", accept=actor.message("one")))
+        found = await store.scan(actor.scan("waiting"))
+        assert sorted(one.message.text for one in found if one.message) == ["three", "two"]
