@@ -252,7 +252,7 @@ class StateUnreadable(UnknownFormat):
     `model` names the type that was to read it, `stored` and `wanted` are numbers of schemas, and
     `why` is ``no_downgrade``, ``raised``, ``no_dict`` or ``misfit``. The release that wrote it
     reads it still. The error of an `upgrade` or `downgrade` is not chained: it may hold what was
-    stored.
+    stored. `ctxbridge.testing.SchemaContract` finds all of these before a customer does.
     """
 
     fault = "caller"
