@@ -120,11 +120,11 @@ class TestTurns:
 class TestBeside:
     """What else reads states: merging two contacts, and telling what is stored of one."""
 
-    async def rolled_back(self, bridge, channel):
+    async def rolled_back(self, bridge, channel, paid=True):
         """One contact whose state was written by the newer release, then by the older."""
         bridge.codec = StateCodec(Two)
         async with bridge.turn(write("one", channel)) as turn:
-            turn.state.orders, turn.state.paid = [channel, "B"], True
+            turn.state.orders, turn.state.paid = [channel, "B"], paid
             turn.reply("ok")
         bridge.codec = StateCodec(One, [Two])
         async with bridge.turn(write("two", channel)) as turn:
@@ -151,13 +151,27 @@ class TestBeside:
             await bridge.merge(SENDERS["sms"], SENDERS["chat"], evidence="ticket:1")
             assert await self.newer(bridge) == Two(["C"], paid=True)
 
-    async def test_of_two_states_what_the_first_has_laid_aside_counts(self, url):
+    @pytest.mark.parametrize("paid", [True, False])
+    async def test_of_two_states_what_the_first_has_laid_aside_counts(self, url, paid):
         async with bridge_of(url, One) as bridge:
-            await self.rolled_back(bridge, "sms")
+            await self.rolled_back(bridge, "sms", paid)
+            await self.rolled_back(bridge, "chat", not paid)
+
+            def both(one, other):
+                return One(f"{one.order}+{other.order}")
+
+            await bridge.merge(SENDERS["sms"], SENDERS["chat"], evidence="ticket:1", states=both)
+            assert await self.newer(bridge) == Two(["C+C"], paid=paid)
+
+    async def test_of_two_states_that_which_has_something_laid_aside_counts(self, url):
+        async with bridge_of(url, One) as bridge:
+            async with bridge.turn(write("hello", "sms")) as turn:
+                turn.state.order = "A"
+                turn.reply("ok")
             await self.rolled_back(bridge, "chat")
 
             def both(one, other):
                 return One(f"{one.order}+{other.order}")
 
             await bridge.merge(SENDERS["sms"], SENDERS["chat"], evidence="ticket:1", states=both)
-            assert await self.newer(bridge) == Two(["C+C"], paid=True)
+            assert await self.newer(bridge) == Two(["A+C"], paid=True)

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from ctxbridge import errors, wire
 from ctxbridge.wire.aside import NAME, Layer, joined, laid_aside, layers_of, same
 from ctxbridge.wire.format1 import MSGPACK
+from ctxbridge.wire.steps import Ladder
 from ctxbridge.wire.typed import MAX_STATE_BYTES, StateCodec
 
 GOLDEN = json.loads((Path(__file__).parent / "golden" / "format2.json").read_text())
@@ -194,6 +195,12 @@ class TestDown:
         assert StateCodec(one, [four]).decode(envelope).way == ["D4", "D3", "D2"]
         assert StateCodec(two, [four]).decode(envelope).way == ["D4", "D3"]
 
+    def test_another_model_of_the_same_schema_is_passed_over(self):
+        class Stuck(StructTwo):
+            downgrade = None
+
+        assert Ladder(StructTwo, [Stuck]).lowered({"first": "A", "last": ""}, 2, 1) == {"name": "A"}
+
     def test_a_plain_dict_reads_what_a_model_brings_down(self):
         envelope = StateCodec(StructTwo).encode(two_of(StructTwo))
         assert StateCodec(dict, [StructTwo]).decode(envelope) == {"name": "Ann Lee", "notes": ["a"]}
@@ -238,6 +245,23 @@ class TestLaidAside:
         odd = new.encode(StructTwo("Ann Lee", "", paid=True))
         envelope = stored_by(old, old.read(odd), set_to(name="Ann Moe"))
         assert new.decode(envelope) == StructTwo("Ann", "Moe", paid=False)
+
+    @pytest.mark.parametrize("odd", ["leaves out", "raises"])
+    def test_it_is_not_restored_where_the_whole_would_not_come_down(self, odd):
+        class Two(msgspec.Struct):
+            schema_version = 2
+            name: str = ""
+            paid: bool = False
+
+            @classmethod
+            def downgrade(cls, data, version):
+                if data.get("paid") and data["name"] == "B":
+                    return {} if odd == "leaves out" else {"name": data["gone"]}
+                return {"name": data["name"]}
+
+        old, new = StateCodec(StructOne, [Two]), StateCodec(Two)
+        envelope = stored_by(old, old.read(new.encode(Two("A", paid=True))), set_to(name="B"))
+        assert new.decode(envelope) == Two("B", paid=False)
 
     def test_it_is_not_restored_where_the_whole_does_not_fit(self):
         class Strict(pydantic.BaseModel):
@@ -299,6 +323,7 @@ class TestLaidAside:
         two, three = StateCodec(StructTwo, [Three]), StateCodec(Three)
         envelope = three.encode(Three("Ann", "Lee", [], vip=True))
         envelope = stored_by(two, two.read(envelope), set_to(paid=True))
+        assert [layer.newer.guards for layer in one.read(envelope).aside] == [(), ()]
         envelope = stored_by(one, one.read(envelope), set_to(name="Ann Moe"))
         assert three.decode(envelope) == Three("Ann", "Moe", [], paid=True, vip=True)
         # Coming up half of the way leaves the rest aside.
@@ -314,6 +339,7 @@ class TestLaidAside:
         guards = wire.decode_state(envelope).guards
         later = wire.decode_state(new.encode(StructTwo("Bo")))._replace(guards=guards)
         assert new.read(wire.encode_state(later)) == (StructTwo("Bo"), ())
+        assert layers_of(later) == ()
 
     def test_damage_is_told(self):
         state = wire.decode_state(StateCodec(StructOne).encode(StructOne()))

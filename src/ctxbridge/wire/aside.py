@@ -54,15 +54,11 @@ def _unpacked(held: bytes) -> tuple[Layer, ...]:
 def laid_aside(guards: Pairs, layers: Iterable[Layer]) -> Pairs:
     """The guards' states with `layers` in place of what was laid aside among them before."""
     rest = [pair for pair in guards if pair[0] != NAME]
-    packed = [tuple(map(_alone, layer)) for layer in layers]
+    packed = [tuple(map(encode_state, layer)) for layer in layers]
     if packed:
         payload = msgspec.msgpack.encode(packed)
         rest.append((NAME, encode_state(StateBytes(1, MSGPACK, payload))))
     return tuple(sorted(rest))
-
-
-def _alone(state: StateBytes) -> bytes:
-    return encode_state(state._replace(guards=()))
 
 
 def joined(now: Data, before: Data, newer: Data) -> Data:
@@ -93,8 +89,6 @@ def changed(now: Data, before: Data) -> set[str]:
 
 def same(one: object, other: object) -> bool:
     """Whether both are stored alike: `1`, `1.0` and `True` are not, two NaN are."""
-    if type(one) is not type(other):
-        return False
     try:
         return _in_order.encode(one) == _in_order.encode(other)
     except (TypeError, ValueError, OverflowError, RecursionError):
