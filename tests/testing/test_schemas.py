@@ -52,6 +52,7 @@ class Three(msgspec.Struct):
 
 class TestMsgspec(SchemaContract):
     models = (One, Two, Three)
+    most = 50
 
 
 class PydanticOne(pydantic.BaseModel):
@@ -71,6 +72,7 @@ class PydanticTwo(pydantic.BaseModel, extra="forbid"):
 
 class TestPydantic(SchemaContract):
     models = (PydanticOne, PydanticTwo)
+    most = 50
 
 
 @dataclasses.dataclass
@@ -86,6 +88,7 @@ class TestAcrossKinds(SchemaContract):
     """From pydantic to a dataclass, whose states are told by hand."""
 
     models = (PydanticOne, ClassTwo)
+    most = 50
     # JSON holds numbers that MessagePack does not, and what came of longer orders is no older state.
     states: ClassVar = {
         PydanticOne: st.builds(PydanticOne, order=st.text(max_size=8)),
@@ -103,7 +106,7 @@ def broken(name, **changed):
     space = {key: value for key, value in parts.items() if key != "orders" and value}
     fields += [("note", dict[str, int], {}), ("paid", bool, False)]
     model = msgspec.defstruct(name, fields, namespace=space)
-    return type(name, (SchemaContract,), {"models": (One, model)})
+    return type(name, (SchemaContract,), {"models": (One, model), "most": 40})
 
 
 def raising(data, version):
