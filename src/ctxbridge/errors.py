@@ -35,6 +35,7 @@
         ├── HistoryRolledBack     what was acknowledged before is gone from the store
         ├── ReplyMismatch         the store answered something else than was asked
         ├── UnknownFormat         the file or record is no ctxbridge data, or of a newer release
+        │   └── StateUnreadable   the team's model cannot read a stored state, up or down
         ├── KeyMissing            it is sealed with a key that the source of keys does not have
         └── CorruptRecord         stored bytes are damaged; what is intact stays readable
 
@@ -249,6 +250,38 @@ class ReplyMismatch(StoreError):
 
 class UnknownFormat(StoreError):
     """The file or record is no data of ctxbridge, or was written by a newer release."""
+
+
+Why = Literal["no_downgrade", "raised", "no_dict", "misfit"]
+
+_WHY: dict[str, str] = {
+    "no_downgrade": "no model that is known has a `downgrade` for it",
+    "raised": "an `upgrade` or `downgrade` raised an error",
+    "no_dict": "an `upgrade` or `downgrade` gave something else than a dict",
+    "misfit": "what there is does not fit the model, as it is or after its `upgrade`, `downgrade`",
+}
+
+
+class StateUnreadable(UnknownFormat):
+    """The team's model cannot read a stored state. Nothing was changed: it stays as it was stored.
+
+    `model` names the type that was to read it, `stored` and `wanted` are numbers of schemas, and
+    `why` is ``no_downgrade``, ``raised``, ``no_dict`` or ``misfit``. The release that wrote it
+    reads it still. The error of an `upgrade` or `downgrade` is not chained: it may hold what was
+    stored. `ctxbridge.testing.SchemaContract` finds all of these before a customer does.
+    """
+
+    fault = "caller"
+
+    def __init__(self, model: str, stored: int, wanted: int, why: Why) -> None:
+        super().__init__(
+            f"a stored state of schema {stored} cannot be read as {model} of schema {wanted}: "
+            f"{_WHY[why]}"
+        )
+        self.model = model
+        self.stored = stored
+        self.wanted = wanted
+        self.why = why
 
 
 class CorruptRecord(StoreError):

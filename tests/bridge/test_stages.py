@@ -366,7 +366,9 @@ class TestState:
         assert await exchange(await guarded(other), write("hello"), "hi") == ["hi"]
         assert seen == [Other()]
 
-    @pytest.mark.parametrize("wrong", [{"once": True}, {"early": True}, {"state": int | None}])
+    @pytest.mark.parametrize(
+        "wrong", [{"once": True}, {"early": True}, {"state": int | None}, {"name": "ctxbridge.x"}]
+    )
     def test_what_makes_no_sense_is_refused(self, wrong):
         with pytest.raises(errors.ConfigurationError):
             guard("inbound", **{"state": Strikes, **wrong})(lambda check: allow())

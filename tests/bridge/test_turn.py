@@ -98,7 +98,7 @@ class TestState:
         ):
             assert turn.state == Grown("A-18", paid=False)
         async with Bridge(url, tenant="t", state=Other) as bridge:
-            with pytest.raises(errors.ConfigurationError, match="does not fit Other") as caught:
+            with pytest.raises(errors.StateUnreadable, match="cannot be read as Other") as caught:
                 async with bridge.turn(write("three")) as turn:
                     _ = turn.state
             assert "A-18" not in str(caught.value)

@@ -9,6 +9,7 @@ from ctxbridge.bridge.explaining import whole_context
 from ctxbridge.errors import UnknownContact
 from ctxbridge.model import Address, Context, Event, Message
 from ctxbridge.wire import decode_state
+from ctxbridge.wire.aside import NAME, layers_of
 from ctxbridge.wire.format1 import JSON, StateBytes
 
 if TYPE_CHECKING:
@@ -59,8 +60,9 @@ def _part(value: Any) -> Any:
 def _states(envelope: bytes) -> list[dict[str, Any]]:
     stored = decode_state(envelope)
     told = [{"kind": "state", "of": "team", **_held(stored)}] if stored.payload else []
-    guards = [(name, decode_state(kept)) for name, kept in stored.guards]
-    return [*told, *[{"kind": "state", "of": f"guard {n}", **_held(kept)} for n, kept in guards]]
+    newer = [("team, laid aside", layer.newer) for layer in layers_of(stored)]
+    guards = [(f"guard {n}", decode_state(kept)) for n, kept in stored.guards if n != NAME]
+    return [*told, *[{"kind": "state", "of": of, **_held(kept)} for of, kept in newer + guards]]
 
 
 def _held(state: StateBytes) -> dict[str, Any]:

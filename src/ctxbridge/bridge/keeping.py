@@ -4,6 +4,7 @@ from typing import Generic, TypeVar
 
 from ctxbridge.guards.states import GuardStates
 from ctxbridge.wire import StateBytes, decode_state, encode_state
+from ctxbridge.wire.aside import Layer, laid_aside
 from ctxbridge.wire.format2 import NOTHING
 from ctxbridge.wire.typed import StateCodec
 
@@ -20,13 +21,18 @@ class Kept(Generic[StateT]):
         self._stored = stored
         self._value: StateT | None = None
         self._before = b""
+        self._aside: tuple[Layer, ...] = ()
         self.guards = GuardStates(decode_state(stored).guards if stored is not None else ())
 
     @property
     def value(self) -> StateT:
-        """The team's state; what is changed in it is found by `changed`."""
+        """The team's state; what is changed in it is found by `changed`.
+
+        It is brought to the release's schema when it is first asked for. Reading alone writes
+        nothing. Raises `StateUnreadable` where no way leads there.
+        """
         if self._value is None:
-            self._value = self._codec.decode(self._stored)
+            self._value, self._aside = self._codec.read(self._stored)
             self._before = self._codec.encode(self._value)
         return self._value
 
@@ -45,8 +51,10 @@ class Kept(Generic[StateT]):
         if team is None and guards is None:
             return None
         stored = decode_state(self._stored) if self._stored is not None else _NONE
-        whole = decode_state(team) if team is not None else stored
-        return encode_state(whole._replace(guards=stored.guards if guards is None else guards))
+        kept = stored.guards if guards is None else guards
+        if team is None:
+            return encode_state(stored._replace(guards=kept))
+        return encode_state(decode_state(team)._replace(guards=laid_aside(kept, self._aside)))
 
     @property
     def team_changed(self) -> bool:

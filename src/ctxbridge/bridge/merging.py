@@ -11,6 +11,7 @@ from ctxbridge.model import Address, Change, Contact, Context, Head, Merge, Refu
 from ctxbridge.rules import merging
 from ctxbridge.rules.merging import Side
 from ctxbridge.wire import decode_state, encode_state
+from ctxbridge.wire.aside import laid_aside, layers_of
 from ctxbridge.wire.format2 import NOTHING
 
 if TYPE_CHECKING:
@@ -119,14 +120,17 @@ def _state_of_both(
         return None
     if who == "contact":
         team = theirs.state
+        assert team is not None
+        aside = layers_of(decode_state(team))
     elif states is None:
         raise UsageError("both have a state: say by `states=` how they become one")
     else:
         codec = bridge.codec
-        team = codec.encode(states(codec.decode(ours.state), codec.decode(theirs.state)))
-    assert team is not None
+        found, other = codec.read(ours.state), codec.read(theirs.state)
+        team = codec.encode(states(found.value, other.value))
+        aside = found.aside or other.aside
     guards = decode_state(ours.state).guards if ours.state is not None else ()
-    return encode_state(decode_state(team)._replace(guards=guards))
+    return encode_state(decode_state(team)._replace(guards=laid_aside(guards, aside)))
 
 
 async def _mend(

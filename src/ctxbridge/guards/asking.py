@@ -16,7 +16,7 @@ import anyio.to_thread
 from msgspec import Struct
 from msgspec.structs import replace
 
-from ctxbridge.errors import ConfigurationError, Malformed, TooLarge, UsageError
+from ctxbridge.errors import Malformed, StateUnreadable, TooLarge, UsageError
 from ctxbridge.guards.guard import ALLOW, TextCheck, deadline_of
 from ctxbridge.guards.states import GuardStates
 from ctxbridge.model import Action, GuardResult, Stage, Verdict
@@ -214,7 +214,7 @@ def _allowed(guard: Guard, check: TextCheck, verdict: Verdict) -> bool:
     try:
         checked(replace(verdict, state=None))
         _require_storable(guard, verdict.state)
-    except (Malformed, UsageError, TooLarge, ConfigurationError):
+    except (Malformed, UsageError, TooLarge, StateUnreadable):
         return False
     if verdict.action not in STRICTNESS or len(verdict.code) > LONGEST_CODE:
         return False

@@ -173,6 +173,9 @@ def _require_sense(made: FunctionGuard) -> None:
         "an early guard has no state: nothing is read before it was asked": (
             made.early and made.codec is not None
         ),
+        "names that begin with 'ctxbridge.' are kept for what stands beside the guards' states": (
+            made.name.startswith("ctxbridge.") and made.codec is not None
+        ),
         "a guard with a state is asked every time: it cannot judge once": (
             made.once and made.codec is not None
         ),

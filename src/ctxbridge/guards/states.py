@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ctxbridge.errors import ConfigurationError, CorruptRecord, UnknownFormat
+from ctxbridge.errors import CorruptRecord, UnknownFormat
 from ctxbridge.model import Stage
 
 _LATE: frozenset[Stage] = frozenset({"reply", "send"})
@@ -33,7 +33,7 @@ class GuardStates:
             held = self._of_replies.get(name, held)
         try:
             return guard.codec.decode(held)
-        except (ConfigurationError, CorruptRecord, UnknownFormat):
+        except (CorruptRecord, UnknownFormat):
             # Its type has changed. Guards that cannot be asked any more would block everybody.
             return guard.codec.fresh()
 

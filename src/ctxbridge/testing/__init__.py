@@ -1,4 +1,4 @@
-"""What a store must prove, for our own stores and for those of others.
+"""What a store must prove, and the models of a state: for our own and for those of others.
 
 ::
 
@@ -10,8 +10,10 @@
             async with MyStore() as store:
                 yield store
 
-Run it with pytest. `store_machine` makes a Hypothesis state machine of any store. Both need the
-extra ``ctxbridge[testing]``.
+Run it with pytest. `store_machine` makes a Hypothesis state machine of any store.
+
+`SchemaContract` is what the models of a team's state must prove, and `keep_examples` keeps stored
+bytes for it. All of these need the extra ``ctxbridge[testing]``.
 
 `ctxbridge.testing.servers` and `ctxbridge.testing.topologies` start real Redis and Valkey servers,
 `ctxbridge.testing.proxy` breaks the line to a server.
@@ -25,10 +27,16 @@ from ctxbridge.testing.actor import Actor
 if TYPE_CHECKING:
     from ctxbridge.testing.contract import StoreContract
     from ctxbridge.testing.machine import store_machine
+    from ctxbridge.testing.schemas import SchemaContract, keep_examples
 
-__all__ = ["Actor", "StoreContract", "store_machine"]
+__all__ = ["Actor", "SchemaContract", "StoreContract", "keep_examples", "store_machine"]
 
-_HOMES = {"StoreContract": "contract", "store_machine": "machine"}
+_HOMES = {
+    "SchemaContract": "schemas",
+    "StoreContract": "contract",
+    "keep_examples": "schemas",
+    "store_machine": "machine",
+}
 
 
 def __getattr__(name: str) -> Any:
