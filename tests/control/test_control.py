@@ -1,6 +1,9 @@
 """Which release answers whom, what stands still, and what becomes of what was begun before."""
 
+from typing import ClassVar
+
 import anyio
+import msgspec
 import pytest
 
 from ctxbridge import Address, Release, errors
@@ -337,6 +340,77 @@ def _later(check):
     from ctxbridge.guards import defer
 
     return defer(check.now + 3_600_000, "later")
+
+
+class TicketV1(msgspec.Struct):
+    order: str = ""
+
+
+class TicketV2(msgspec.Struct):
+    schema_version: ClassVar[int] = 2
+    orders: list[str] = []
+
+    @classmethod
+    def upgrade(cls, data, version):
+        return {"orders": [data["order"]]}
+
+    @classmethod
+    def downgrade(cls, data, version):
+        if data["orders"] == ["raise"]:
+            raise ValueError("secret words")
+        return {"order": data["orders"][-1] if data["orders"] else ""}
+
+
+class TicketV3(msgspec.Struct):
+    schema_version: ClassVar[int] = 3
+    basket: str = ""
+
+
+class TestStates:
+    """What the newer release has written is read by the older one, or a person goes on."""
+
+    def _two(self, deploy, newer):
+        async def older_agent(turn):
+            return f"v1 sees {turn.state.order}"
+
+        async def newer_agent(turn):
+            text = turn.inbound.text
+            if newer is TicketV2:
+                turn.state.orders = [text]
+            else:
+                turn.state.basket = text
+            return "noted"
+
+        bridge = deploy("v0")
+        bridge.deploy("support@v1", older_agent, state=TicketV1)
+        bridge.deploy("support@v2", newer_agent, state=newer)
+        return bridge
+
+    async def test_it_is_taken_back_by_the_schemas_own_downgrade(self, deploy):
+        async with self._two(deploy, TicketV2) as bridge:
+            await bridge.control.promote("support", "v2")
+            await answer(bridge, "A-17")
+            await bridge.control.rollback("support", to="v1")
+            turn = await answer(bridge, "and?")
+            assert turn.said[0].text == "v1 sees A-17"
+
+    @pytest.mark.parametrize(
+        ("newer", "text", "code"),
+        [(TicketV2, "raise", "state.raised"), (TicketV3, "A-17", "state.no_downgrade")],
+    )
+    async def test_or_the_conversation_is_handed_over_and_nothing_is_dropped(
+        self, deploy, newer, text, code
+    ):
+        async with self._two(deploy, newer) as bridge:
+            await bridge.control.promote("support", "v2")
+            await answer(bridge, text)
+            before = (await bridge.context(SMS)).state
+            await bridge.control.rollback("support", to="v1")
+            turn = await answer(bridge, "and?")
+            context = await bridge.context(SMS, fresh=True)
+            assert (turn.said, context.floor, context.state) == ((), Floor.QUEUE, before)
+            assert context.window[-1].about("reason") == code
+            assert context.messages[-1].disposition == "accepted"
 
 
 class TestHalts:

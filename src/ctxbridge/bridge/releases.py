@@ -5,6 +5,7 @@ from math import inf
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from ctxbridge.bridge.judging import Inquiry
 from ctxbridge.bridge.recovery import Agent
@@ -56,9 +57,13 @@ class Releases:
             raise ConfigurationError(f"{release} is deployed already")
         bridge = self._bridge
         panel = self._panel(guards) if guards else bridge.panel
-        codec = bridge.codec if state is None else StateCodec(state)
+        codec = StateCodec(bridge.codec.model if state is None else state)
         self.agent = release.agent
         self._deployed[release.version] = Deployed(release, agent, panel, codec)
+        # Whoever is rolled back to must read what a newer release has written.
+        models = [one.codec.model for one in self._deployed.values()]
+        for version, one in self._deployed.items():
+            self._deployed[version] = replace(one, codec=StateCodec(one.codec.model, newer=models))
 
     def _panel(self, guards: Sequence[Guard]) -> Panel:
         if any(guard.early for guard in guards):

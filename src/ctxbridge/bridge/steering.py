@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from msgspec import Struct
 from msgspec.structs import replace
 
-from ctxbridge.errors import Halted, StoreError
+from ctxbridge.errors import Halted, StateUnreadable, StoreError
 from ctxbridge.model import Context, Found, Inbound, Message, RecordRead
 from ctxbridge.model.control import Control, Release, Scope
 from ctxbridge.model.record import CONTROL
@@ -20,6 +20,7 @@ from ctxbridge.wire.control1 import decode_control
 
 if TYPE_CHECKING:
     from ctxbridge.bridge.bridge import Bridge
+    from ctxbridge.bridge.releases import Deployed
     from ctxbridge.bridge.turn import Turn
 
 logger = logging.getLogger("ctxbridge")
@@ -43,6 +44,20 @@ class Bar(Struct, frozen=True):
 def _patience(scope: Scope) -> int:
     """What `Steering.holds` cannot see is opened again and again, so that is not done too often."""
     return 2 * LOOK_AGAIN_MILLISECONDS if scope.version or scope.conversation else 0
+
+
+def unreadable(deployed: "Deployed | None", context: Context) -> Bar | None:
+    """A state that another release has written and this one cannot read: a person is to answer.
+
+    The state stays as it is stored, so whoever can read it goes on from there.
+    """
+    if deployed is None or context.state is None or deployed.release.key == context.release:
+        return None
+    try:
+        deployed.codec.read(context.state)
+    except StateUnreadable as error:
+        return Bar(f"state.{error.why}", "handoff")
+    return None
 
 
 class Steering:

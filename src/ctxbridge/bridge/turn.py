@@ -15,7 +15,7 @@ from ctxbridge.bridge.received import Entered
 from ctxbridge.bridge.remarks import Remarks
 from ctxbridge.bridge.replying import Reply, Replying, Work
 from ctxbridge.bridge.speaking import Speaking
-from ctxbridge.bridge.steering import PAUSED, Bar
+from ctxbridge.bridge.steering import PAUSED, Bar, unreadable
 from ctxbridge.bridge.streaming import Drafts
 from ctxbridge.bridge.telling import begin_span, describe, sendable, still_sendable
 from ctxbridge.bridge.tools import ToolGate
@@ -247,6 +247,7 @@ class Turn(Speaking, Generic[StateT]):
         bridge.steering.begins(self)
         if context.floor is Floor.AGENT:
             self._bar = bridge.steering.bar(inquiry.release, inquiry.inbound, context)
+            self._bar = self._bar or unreadable(deployed, context)
         return self._bar is not None
 
     def when_stopped(self, call: Callable[[], object]) -> None:
