@@ -4,7 +4,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format bench bench-guards bench-langgraph suites soak clean
+.PHONY: help demo test check format bench bench-guards bench-langgraph suites soak wheel clean
 
 BENCH := .venv-bench/bin/python -m
 
@@ -82,5 +82,20 @@ soak: .venv/dev  ## the long fault tests
 	CTXBRIDGE_FUZZ_SCALE=50 CTXBRIDGE_KILLS=5000 CTXBRIDGE_CANCELS=1000000 CTXBRIDGE_STORM_SCALE=50 \
 	CTXBRIDGE_MACHINE_EXAMPLES=1500 CTXBRIDGE_CRASHES=300 $(BIN)/python -m pytest -q -m slow $(ARGS)
 
+# The time of all that is packed: hatchling's own, so whoever builds the tag again gets the same bytes.
+EPOCH := 1580601600
+RELEASE := .venv-release/bin/python -m
+
+.venv-release/ready: pyproject.toml constraints.txt
+	@$(PYTHON) -m venv --clear .venv-release
+	@$(RELEASE) pip install --quiet --disable-pip-version-check "pip>=25.1"
+	@$(RELEASE) pip install --quiet --disable-pip-version-check -c constraints.txt --group release
+	@touch $@
+
+wheel: .venv-release/ready  ## wheel, sdist and parts list (SBOM) in dist/, the same bytes wherever they are made
+	@rm -rf dist
+	SOURCE_DATE_EPOCH=$(EPOCH) $(RELEASE) hatchling build -d dist
+	$(RELEASE) release.sbom dist
+
 clean:  ## remove what was set up
-	rm -rf .venv .venv-bench .venv-guards .venv-suites .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf .venv .venv-bench .venv-guards .venv-suites .venv-release dist .mypy_cache .ruff_cache .import_linter_cache .hypothesis

@@ -12,11 +12,10 @@ PAGES = (README, ROOT / "docs" / "figures.md")
 BEGIN, END = "<!-- figures -->\n", "<!-- /figures -->"
 BEGIN_TURNS, END_TURNS = "<!-- turns -->\n", "<!-- /turns -->"
 
-# The front page shows one goal of a kind; all of them are in docs/figures.md.
+# The front page shows one goal of a kind, and counts them all; they are in docs/figures.md.
 HEADLINES = (
-    "G1@1", "G1@64", "G4@64", "G4 stale", "G5@64", "G6@64", "G7 read@64", "G7 write@64",
-    "G8 LangChain", "G8 google-adk", "G9 contacts", "G9 bytes", "G12 errors", "G13 look-up",
-    "G14@64", "G14 append", "G15 look-up", "G17@64",
+    "G1@1", "G1@64", "G4@64", "G5@64", "G6@64", "G7 read@64", "G7 write@64", "G8 LangChain",
+    "G9 contacts", "G14@64", "G14 append", "G15 look-up",
 )  # fmt: skip
 VERDICTS = {True: "yes", False: "**no**", None: "not judged"}
 
@@ -50,8 +49,15 @@ def latest(page: Path | None = None) -> str:
     """The table of the latest full run: all of it, or what `page` shows of it."""
     goals: Rows = _results()["goals"]
     if page == README and any(goal["id"] in HEADLINES for goal in goals):
-        goals = [goal for goal in goals if goal["id"] in HEADLINES]
+        shown = [goal for goal in goals if goal["id"] in HEADLINES]
+        return table(shown) + "\n" + reached(goals)
     return table(goals)
+
+
+def reached(goals: Rows) -> str:
+    """How many there are, so that nobody takes those that are shown for all."""
+    count = sum(goal["ok"] is True for goal in goals)
+    return f"Of all {len(goals)} goals {count} were reached.\n"
 
 
 def _results() -> dict[str, Any]:

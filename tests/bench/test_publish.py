@@ -21,7 +21,9 @@ def test_turns_have_a_row_for_each_system():
 
 
 def test_the_front_page_shows_what_there_is_of_its_headlines(monkeypatch):
-    found = {"goals": [goal("G1@1"), goal("G3@1")], "correctness": []}
+    found = {"goals": [goal("G1@1"), goal("G3@1"), goal("G2@1", ok=False)], "correctness": []}
     monkeypatch.setattr(publish, "_results", lambda: found)
-    assert "G3@1" not in publish.latest(publish.README)
+    front = publish.latest(publish.README)
+    assert "G3@1" not in front
+    assert front.endswith("\nOf all 3 goals 2 were reached.\n")
     assert "G3@1" in publish.latest()

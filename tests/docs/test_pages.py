@@ -1,13 +1,18 @@
 """README and pages: links lead somewhere, and what they show is what the program prints."""
 
+import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from bench import plot, publish
+
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").rglob("*.md"),
-         ROOT / "examples/fastapi_bot/README.md"]  # fmt: skip
+         ROOT / "SECURITY.md", ROOT / "examples/fastapi_bot/README.md"]  # fmt: skip
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
@@ -16,13 +21,11 @@ def test_every_link_leads_somewhere(page):
         assert (page.parent / target).exists(), target
 
 
-def test_the_demo_in_the_readme_is_what_the_demo_prints():
-    """`tests/examples/test_demo.py` holds the program to the same lines; times are of the run."""
-    shown = (ROOT / "README.md").read_text().split("$ make demo\n")[1].split("```")[0].splitlines()
-    printed = iter((ROOT / "tests/examples/golden/demo.txt").read_text().splitlines())
-    for line in shown:
-        wanted = re.sub(r"^\d\d:\d\d ", "hh:mm ", line)
-        assert line == "..." or wanted in printed, f"not printed, or not in this order: {line}"
+def test_the_first_code_in_the_readme_prints_what_stands_under_it():
+    code, rest = (ROOT / "README.md").read_text().split("```python\n")[1].split("```", 1)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == rest.split("```\n")[1].split("```")[0]
+    assert len([line for line in code.splitlines() if line.strip()]) <= 22
 
 
 def test_every_adapter_guard_and_store_has_its_place_in_the_pages():
@@ -54,9 +57,33 @@ def test_the_pages_name_no_machine():
         assert not re.search(r"/(work|root|home/\w+)/", page.read_text()), page
 
 
-def test_the_figures_in_the_pages_are_those_of_the_latest_run():
-    from bench import publish
+def shown(text, begin, end):
+    return text.split(begin)[1].split(end)[0]
 
-    for page in publish.PAGES:
-        shown = page.read_text().split(publish.BEGIN)[1].split(publish.END)[0]
-        assert shown == publish.latest(page)
+
+def untrue(page, text):
+    """Whether a table in `text` is another one than the latest run's."""
+    figures = shown(text, publish.BEGIN, publish.END) != publish.latest(page)
+    if publish.BEGIN_TURNS not in text:
+        return figures
+    fates = json.loads((publish.RESULTS / "latest.json").read_text())["correctness"]
+    told = shown(text, publish.BEGIN_TURNS, publish.END_TURNS)
+    return figures or told != publish.turns(fates)
+
+
+@pytest.mark.parametrize("page", publish.PAGES, ids=lambda p: p.name)
+def test_the_figures_in_the_pages_are_those_of_the_latest_run(page):
+    text = page.read_text()
+    assert not untrue(page, text)
+    assert untrue(page, text.replace("| **no** |", "| yes |", 1))  # the control
+    if page == publish.README:
+        assert untrue(page, text.replace("| 100 | 0 | 40 |", "| 100 | 0 | 41 |", 1))
+
+
+def test_the_plot_is_of_the_latest_run():
+    latest = json.loads((publish.RESULTS / "latest.json").read_text())
+    curves = latest["curves"]["microseconds"]
+    drawn = (publish.RESULTS / "latest.svg").read_text()
+    assert plot.picture(curves, "Look-up of 20 messages, 1 caller") == drawn
+    slower = {name: [2 * value for value in curve] for name, curve in curves.items()}
+    assert plot.picture(slower, "Look-up of 20 messages, 1 caller") != drawn  # the control

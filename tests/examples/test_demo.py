@@ -17,6 +17,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "examples" / "fastapi_bot"
 DEMO = FOLDER / "demo.py"
+PICTURE = ROOT / "docs" / "pictures" / "demo.png"
 GOLDEN = Path(__file__).parent / "golden" / "demo.txt"
 CHROMIUM = os.environ.get("CTXBRIDGE_CHROMIUM") or shutil.which("chromium")
 ARGS = [
@@ -178,6 +179,12 @@ async def texts(page, where="#timeline .text"):
     return await page.locator(where).all_inner_texts()
 
 
+async def words_of(page):
+    """What stands on the page whoever writes: beside the picture, it tells when that is of another."""
+    told = await texts(page, "h1, h2, button, legend")
+    return "\n".join(text.strip() for text in told) + "\n"
+
+
 async def press(page, name, seconds=30):
     await page.locator(f"[data-do={name}]").click()
     await page.locator("[aria-disabled=true]").wait_for(state="detached", timeout=seconds * 1000)
@@ -215,9 +222,17 @@ class TestPage:
         assert "delivered" in await texts(page, "#deliveries .tag")
         assert "4111 1111" not in await page.inner_text("#timeline")
         if picture := os.environ.get("CTXBRIDGE_PICTURE"):  # the one in README is made by this
+            pending = page.locator("#deliveries .tag", has_text="pending")
+            await pending.first.wait_for(state="detached")
+            await page.wait_for_timeout(1_000)  # what is new fades in
             await page.evaluate("document.querySelector('#timeline').scrollTop = 480")
             await page.screenshot(path=picture)
+            Path(picture).with_suffix(".txt").write_text(await words_of(page))
         assert page.wrong == []
+
+    async def test_the_picture_in_the_readme_is_of_this_page(self, page):
+        """Headings and buttons; else make it again: CTXBRIDGE_PICTURE=$PWD/docs/pictures/demo.png."""
+        assert PICTURE.with_suffix(".txt").read_text() == await words_of(page)
 
     @pytest.mark.parametrize(
         ("device", "via"),
