@@ -64,6 +64,7 @@ from ctxbridge.model.message import (
     ToolResult,
 )
 from ctxbridge.model.record import Record
+from ctxbridge.model.trial import Conclusion, Outcome, Signal, Trial, TrialPolicy
 
 __all__ = [
     "AccessPolicy",
@@ -78,6 +79,7 @@ __all__ = [
     "Choices",
     "Claim",
     "Committed",
+    "Conclusion",
     "Consent",
     "Contact",
     "Context",
@@ -108,6 +110,7 @@ __all__ = [
     "Notice",
     "Opaque",
     "Opened",
+    "Outcome",
     "Outgoing",
     "Parsed",
     "Part",
@@ -124,6 +127,7 @@ __all__ = [
     "Scan",
     "Sent",
     "Settle",
+    "Signal",
     "Split",
     "Stage",
     "Status",
@@ -133,6 +137,8 @@ __all__ = [
     "Text",
     "ToolCall",
     "ToolResult",
+    "Trial",
+    "TrialPolicy",
     "Verdict",
     "Verification",
     "Window",
