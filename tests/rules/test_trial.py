@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ctxbridge.errors import ConfigurationError, CorruptRecord, UnknownFormat
+from ctxbridge.errors import CorruptRecord, UnknownFormat
 from ctxbridge.model import Outcome, Trial, TrialPolicy
 from ctxbridge.model.trial import SIGNALS
-from ctxbridge.rules.trial import begin, by_lot, conclude, fold, rate_of
+from ctxbridge.rules.trial import begin, by_lot, conclude, fold
 
 FINE, BLOCKED, FAILED = (), ("blocked",), ("failed",)
 SMALL = TrialPolicy(block=4, at_least=1)
@@ -115,6 +115,11 @@ class TestTheBound:
         assert at == pytest.approx(1, abs=1e-9)
         assert below < 1 < mean(arms, (ends(stated), ends(stated * 2)), policy)
 
+    def test_stable_outcomes_are_counted_and_do_not_weigh(self):
+        policy = TrialPolicy(rates=(("any", 0.1),))
+        assert evidence([(False, BLOCKED)] * 200, policy) == pytest.approx(1)
+        assert tried([(False, BLOCKED)] * 20, policy).tallies[0].stable == 20
+
 
 def z_trips(given, every=20):
     """The broken variant that most teams have: a test for a fixed size, looked at again and again."""
@@ -211,6 +216,16 @@ class TestFolding:
     def test_one_release_alone_is_evidence_of_nothing(self, canary, fates):
         assert evidence([(canary, fate) for fate in fates]) == pytest.approx(1)
 
+    @pytest.mark.parametrize(
+        ("odds", "grows"), [(1.0, False), (1.15, False), (1.3, True), (1.5, True)]
+    )
+    def test_well_below_the_mildest_factor_evidence_dwindles(self, odds, grows):
+        """How much the log of the evidence moves with a block of ten and ten, five of them bad."""
+        ways = [math.comb(10, k) * math.comb(10, 5 - k) * odds**k for k in range(6)]
+        mildest = by_lot(10, 10, 5, (1.5,))[0]
+        moves = sum(way * (k * math.log(1.5) - mildest) for k, way in enumerate(ways)) / sum(ways)
+        assert (moves > 0) is grows
+
     def test_an_outage_that_hits_all_is_evidence_of_nothing(self):
         assert evidence([(at % 3 == 0, FAILED) for at in range(300)]) == pytest.approx(1)
 
@@ -305,6 +320,18 @@ class TestWords:
         assert {type(value) for value in msgspec.structs.astuple(outcome(True, BLOCKED))} == {bool}
 
 
+GOLDEN = (
+    "0199a3763132a376313197cb3fa999999999999a01c3049692a3616e79cb3fe000000000000092a7626c6f636b6564cb"
+    "3fb999999999999a92a66661696c6564cb3fb999999999999a92aa756e616e737765726564cb3fb999999999999a92a9"
+    "6f707465645f6f7574cb3fb999999999999a92aa74616b656e5f6f766572cb3fb999999999999a93cb3ff80000000000"
+    "00cb4004000000000000cb401400000000000090969593cb0000000000000000cb0000000000000000cb000000000000"
+    "0000000100019593cb0000000000000000cb0000000000000000cb0000000000000000000000009593cb000000000000"
+    "0000cb0000000000000000cb0000000000000000000000009593cb0000000000000000cb0000000000000000cb000000"
+    "0000000000000000009593cb0000000000000000cb0000000000000000cb0000000000000000000000009593cb000000"
+    "0000000000cb0000000000000000cb00000000000000000001000102010201c2"
+)
+
+
 class TestBytes:
     def test_the_largest_is_under_a_kilobyte(self):
         rates = tuple((signal, 0.123456789) for signal in SIGNALS)
@@ -339,72 +366,3 @@ class TestBytes:
     def test_the_first_format_can_still_be_read(self):
         stored = bytes.fromhex(GOLDEN)
         assert Trial.unpack(stored) == tried([(True, BLOCKED), (False, FINE), (True, FINE)], SMALL)
-
-
-GOLDEN = (
-    "0199a3763132a376313197cb3fa999999999999a01c3049692a3616e79cb3fe000000000000092a7626c6f636b6564cb"
-    "3fb999999999999a92a66661696c6564cb3fb999999999999a92aa756e616e737765726564cb3fb999999999999a92a9"
-    "6f707465645f6f7574cb3fb999999999999a92aa74616b656e5f6f766572cb3fb999999999999a93cb3ff80000000000"
-    "00cb4004000000000000cb401400000000000090969593cb0000000000000000cb0000000000000000cb000000000000"
-    "0000000100019593cb0000000000000000cb0000000000000000cb0000000000000000000000009593cb000000000000"
-    "0000cb0000000000000000cb0000000000000000000000009593cb0000000000000000cb0000000000000000cb000000"
-    "0000000000000000009593cb0000000000000000cb0000000000000000cb0000000000000000000000009593cb000000"
-    "0000000000cb0000000000000000cb00000000000000000001000102010201c2"
-)
-
-
-NAN = float("nan")
-
-
-class TestBadInput:
-    @pytest.mark.parametrize("wrong", [
-        {"alpha": 0.0}, {"alpha": 1.0}, {"alpha": NAN}, {"alpha": -0.1}, {"at_least": 0}, {"block": 1},
-        {"block": 501}, {"weights": ()}, {"weights": (("any", 0.0),)}, {"weights": (("any", -1.0), ("failed", 1.0))},
-        {"weights": (("any", NAN),)}, {"weights": (("any", math.inf),)}, {"weights": (("nonsense", 1.0),)},
-        {"weights": (("any", 1.0), ("any", 1.0))}, {"factors": ()}, {"factors": (1.0,)}, {"factors": (101.0,)},
-        {"factors": (NAN,)}, {"factors": (2.0,) * 6}, {"rates": (("any", 0.0),)}, {"rates": (("any", 1.0),)},
-        {"rates": (("any", NAN),)}, {"rates": (("nonsense", 0.1),)},
-        {"rates": (("failed", 0.1),), "weights": (("any", 1.0),)},
-    ], ids=str)  # fmt: skip
-    def test_a_policy_that_cannot_be_is_refused(self, wrong):
-        with pytest.raises(ConfigurationError):
-            begin("v12", "v11", TrialPolicy(**wrong))
-
-    @pytest.mark.parametrize(
-        "names", [("", "v11"), ("v12", ""), ("v12", "v12"), ("v" * 101, "v11")]
-    )
-    def test_and_so_are_names(self, names):
-        with pytest.raises(ConfigurationError):
-            begin(*names)
-
-    @pytest.mark.parametrize("counts", [(-1, 10), (10, 10), (11, 10), (0, 0)])
-    def test_and_counts_of_a_past(self, counts):
-        with pytest.raises(ConfigurationError):
-            rate_of(*counts)
-        with pytest.raises(ConfigurationError):
-            rate_of(1, 10, doubt=0.0)
-
-
-def tail(bad, of, rate):
-    """The chance of at most `bad` of `of`."""
-    return sum(math.comb(of, k) * rate**k * (1 - rate) ** (of - k) for k in range(bad + 1))
-
-
-class TestStatedRates:
-    @pytest.mark.parametrize("of", [10, 100, 1000])
-    @pytest.mark.parametrize("share", [0.0, 0.03, 0.3])
-    @pytest.mark.parametrize("doubt", [0.05, 0.001])
-    def test_a_past_that_good_is_as_rare_as_was_said(self, of, share, doubt):
-        bad = int(share * of)
-        stated = rate_of(bad, of, doubt)
-        assert bad / of < stated < 1
-        assert tail(bad, of, stated + 1e-12) <= doubt
-        assert tail(bad, of, bad / of + 1e-12) > doubt
-
-    def test_the_longer_the_past_the_closer(self):
-        assert rate_of(5, 50) > rate_of(50, 500) > rate_of(500, 5000) > 0.1
-
-    def test_stable_outcomes_are_counted_and_do_not_weigh(self):
-        policy = TrialPolicy(rates=(("any", 0.1),))
-        assert evidence([(False, BLOCKED)] * 200, policy) == pytest.approx(1)
-        assert tried([(False, BLOCKED)] * 20, policy).tallies[0].stable == 20

@@ -50,7 +50,7 @@ class TrialPolicy(Struct, frozen=True, array_like=True, gc=False):
     evidence moves when a block is full. `weights`: how much each signal counts; they need not
     sum to 1, a signal that is not named does not count. `factors`: how many times the odds of a
     bad end to look for, from what is worth a rollback to what is a disaster. Well below the mildest
-    evidence dwindles as time goes on, so a trifle does not trip.
+    evidence dwindles as time goes on, so a trifle seldom trips.
 
     `rates`: for traffic that has no stable part. A stated share of bad conversations for each
     signal that is to count, from the stable release's own past (`rules.trial.rate_of`). The canary
