@@ -150,11 +150,13 @@ def measure(runs: int, seed: int) -> dict[str, list[Cell]]:
     alone = [World(r, q, 50, alone=True) for r in RATES for q in (1.0, 2.0, 3.0)]
     rough = [World(0.1, 1.0, p, weather=w) for w in ("storms", "drift") for p in PERCENTS]
     patient = [World(r, 2.0, p) for p in PERCENTS for r in RATES]
+    long = [World(r, 1.0, 50) for r in RATES]
     return {
         "curve": [_told(world, runs, CONVERSATIONS, seed) for world in worlds],
         "alone": [_told(world, runs, CONVERSATIONS, seed) for world in alone],
         "rough": [_told(world, runs, CONVERSATIONS, seed) for world in rough],
         "patient": [_told(world, runs, PATIENT, seed) for world in patient],
+        "long": [_told(world, runs, PATIENT, seed) for world in long],
     }
 
 
@@ -180,7 +182,8 @@ def tables(results: Mapping[str, Any]) -> str:
         f"The column of 1 is the false alarms: {_sum(same)} with all ways of going wrong, and with",
         f"one alone, at a bound of {alpha:.0%}; the worst cell has {_worst(same):.1%}.",
         f"With storms that hit both, and with a rate that drifts: {_sum(results['rough'])}, the",
-        f"worst {_worst(results['rough']):.1%}.\n",
+        f"worst {_worst(results['rough']):.1%}. Trials of {PATIENT:,} conversations, with a canary",
+        f"of 50 %: {_sum(results['long'])}, the worst {_worst(results['long']):.1%}.\n",
         "Worse in one way alone (blocks by guards; 1 % is taken over in both), 50 % canary:",
         "",
         _alone_table(results["alone"]),

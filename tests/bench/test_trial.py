@@ -113,6 +113,8 @@ def test_in_the_results_every_world_that_is_alike_is_within_the_bound():
     ]
     assert len(alike) == 3 * 4 + 4 + 6
     assert max(c["tripped"] / c["runs"] for c in alike) <= RESULTS["alpha"]
+    long = [c["tripped"] / c["runs"] for c in RESULTS["long"]]
+    assert sum(long) / len(long) <= RESULTS["alpha"]
     assert sum(c["tripped"] for c in alike) > 0, "a bound that is never touched measures nothing"
 
 
