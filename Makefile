@@ -80,7 +80,7 @@ suites: .venv-suites/ready  ## the session tests that openai-agents ships, again
 
 soak: .venv/dev  ## the long fault tests
 	CTXBRIDGE_FUZZ_SCALE=50 CTXBRIDGE_KILLS=5000 CTXBRIDGE_CANCELS=1000000 CTXBRIDGE_STORM_SCALE=50 \
-	CTXBRIDGE_MACHINE_EXAMPLES=1500 CTXBRIDGE_CRASHES=300 $(BIN)/python -m pytest -q -m slow $(ARGS)
+	CTXBRIDGE_MACHINE_EXAMPLES=1500 CTXBRIDGE_CRASHES=300 CTXBRIDGE_TRIALS=5000 $(BIN)/python -m pytest -q -m slow $(ARGS)
 
 # The time of all that is packed: hatchling's own, so whoever builds the tag again gets the same bytes.
 EPOCH := 1580601600

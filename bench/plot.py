@@ -12,7 +12,7 @@ LEFT, RIGHT, TOP, BOTTOM = 64, 24, 44, 96
 # Colours that differ for colour-blind readers too, and stand out on white and on near-black.
 COLOURS = ("#d55e00", "#0a8ad0", "#12a077", "#c9679f", "#b58900", "#7a7fd6")
 DASHES = ("", "8 4", "2 3", "12 4 2 4", "5 5", "1 4")
-_STYLE = """\
+STYLE = """\
 <style>
   text { font: 13px system-ui, sans-serif; fill: #24292f }
   .title { font-weight: 600; font-size: 15px }
@@ -25,7 +25,7 @@ _STYLE = """\
 </style>
 """
 
-_OPENING = (
+OPENING = (
     f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" '
     f'width="{WIDTH}" height="{HEIGHT}" role="img" aria-label="{{title}}">\n'
 )
@@ -46,12 +46,12 @@ def picture(curves: Curves, title: str) -> str:
         10 ** math.floor(math.log10(min(values))), 10 ** math.ceil(math.log10(max(values)))
     )
     parts = [
-        _OPENING.format(title=escape(title)),
-        _STYLE,
-        _text(LEFT, 24, title, kind="title"),
+        OPENING.format(title=escape(title)),
+        STYLE,
+        text(LEFT, 24, title, kind="title"),
         *_axes(scale),
         *(_curve(scale, at, curve) for at, curve in enumerate(curves.values())),
-        *_legend(list(curves)),
+        *legend(list(curves)),
     ]
     return "".join(parts) + "</svg>\n"
 
@@ -82,18 +82,18 @@ def _axes(scale: _Scale) -> list[str]:
     for decade in scale.decades():
         x = scale.x(decade)
         parts += [
-            _line(x, TOP, x, HEIGHT - BOTTOM, "grid"),
-            _text(x, HEIGHT - BOTTOM + 18, _time(decade), "middle"),
+            line(x, TOP, x, HEIGHT - BOTTOM, "grid"),
+            text(x, HEIGHT - BOTTOM + 18, _time(decade), "middle"),
         ]
     for percent in (0, 25, 50, 75, 100):
         y = scale.y(percent)
         parts += [
-            _line(LEFT, y, WIDTH - RIGHT, y, "axis" if not percent else "grid"),
-            _text(LEFT - 8, y + 4, f"{percent} %", "end"),
+            line(LEFT, y, WIDTH - RIGHT, y, "axis" if not percent else "grid"),
+            text(LEFT - 8, y + 4, f"{percent} %", "end"),
         ]
-    parts.append(_line(LEFT, TOP, LEFT, HEIGHT - BOTTOM, "axis"))
+    parts.append(line(LEFT, TOP, LEFT, HEIGHT - BOTTOM, "axis"))
     middle = (LEFT + WIDTH - RIGHT) / 2
-    parts.append(_text(middle, HEIGHT - BOTTOM + 38, "time of a call (logarithmic)", "middle"))
+    parts.append(text(middle, HEIGHT - BOTTOM + 38, "time of a call (logarithmic)", "middle"))
     parts.append(
         f'<text transform="translate(16 {(TOP + HEIGHT - BOTTOM) / 2}) rotate(-90)" '
         'text-anchor="middle">calls answered</text>\n'
@@ -106,10 +106,10 @@ def _curve(scale: _Scale, at: int, curve: Sequence[float]) -> str:
         f"{scale.x(value)},{scale.y(percent)}"
         for percent, value in zip(PERCENTILES, curve, strict=True)
     )
-    return f'<polyline class="curve" points="{points}" {_pen(at)}/>\n'
+    return f'<polyline class="curve" points="{points}" {pen(at)}/>\n'
 
 
-def _legend(names: Sequence[str]) -> list[str]:
+def legend(names: Sequence[str]) -> list[str]:
     columns = 3
     width = (WIDTH - LEFT - RIGHT) / columns
     parts = []
@@ -117,21 +117,21 @@ def _legend(names: Sequence[str]) -> list[str]:
         x = LEFT + (at % columns) * width
         y = HEIGHT - BOTTOM + 62 + 20 * (at // columns)
         ends = f'x1="{x}" y1="{y - 4}" x2="{x + 34}" y2="{y - 4}"'
-        parts += [f'<line {ends} stroke-width="2.5" {_pen(at)}/>\n', _text(x + 42, y, name)]
+        parts += [f'<line {ends} stroke-width="2.5" {pen(at)}/>\n', text(x + 42, y, name)]
     return parts
 
 
-def _pen(at: int) -> str:
+def pen(at: int) -> str:
     dash = DASHES[at % len(DASHES)]
     dashes = f' stroke-dasharray="{dash}"' if dash else ""
     return f'stroke="{COLOURS[at % len(COLOURS)]}"{dashes}'
 
 
-def _line(x1: float, y1: float, x2: float, y2: float, kind: str) -> str:
+def line(x1: float, y1: float, x2: float, y2: float, kind: str) -> str:
     return f'<line class="{kind}" x1="{x1}" y1="{y1}" x2="{x2}" y2="{y2}"/>\n'
 
 
-def _text(x: float, y: float, text: str, anchor: str = "start", kind: str = "") -> str:
+def text(x: float, y: float, text: str, anchor: str = "start", kind: str = "") -> str:
     named = f' class="{kind}"' if kind else ""
     return f'<text{named} x="{x}" y="{y}" text-anchor="{anchor}">{escape(text)}</text>\n'
 

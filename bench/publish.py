@@ -68,12 +68,12 @@ def _results() -> dict[str, Any]:
 def publish() -> None:
     """Write the tables into the pages, between their marks."""
     for page in PAGES:
-        text = _between(page.read_text(encoding="utf-8"), BEGIN, latest(page), END)
+        text = between(page.read_text(encoding="utf-8"), BEGIN, latest(page), END)
         if BEGIN_TURNS in text:
-            text = _between(text, BEGIN_TURNS, turns(_results()["correctness"]), END_TURNS)
+            text = between(text, BEGIN_TURNS, turns(_results()["correctness"]), END_TURNS)
         page.write_text(text, encoding="utf-8")
 
 
-def _between(text: str, begin: str, new: str, end: str) -> str:
+def between(text: str, begin: str, new: str, end: str) -> str:
     before, _, rest = text.partition(begin)
     return before + begin + new + end + rest.partition(end)[2]

@@ -65,6 +65,7 @@ from ctxbridge.model.message import (
     ToolResult,
 )
 from ctxbridge.model.record import Record
+from ctxbridge.model.trial import Conclusion, Outcome, Signal, Trial, TrialPolicy
 
 __all__ = [
     "AccessPolicy",
@@ -80,6 +81,7 @@ __all__ = [
     "Choices",
     "Claim",
     "Committed",
+    "Conclusion",
     "Consent",
     "Contact",
     "Context",
@@ -112,6 +114,7 @@ __all__ = [
     "Notice",
     "Opaque",
     "Opened",
+    "Outcome",
     "Outgoing",
     "Parsed",
     "Part",
@@ -131,6 +134,7 @@ __all__ = [
     "Scope",
     "Sent",
     "Settle",
+    "Signal",
     "Split",
     "Stage",
     "Status",
@@ -140,6 +144,8 @@ __all__ = [
     "Text",
     "ToolCall",
     "ToolResult",
+    "Trial",
+    "TrialPolicy",
     "Verdict",
     "Verification",
     "Window",
