@@ -78,7 +78,8 @@ class Settings(Struct, frozen=True, kw_only=True):
             and 0 < self.longest_turn_seconds <= DAY_SECONDS
             and 0 <= self.wait_seconds <= DAY_SECONDS
             and 0 <= self.drain_seconds <= DAY_SECONDS
-            and 0 <= self.settle_seconds <= WEEK_SECONDS <= self.remember_seconds <= 3_660 * DAY_SECONDS
+            and 0 <= self.settle_seconds <= WEEK_SECONDS <= self.remember_seconds
+            and self.remember_seconds <= 3_660 * DAY_SECONDS
         ):
             raise ConfigurationError(
                 "window must be positive, backlog from 1 to 1000, lease_seconds, "
