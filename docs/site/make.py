@@ -11,7 +11,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path, PurePosixPath
 
 import griffe
@@ -156,22 +156,31 @@ def write_reference() -> list[str]:
     modules: list[str] = re.findall(r"^\| `(ctxbridge[\w.]*)` \|", text, re.MULTILINE)
     homes: dict[str, str] = {}
     for name in modules:
-        public = public_names(package[name.partition(".")[2]] if "." in name else package)
-        (PAGES / f"reference/{name}.md").write_text(page_of(name, public))
-        homes = {found: f"{name}.{found}" for found in public} | homes
+        module = package[name.partition(".")[2]] if "." in name else package
+        public = [one for one in public_names(module) if f"{name}.{one}" not in modules]
+        paths = {one: path_of(name, module, one) for one in public}
+        (PAGES / f"reference/{name}.md").write_text(page_of(name, paths.values()))
+        homes = paths | homes  # a name is told of where it is met first
         text = text.replace(f"| `{name}` |", f"| [`{name}`]({name}.md) |")
     index.write_text(text)
     (BUILD / "names.json").write_text(json.dumps(homes))
     return modules
 
 
-def page_of(module: str, public: list[str]) -> str:
+def path_of(name: str, module: griffe.Object, public: str) -> str:
+    """Where a name is defined: a file of the same name (`guards/pii.py`) is not what is meant."""
+    file = module.modules.get(public)
+    shadowed = file is not None and public in file.members
+    return f"{name}.{public}.{public}" if shadowed else f"{name}.{public}"
+
+
+def page_of(module: str, paths: Iterable[str]) -> str:
     """The page of a module: what it says of itself, then its public names."""
     options = (
         "    options: {members: false, show_root_heading: false, show_root_toc_entry: false}\n"
     )
     page = [f"# {module}\n", f"::: {module}\n{options}"]
-    return "\n".join([*page, *[f"::: {module}.{name}\n" for name in public]])
+    return "\n".join([*page, *[f"::: {path}\n" for path in paths]])
 
 
 def public_names(module: griffe.Object) -> list[str]:

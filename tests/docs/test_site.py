@@ -10,6 +10,7 @@ from html.parser import HTMLParser
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
+from types import FunctionType
 from urllib.parse import urlsplit
 
 import pytest
@@ -153,8 +154,24 @@ def public_names(name):
     return [one for one in own if not one.startswith("_")]
 
 
+KINDS = {type: "class", FunctionType: "function"}
+
+
+def kind_of(value):
+    """As the page says it; what is neither class nor function may be told as anything."""
+    return next((kind for known, kind in KINDS.items() if isinstance(value, known)), "[a-z]+")
+
+
+def told(name, one, html):
+    kind = kind_of(getattr(importlib.import_module(name), one))
+    places = f"{name}.{one}", f"{name}.{one}.{one}"  # the second where a file has the same name
+    found = "|".join(map(re.escape, places))
+    return re.search(rf'doc-object doc-{kind}">\s*<h2 id="({found})"', html)
+
+
 def missing(name, html):
-    return [one for one in public_names(name) if f'id="{name}.{one}"' not in html]
+    """The public names that no heading of their kind tells of: a file of that name will not do."""
+    return [one for one in public_names(name) if not told(name, one, html)]
 
 
 class TestReference:
@@ -180,12 +197,31 @@ class TestReference:
         """The control."""
         html = (SITE / "reference/ctxbridge.html").read_text()
         assert missing("ctxbridge", html.replace('id="ctxbridge.Turn"', "")) == ["Turn"]
+        of_a_file = re.sub(r'doc-class(">\s*<h2 id="ctxbridge.Turn")', r"doc-module\1", html)
+        assert missing("ctxbridge", of_a_file) == ["Turn"]
 
     def test_no_docstring_shows_its_raw_marks(self):
         """Code behind ``::`` and names in backticks are rendered."""
         for page in (SITE / "reference").glob("*.html"):
             text = re.sub(r"(?s)<(pre|code|script|style).*?</\1>|<[^>]+>", "", page.read_text())
             assert not re.search(r"`|(?<!:)::\s*$|\]\[", text, re.MULTILINE), page.name
+
+
+def torn(html):
+    """Rows and points that the site shows as running text: a blank line too many, or too few."""
+    html = re.sub(r"(?s)<pre.*?</pre>", "", html)
+    lines = [line for text in re.findall(r"(?s)<p>(.*?)</p>", html) for line in text.splitlines()]
+    return [line for line in lines if re.match(r"\s*([-*] |\| |#+ |```)", line)]
+
+
+def test_no_table_or_list_is_torn():
+    pages = {page: torn(page.read_text()) for page in SITE.rglob("*.html")}
+    assert {page.name: found for page, found in pages.items() if found} == {}
+
+
+def test_one_that_is_torn_is_seen():
+    """The control."""
+    assert len(torn("<p>Some of them:\n- one\n- two</p><p>| a | b |</p>")) == 3
 
 
 def test_the_navigation_has_every_page_of_the_index():
