@@ -52,7 +52,7 @@ check: .venv/dev docs  ## format, lint, types, import rules, docs
 	@touch $@
 
 docs: .venv-docs/ready  ## the pages and the reference as a site, in build/site
-	@.venv-docs/bin/python docs/site/make.py
+	@.venv-docs/bin/python docs/site/build.py
 
 format: .venv/dev  ## bring the code into form
 	$(BIN)/ruff format .

@@ -1,4 +1,4 @@
-"""Builds the site: `python docs/site/make.py`, into build/site. A warning of the builder fails it.
+"""Builds the site: `python docs/site/build.py`, into build/site. A warning of the builder fails it.
 
 The pages stay as they are read on a code host. What a site wants besides is made here: the
 navigation, of the tables in docs/README.md; the reference, of the docstrings; and a place for each
@@ -167,7 +167,7 @@ def write_reference() -> list[str]:
     return modules
 
 
-def path_of(name: str, module: griffe.Object, public: str) -> str:
+def path_of(name: str, module: griffe.Object | griffe.Alias, public: str) -> str:
     """Where a name is defined: a file of the same name (`guards/pii.py`) is not what is meant."""
     file = module.modules.get(public)
     shadowed = file is not None and public in file.members
@@ -183,7 +183,7 @@ def page_of(module: str, paths: Iterable[str]) -> str:
     return "\n".join([*page, *[f"::: {path}\n" for path in paths]])
 
 
-def public_names(module: griffe.Object) -> list[str]:
+def public_names(module: griffe.Object | griffe.Alias) -> list[str]:
     """What `__all__` lists, or else all that is defined in the module itself."""
     if module.exports is not None:
         return sorted(str(name) for name in module.exports)
