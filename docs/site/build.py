@@ -38,8 +38,13 @@ def main() -> int:
     told = json.dumps(navigation(modules), ensure_ascii=False).replace('": ', '" = ')
     config = (HERE / "zensical.toml").read_text()
     (BUILD / "zensical.toml").write_text(config.replace("nav = []", f"nav = {told}", 1))
+    return build(BUILD)
+
+
+def build(folder: Path) -> int:
+    """Build what the zensical.toml in the folder describes; 1 if there was anything to warn of."""
     command = [sys.executable, "-m", "zensical", "build", "--strict", "--clean"]
-    return subprocess.run(command, cwd=BUILD, check=False).returncode
+    return subprocess.run(command, cwd=folder, check=False).returncode
 
 
 def stage(file: str, staged: set[str]) -> None:

@@ -5,6 +5,7 @@ import inspect
 import os
 import re
 import shutil
+import subprocess
 from functools import partial
 from html.parser import HTMLParser
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -172,6 +173,23 @@ def told(name, one, html):
 def missing(name, html):
     """The public names that no heading of their kind tells of: a file of that name will not do."""
     return [one for one in public_names(name) if not told(name, one, html)]
+
+
+BUILD = "from pathlib import Path\nimport sys\nsys.path.insert(0, sys.argv[1])\nimport build\n"
+BUILD += "sys.exit(build.build(Path(sys.argv[2])))"
+
+
+@pytest.mark.parametrize(("link", "code"), [("#here", 0), ("#nowhere", 1), ("nowhere.md", 1)])
+def test_a_warning_fails_the_build(tmp_path, link, code):
+    python = ROOT / ".venv-docs/bin/python"
+    if not python.exists():
+        pytest.skip("nothing here that builds the site: make docs")
+    (tmp_path / "zensical.toml").write_text('[project]\nsite_name = "a"\ndocs_dir = "pages"\n')
+    (tmp_path / "pages").mkdir()
+    (tmp_path / "pages/index.md").write_text(f"# Here\n\n[there]({link})\n")
+    command = [python, "-c", BUILD, ROOT / "docs/site", tmp_path]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == code, done.stderr
 
 
 class TestReference:
