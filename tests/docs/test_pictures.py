@@ -19,6 +19,7 @@ def made():
 
 def test_what_lies_there_is_what_the_script_draws(made):
     lying = {path.stem: path.read_text() for path in PICTURES.glob("*.svg")}
+    del lying["operating-curve"]  # bench/trial.py draws it from what it has measured
     assert lying == made, "python docs/pictures/make.py"
 
 
