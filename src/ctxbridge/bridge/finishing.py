@@ -107,7 +107,7 @@ async def commit(
         # What has been sent to the store is settled before a cancellation is heard.
         with (
             anyio.CancelScope(shield=True),
-            Committing(channel, tries, inquiry.disposition) as step,
+            Committing(channel, tries, inquiry.disposition, inquiry.release) as step,
         ):
             outcome = await bridge.store.commit(change)
             step.came_to(outcome)

@@ -106,7 +106,7 @@ async def _write(
         remember_seconds=bridge.settings.remember_seconds, control=bridge.steering.epoch,
     )  # fmt: skip
     since = monotonic()
-    with anyio.CancelScope(shield=True), Committing(channel) as step:
+    with anyio.CancelScope(shield=True), Committing(channel, release=inquiry.release) as step:
         outcome = await bridge.store.commit(change)
         step.came_to(outcome)
     if not isinstance(outcome, Committed):

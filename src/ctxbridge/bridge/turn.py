@@ -212,13 +212,14 @@ class Turn(Speaking, Generic[StateT]):
 
     async def _begin(self, opened: Opened) -> None:
         context = self._context = opened.context
+        waits = opened.status == "new" and self._steer(opened)
         self._span = begin_span(self._inquiry, context, self.arrival)
         if opened.status != "new":
             self._answer = still_sendable(opened.answer, context, self._inquiry)
             self._describe()
             return
         _, hold, received = self._require()
-        if self._steer(opened):
+        if waits:
             return
         self._inquiry.states = self._replying.states = self._states().guards
         now = self._bridge.clock.now()
@@ -332,7 +333,10 @@ class Turn(Speaking, Generic[StateT]):
                 send = self._bridge.outbox.send_claimed
                 self._deliveries = await send(finished.change, finished.since, finished.seq)
             if not finished.superseded:
-                answered(self._inbound.channel, self._inquiry.disposition, self.arrival.started)
+                answered(
+                    self._inbound.channel, self._inquiry.disposition, self.arrival.started,
+                    self.release,
+                )  # fmt: skip
         finally:
             self._describe()
             self._end_span(None)

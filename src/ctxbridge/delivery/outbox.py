@@ -24,6 +24,7 @@ from ctxbridge.model import (
     Message,
     Outgoing,
     Receipt,
+    Release,
     Scan,
     Sent,
     Settle,
@@ -126,7 +127,8 @@ class Outbox:
                 done = await self._put_behind(claimed, change.contact, wait_until)
             else:
                 until = since + change.hold_seconds
-                permitted(message.channel, "")
+                release = Release.parse(message.release) if message.release else None
+                permitted(message.channel, "", release=release)
                 with Sending(message.channel) as step:
                     done = await self._send(claimed, message, change.contact, until, step)
             sent.append(done or claimed)
@@ -244,7 +246,8 @@ class Outbox:
             return None
         assert context is not None and context.contact is not None  # noqa: PT018
         contact, ends = context.contact.id, since + self._hold_seconds
-        with Sending.later(message.channel, context) as step:
+        release = Release.parse(message.release) if message.release else None
+        with Sending.later(message.channel, context, release) as step:
             permit = await self._gate(context, message)
             if wait_until and not (permit.refused or permit.until):
                 permit = Permit(until=wait_until)
