@@ -351,7 +351,8 @@ def _listed(home: Home) -> Found:
 def _found_in(home: Home, scan: Scan) -> list[Found]:
     """What of a conversation the scan is after."""
     contact, merged, found = home.contact.id, home.contact.merged, list[Found]()
-    if scan.what == "due" and 0 < home.due <= scan.now and home.head.waiting:
+    looked_at = scan.what == "waiting" or (scan.what == "due" and home.due <= scan.now)
+    if looked_at and home.due and home.head.waiting:
         (place, *_) = backlog.places(home.head.waiting)
         message = home.message(place)
         found.append(Found(contact, home.due, contact, message, place=place, merged=merged))

@@ -217,10 +217,12 @@ def scan(connection: sqlite3.Connection, scan: Scan) -> list[Found]:
     tenant = tenant_key(scan.tenant)
     statement = _LISTED_DEAD if scan.what == "dead" else _LISTED_AT
     latest = scan.now if scan.what == "due" else _EVER
-    listed = connection.execute(statement, (tenant, latest, scan.now, scan.limit)).fetchall()
-    found = [*_sound(connection, listed, _delivery)]
-    if scan.what == "due":
-        listed = connection.execute(_DUE_TURNS, (tenant, scan.now, scan.limit)).fetchall()
+    found: list[Found] = []
+    if scan.what != "waiting":
+        listed = connection.execute(statement, (tenant, latest, scan.now, scan.limit)).fetchall()
+        found += _sound(connection, listed, _delivery)
+    if scan.what in {"due", "waiting"}:
+        listed = connection.execute(_DUE_TURNS, (tenant, latest, scan.limit)).fetchall()
         found += _sound(connection, listed, _due_turn)
         found.sort(key=lambda one: one.at)
     return found[: scan.limit]
