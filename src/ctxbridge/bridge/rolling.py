@@ -41,11 +41,13 @@ class Rollback(Struct, frozen=True):
 class Report(Struct, frozen=True):
     """What a rollback has done. Contacts are ids in hexadecimal digits, deliveries are keys.
 
-    `stopped` are contacts whose turn ran or waited under a version that was taken back. Of these
+    `stopped` are contacts whose turn ran or waited under a version that was taken back when it was
+    called, or when it held. Of these
     `taken_up` were answered meanwhile by the version `to`, `handed_over` are for a person,
     `waiting` were neither when the time was over: they stay stored and are answered by whoever
     sweeps. `already_sent` are deliveries that a worker had claimed before: they are with the
-    provider or on the way there, or were when it was called. `withheld` and `released` are those
+    provider or on the way there, or were when it was called (what a provider has confirmed while
+    the call was on its way may be missing). `withheld` and `released` are those
     that had not left, and `asked_anew` the contacts of withheld ones, whose message is answered
     again.
     """

@@ -75,8 +75,7 @@ class Stopping:
                 listed = await self._listed()
                 await self._update([place for place in left if place not in listed])
                 await anyio.sleep(_LOOK_SECONDS)
-        with anyio.CancelScope(shield=True), anyio.move_on_after(seconds):
-            await self._update(self._left())
+        await self._update(self._left())
 
     def _left(self) -> list[Place]:
         return [place for place, fate in self.fates.items() if fate == "waiting"]

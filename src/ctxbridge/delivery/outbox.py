@@ -295,11 +295,11 @@ class Outbox:
 
     async def _take(self, found: Found) -> Taken:
         """Claim what was found; under another gate epoch only if the gate says yes anew."""
-        if await self._was_withdrawn(found):
-            return Taken("gone")
         epoch: int | None = None
         token = os.urandom(8)
         for _ in range(_GATE_TRIES):
+            if await self._was_withdrawn(found):
+                return Taken("gone")
             step = Take(
                 self._tenant, found.where, found.id, token, self._clock.now(), self._hold_seconds,
                 epoch, control=self._steering.epoch,
