@@ -95,6 +95,8 @@ async def commit(
     for tries in range(_GATE_TRIES):
         now = bridge.clock.now()
         said = await replying.judge(opened.turn, prepared.replies, context, now)
+        # Nothing is awaited from here to the change: it is of the control that is looked at here.
+        _mind_control(bridge, inquiry, context, prepared)
         notes = _notes(inquiry, replying, prepared, opened.turn, now)
         change = change_of(bridge, opened, context)
         if sees_state(context, inquiry.inbound.sender, bridge.settings.access):
@@ -125,7 +127,7 @@ async def _after(
 ) -> Context:
     """The context after the gate was closed on what the agent had prepared."""
     if refused.reason == "controlled":
-        _mind_control(bridge, inquiry, context, refused)
+        bridge.steering.adopt(refused.control)
         return context
     if refused.reason != "gated":
         raise Fenced("a later worker has taken this turn over; nothing of this one was stored")
@@ -139,11 +141,14 @@ async def _after(
 
 
 def _mind_control(
-    bridge: "Bridge[Any]", inquiry: Inquiry, context: Context, refused: Refused
+    bridge: "Bridge[Any]", inquiry: Inquiry, context: Context, prepared: Prepared
 ) -> None:
-    """Know the newer control; raises `Halted` where it stops what was refused under the older."""
-    bridge.steering.adopt(refused.control)
-    if context.floor is Floor.AGENT:
+    """Raise `Halted` where the control that is known by now stops the turn.
+
+    It may have become known while the guards judged, or before the agent began: the store would
+    take that for a change of who knows it.
+    """
+    if context.floor is Floor.AGENT and not prepared.hands_over:
         bar = bridge.steering.bar(inquiry.release, inquiry.inbound, context)
         if bar is not None:
             raise Halted(bar.code)

@@ -215,7 +215,9 @@ class Turn(Speaking, Generic[StateT]):
         waits = opened.status == "new" and self._steer(opened)
         self._span = begin_span(self._inquiry, context, self.arrival)
         if opened.status != "new":
-            self._answer = still_sendable(opened.answer, context, self._inquiry)
+            self._bridge.steering.adopt(opened.control)
+            answer = still_sendable(opened.answer, context, self._inquiry)
+            self._answer = self._bridge.steering.unhalted(answer, context)
             self._describe()
             return
         _, hold, received = self._require()
@@ -236,6 +238,7 @@ class Turn(Speaking, Generic[StateT]):
         if panel.context and self.open:
             self._view = await look(panel, self._inquiry, self._remarks, context, opened.turn, now)
         self._was_open = self.open
+        self.recheck()  # a control that came while the guards judged has told nobody
         self._inquiry.ask_beside(context, now)
         self._tools = ToolGate(self._bridge, self._inquiry, hold, context, self._remarks)
 
