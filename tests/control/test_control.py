@@ -236,7 +236,8 @@ class TestRollback:
                 group.start_soon(answer, bridge, "hello")
                 await thinking.wait()
                 report = await bridge.control.rollback("support", to="v11", within_seconds=5)
-            assert (len(report.stopped), report.taken_up) == (1, report.stopped)
+            # It may be answered before the first look at what runs, which nobody waits for.
+            assert (report.taken_up, report.waiting) == (report.stopped, ())
             assert [r for _, r in await said(bridge)] == ["support@v11"]
 
     async def test_or_a_person_is_to_answer(self, deploy, agents, pigeon):
