@@ -7,6 +7,7 @@ import anyio
 from msgspec.structs import replace
 
 from ctxbridge.bridge.accepting import Acceptances, Accepted
+from ctxbridge.bridge.floor import Handoffs
 from ctxbridge.bridge.gating import SendGate
 from ctxbridge.bridge.identity import Identity
 from ctxbridge.bridge.leases import Leases
@@ -88,6 +89,10 @@ class Bridge(Identity, Persons, Proofs, Operating, Generic[StateT]):
     - `code_secret` keys what is stored of one-time codes (`challenge`): 32 random bytes, or several
       secrets while one is being replaced; the same in every process. Without, whoever can read the
       store while a code is good can find it out by trying all.
+    - `escalations="note"` says what a guard's `escalate` does besides: the log notes it, or with
+      ``offer`` the floor is offered to a colleague too (`floor`).
+    - `offer_seconds=3600` is how long an offer of the floor stands before the agent has it again; 0
+      for ever. `helpdesk` is a `Helpdesk` that is told of handoffs. The bridge closes it.
     - `clock` and `ids` are for tests.
 
     Use it as ``async with bridge:``; a store that it was given stays open behind it.
@@ -136,6 +141,9 @@ class Bridge(Identity, Persons, Proofs, Operating, Generic[StateT]):
         senders = options.get("senders", ())
         self.outbox = Outbox(self.store, tenant, senders, self.clock, self.ids, gate)
         self.acceptances = Acceptances(self)
+        self.floor = Handoffs(self)
+        """Who may speak: the agent, or a colleague. See `Handoffs`."""
+        self.helpdesk = options.get("helpdesk")
         self._runs = 0
 
     def __repr__(self) -> str:
@@ -151,6 +159,8 @@ class Bridge(Identity, Persons, Proofs, Operating, Generic[StateT]):
             await self.acceptances.aclose(self.settings.drain_seconds)
             await self.leases.aclose()
             await self.outbox.aclose()
+            if self.helpdesk is not None:
+                await self.helpdesk.aclose()
             if self._owns_store:
                 await self.store.aclose()
 
@@ -202,7 +212,7 @@ class Bridge(Identity, Persons, Proofs, Operating, Generic[StateT]):
         return turn
 
     async def run(self, agent: Agent | None = None, /, *, sweep_seconds: float = 1.0) -> None:
-        """Take up turns whose worker died, and send what is due, until cancelled.
+        """Take up turns whose worker died, send what is due, end offers, until cancelled.
 
         Run it beside your service, in each of its processes: ``group.start_soon(bridge.run,
         agent)``. Without `agent` turns are left to the providers' retries. A store that cannot be
@@ -214,6 +224,7 @@ class Bridge(Identity, Persons, Proofs, Operating, Generic[StateT]):
                 if agent is not None:
                     group.start_soon(sweep, lambda: self.recover(agent), sweep_seconds)
                 group.start_soon(sweep, self.dispatch, sweep_seconds)
+                group.start_soon(sweep, self.floor.sweep, sweep_seconds)
         finally:
             self._runs -= 1
 

@@ -285,7 +285,9 @@ class Turn(Speaking, Generic[StateT]):
         remarks, replies = self._remarks, tuple(self._replies)
         notes = remarks.events(opened.turn, self._bridge.clock.now())
         handle = self._span.handle if self._span else b""
-        return Prepared(received.own, received.joined, replies, notes, remarks.work, handle)
+        return Prepared(
+            received.own, received.joined, replies, notes, remarks.work, handle, remarks.offer
+        )
 
     # --- telling --------------------------------------------------------------------------------
 

@@ -35,6 +35,7 @@ from ctxbridge.model.exchange import (
     Refused,
     StoreReport,
 )
+from ctxbridge.model.handoff import Handoff, Package
 from ctxbridge.model.head import Floor, Head, Status
 from ctxbridge.model.identity import Erase, Erased, Identified, LinkClaim, Merge, Split
 from ctxbridge.model.inbound import (
@@ -94,6 +95,7 @@ __all__ = [
     "Floor",
     "Found",
     "GuardResult",
+    "Handoff",
     "Head",
     "HttpAnswer",
     "HttpReply",
@@ -109,6 +111,7 @@ __all__ = [
     "Opaque",
     "Opened",
     "Outgoing",
+    "Package",
     "Parsed",
     "Part",
     "Purpose",
