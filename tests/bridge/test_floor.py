@@ -490,6 +490,55 @@ class TestTheEndOfAnOffer:
         assert await desk.floor.sweep() == 0
         assert (await desk.floor.show(SMS)).floor == "queue"
 
+    async def test_the_next_message_ends_it_too_and_is_answered(self, desk, another, pigeon, clock):
+        await desk.floor.offer(SMS, reason="refund", within_seconds=60)
+        clock.time += MINUTE
+        await exchange(desk, write("hello?"), "Here I am.")
+        assert pigeon.texts == ["Here I am."]
+        assert await kinds(desk) == ["handoff.offered", "handoff.expired"]
+        await desk.floor.sweep()
+        assert pigeon.texts == ["Here I am."]
+
+    async def test_who_accepts_while_the_next_message_ends_it_has_it_or_has_it_not(
+        self, desk, pigeon, clock
+    ):
+        await desk.floor.offer(SMS, reason="refund", within_seconds=60)
+        clock.time += MINUTE
+        async with desk.turn(write("hello?")) as turn:
+            assert turn.open
+            turn.reply("Here I am.")
+            await desk.floor.accept(SMS, by="ann")
+        assert pigeon.texts == []
+
+    async def test_a_store_that_fails_meanwhile_gives_the_turn_back(
+        self, desk, pigeon, clock, monkeypatch
+    ):
+        await desk.floor.offer(SMS, reason="refund", within_seconds=60)
+        clock.time += MINUTE
+
+        async def down(self, context, made):
+            raise errors.Unavailable("down")
+
+        with monkeypatch.context() as patch:
+            patch.setattr("ctxbridge.bridge.floor.Handoffs._commit", down)
+            with pytest.raises(errors.Unavailable):
+                await exchange(desk, write("hello?", id="M-late"), "Here I am.")
+        await exchange(desk, write("hello?", id="M-late"), "Here I am.")
+        assert pigeon.texts == ["Here I am."]
+
+    async def test_many_offers_at_once_are_all_kept(self, desk, another, clock):
+        bridges = [desk, await another(), await another()]
+        people = [replace(SMS, value=f"+1555010{n:04}") for n in range(200, 230)]
+        for one in people:
+            await exchange(desk, write("hello", sender=one))
+        async with anyio.create_task_group() as group:
+            for number, one in enumerate(people):
+                offer = bridges[number % 3].floor.offer
+                group.start_soon(lambda o=offer, a=one: o(a, reason="x", within_seconds=60))
+        clock.time += MINUTE
+        assert await desk.floor.sweep() == len(people)
+        assert {(await desk.floor.show(one)).step for one in people} == {"expired"}
+
     async def test_a_worker_that_died_before_its_step_leaves_nothing_behind(
         self, desk, clock, monkeypatch
     ):

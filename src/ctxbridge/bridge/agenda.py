@@ -6,8 +6,10 @@ it loses nothing, it is due again.
 """
 
 from collections.abc import Callable, Iterable, Sequence
+from random import random
 from typing import TYPE_CHECKING, Any, Literal
 
+import anyio
 import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
@@ -24,7 +26,8 @@ MOST = 4_000
 HOLD_MILLISECONDS = 60_000
 """How long an entry is its taker's, who then has to be believed dead."""
 _GRACE_SECONDS = 30 * 86_400.0
-_TRIES = 20
+_TRIES = 100
+_LONGEST_PAUSE_SECONDS = 0.05
 
 
 class Look(Struct, frozen=True, array_like=True, gc=False):
@@ -60,6 +63,7 @@ class Agenda:
 
     def __init__(self, bridge: "Bridge[Any]") -> None:
         self._bridge = bridge
+        self._lock: anyio.Lock | None = None
 
     async def put(self, look: Look) -> None:
         """Look then; instead of what was meant for the same before. Raises `TooLarge`."""
@@ -102,6 +106,13 @@ class Agenda:
         await self._edit(lambda looks: [one for one in looks if one.address not in gone])
 
     async def _edit(self, edit: Edit) -> None:
+        """Write what `edit` makes of the entries; again where another process was faster."""
+        if self._lock is None:  # made in the event loop that it is for
+            self._lock = anyio.Lock()
+        async with self._lock:
+            await self._edit_alone(edit)
+
+    async def _edit_alone(self, edit: Edit) -> None:
         store, tenant, now = self._bridge.store, self._bridge.tenant, self._bridge.clock.now()
         for _ in range(_TRIES):
             held = await store.records(RecordRead(tenant, SCOPE, NAME, now))
@@ -118,6 +129,7 @@ class Agenda:
             try:
                 await store.records(write)
             except Conflict:
+                await anyio.sleep(random() * _LONGEST_PAUSE_SECONDS)
                 continue
             return
         raise Busy("the agenda of handoffs kept changing; a retry is safe")

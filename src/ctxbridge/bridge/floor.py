@@ -210,6 +210,22 @@ class Handoffs:
         )  # fmt: skip
         return rules.bounded(wanted)
 
+    async def on_arrival(self, context: Context) -> Context:
+        """The context of a turn that begins: where an offer is over by now, the agent has it again.
+
+        Nobody is told: the agent answers the message that has come.
+        """
+        held, now = rules.standing(context), self._bridge.clock.now()
+        if held is None or not rules.is_over(held, now):
+            return context
+        made = replace(rules.expired(held, now), epoch=context.gate_epoch + 1)
+        if not await self._commit(context, made):
+            return context
+        _tell_of(context, Floor.AGENT)
+        return replace(
+            context, floor=Floor.AGENT, gate_epoch=made.epoch, revision=context.revision + 1
+        )
+
     async def along(
         self, change: Change, context: Context, address: Address, wanted: Handoff
     ) -> Change:
