@@ -1,5 +1,7 @@
 """Handing over to a colleague and back: who may speak, what everybody is told, once each."""
 
+from contextlib import suppress
+
 import anyio
 import pytest
 from msgspec.structs import replace
@@ -10,7 +12,8 @@ from ctxbridge.guards import block, guard
 from ctxbridge.guards.guard import escalate
 from ctxbridge.model import Floor
 from ctxbridge.model.lines import handoffs_in
-from tests.stores.broken import WithoutFloor
+from ctxbridge.stores.memory import MemoryStore
+from tests.stores.broken import WithoutFloor, WithoutRevision
 
 from .conftest import ENDPOINTS, SENDERS, Ticket, exchange, write
 from .test_guards import Pigeon
@@ -39,6 +42,18 @@ async def desk(another, pigeon):
     await exchange(bridge, write("hello"), "hi")
     pigeon.texts.clear()
     return bridge
+
+
+def slow(kind):
+    """A store of this kind behind which others do something too, once it has read."""
+
+    class Slow(kind):
+        async def read(self, query, /):
+            context = await super().read(query)
+            await anyio.sleep(0.01)
+            return context
+
+    return Slow()
 
 
 async def kinds(bridge, address=SMS):
@@ -121,6 +136,33 @@ class TestTheSteps:
         assert len(won) == 1
         assert lost == [("human", won[0])] * 3
         assert await kinds(desk) == ["handoff.offered", "handoff.accepted"]
+
+    @pytest.mark.parametrize(("kind", "winners"), [(MemoryStore, 1), (WithoutRevision, 2)])
+    async def test_both_would_have_it_if_the_store_compared_no_revision(self, kind, winners):
+        """The control: both have read that the agent has the floor before one of them writes."""
+        bridge, won = Bridge(slow(kind), tenant="acme"), []
+        await exchange(bridge, write("hello"), "hi")
+
+        async def accept(by):
+            with suppress(errors.FloorTaken):
+                won.append(await bridge.floor.accept(SMS, by=by))
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(accept, "ann")
+            group.start_soon(accept, "bob")
+        assert len(won) == winners
+
+    @pytest.mark.parametrize(("kind", "times"), [(MemoryStore, 1), (WithoutRevision, 2)])
+    async def test_it_would_end_twice_if_the_store_compared_no_revision(self, kind, times, clock):
+        """The control. With a text to say the gate epoch stands against it as well."""
+        bridge = Bridge(slow(kind), tenant="acme", clock=clock)
+        await exchange(bridge, write("hello"), "hi")
+        await bridge.floor.offer(SMS, reason="refund", within_seconds=60, otherwise="")
+        clock.time += MINUTE
+        async with anyio.create_task_group() as group:
+            for _ in range(2):
+                group.start_soon(bridge.floor._expire, SMS)
+        assert await kinds(bridge) == ["handoff.offered", *["handoff.expired"] * times]
 
     async def test_who_has_no_floor_can_give_none(self, desk):
         with refused("agent"):
