@@ -398,6 +398,24 @@ class TestTheWayBack:
             assert len(handoffs_in(context.window)) == told
 
 
+@pytest.mark.parametrize("sealed", [True, False])
+async def test_what_is_handed_over_is_sealed_like_all_that_is_said(tmp_path, clock, sealed):
+    """Unsealed it is the control."""
+    pytest.importorskip("cryptography")
+    seal = (lambda tenant, key_id: ("1", bytes(32))) if sealed else None
+    async with Bridge(
+        f"sqlite:///{tmp_path}/b.db", tenant="acme", clock=clock, seal=seal
+    ) as bridge:
+        await exchange(bridge, write("hello"), "hi")
+        await bridge.floor.offer(SMS, reason="the-reason", summary="the-summary")
+        await bridge.floor.accept(SMS, by="ann")
+        back = await bridge.floor.release(SMS, by="ann", note="the-note")
+        assert (await bridge.floor.show(SMS)) == back
+        stored = b"".join(file.read_bytes() for file in tmp_path.iterdir())
+    for words in (b"the-reason", b"the-summary", b"the-note"):
+        assert (words in stored) is not sealed, words
+
+
 class TestInATurn:
     async def test_last_words_leave_and_the_floor_is_offered_in_one_step(self, desk, pigeon):
         async with desk.turn(write("a person please")) as turn:

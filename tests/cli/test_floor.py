@@ -57,6 +57,19 @@ def test_all_steps_and_what_a_person_and_a_program_read(run):
     assert "step: released, by: boss" in run("show", ANN)[1]
 
 
+def test_the_log_tells_of_it(run, file, capfd):
+    run("offer", ANN, "--reason", "refund", "--to", "billing")
+    run("accept", ANN, "--by", "bea")
+    run("release", ANN, "--by", "bea", "--note", "paid out")
+    main(["show", ANN, "--db", str(file), "--tenant", "acme"])
+    told = [line[28:].strip() for line in capfd.readouterr().out.splitlines() if "handoff" in line]
+    assert told == [
+        "handoff offered by operator to billing: refund",
+        "handoff accepted by bea to billing: refund",
+        "handoff released by bea to billing: paid out",
+    ]
+
+
 def test_who_comes_late_is_told_who_has_it_and_by_the_code(run):
     run("accept", ANN, "--by", "bea")
     code, out, err = run("accept", ANN, "--by", "carl")
