@@ -179,7 +179,7 @@ class TestWhatAHelpdeskIsTold:
         inbox = Inbox()
         async with told(pigeon, inbox) as bridge:
             await exchange(bridge, write("hello"), "hi")
-            monkeypatch.setattr("ctxbridge.bridge.floor._SETTLING_MILLISECONDS", 0)
+            monkeypatch.setattr("ctxbridge.bridge.stepping.SETTLING_MILLISECONDS", 0)
 
             async def dies(self, where):
                 raise RuntimeError

@@ -10,6 +10,7 @@ from ctxbridge import Address, Bridge, errors, guards
 from ctxbridge.bridge.floor import NOBODY_CAME
 from ctxbridge.guards import block, guard
 from ctxbridge.guards.guard import escalate
+from ctxbridge.integrations import plain
 from ctxbridge.model import Floor
 from ctxbridge.model.lines import handoffs_in
 from ctxbridge.stores.memory import MemoryStore
@@ -201,11 +202,25 @@ class TestTheSteps:
         assert (await desk.floor.accept(SMS, by="ann", epoch=offer.epoch)).holder == "ann"
 
     async def test_far_back_in_a_long_log_the_holder_is_still_known(self, desk, monkeypatch):
-        monkeypatch.setattr("ctxbridge.bridge.floor._WINDOW", 3)
+        monkeypatch.setattr("ctxbridge.bridge.stepping.WINDOW", 3)
         await desk.floor.accept(SMS, by="ann")
         for number in range(5):
             await exchange(desk, write(f"{number}"))
         assert (await desk.floor.show(SMS)).holder == "ann"
+
+    @pytest.mark.parametrize(("into", "other"), [(SMS, MAIL), (MAIL, SMS)])
+    async def test_who_has_it_of_either_has_it_of_both_that_are_merged(self, desk, into, other):
+        await exchange(desk, write("hello", "email"), "hi")
+        for by in ("bob", "cat"):
+            await desk.floor.accept(MAIL, by=by)
+            await desk.floor.release(MAIL, by=by)
+        await desk.floor.accept(SMS, by="ann")
+        await desk.merge(into, other, evidence="crm:1")
+        assert ((await desk.floor.show(MAIL)).holder, await kinds(desk, SMS)) == (
+            "ann", await kinds(desk, MAIL),
+        )  # fmt: skip
+        back = await desk.floor.release(MAIL, by="ann")
+        assert await desk.floor.show(SMS) == back
 
     @pytest.mark.parametrize("name", ["", "  ", "agent", "queue", None, 7])
     async def test_nothing_is_handed_over_to_nobody(self, desk, name):
@@ -379,6 +394,24 @@ class TestTheWayBack:
         assert kinds_ == ["text", "text", "handoff", "handoff", "text", "text"]
         assert "called off" in str(context.as_responses())
         assert "called off" in str(context.as_anthropic())
+
+    async def test_what_is_summed_up_says_who_had_it_once(self, desk):
+        await desk.floor.accept(SMS, by="ann")
+        await desk.floor.say(SMS, "We send a new one.", by="ann")
+        await desk.floor.release(SMS, by="ann", note="promised")
+        for number in range(4):
+            await exchange(desk, write(f"{number}"))
+        seen = []
+
+        async def summarize(lines):
+            seen.append([line.kind for line in lines])
+            return "sum"
+
+        for _ in range(2):
+            async with desk.turn(write("and now?")) as turn:
+                await plain.summarized(turn, summarize, budget=90, window=20)
+        told = [kinds_.count("handoff") for kinds_ in seen]
+        assert (told[0], sum(told)) == (2, 2)
 
     async def test_a_stretch_that_is_cut_away_is_not_told_of(self, desk):
         await desk.floor.accept(SMS, by="ann")

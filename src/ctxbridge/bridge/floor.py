@@ -1,49 +1,41 @@
 """The floor: offered by an agent, taken by a colleague, passed on and given back."""
 
 import logging
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
 
 from msgspec.structs import replace
 
-from ctxbridge.bridge.agenda import Agenda, Look
+from ctxbridge.bridge.agenda import Look
 from ctxbridge.bridge.packing import MESSAGES, pack
-from ctxbridge.bridge.sending import Letter, Written, write
+from ctxbridge.bridge.sending import Letter, Written
+from ctxbridge.bridge.stepping import (
+    SETTLING_MILLISECONDS,
+    TRIES,
+    WINDOW,
+    Steps,
+    busy,
+    look_for,
+    tell_of,
+)
 from ctxbridge.delivery import retrying
-from ctxbridge.errors import Busy, CtxBridgeError, UnknownContact, UsageError
+from ctxbridge.errors import CtxBridgeError, UnknownContact, UsageError
 from ctxbridge.model import (
     Address,
     Change,
-    Committed,
     Context,
     Endpoint,
-    Event,
     Floor,
     Handoff,
     Package,
 )
 from ctxbridge.rules import handoff as rules
-from ctxbridge.telemetry import about, handed_off
-
-if TYPE_CHECKING:
-    from ctxbridge.bridge.bridge import Bridge
+from ctxbridge.telemetry import handed_off
 
 NOBODY_CAME = "Nobody of our team is free right now, so it is the assistant again. How can I help?"
-_WINDOW = 200
-"""Entries that are looked through for the last step, before all of them are."""
-_TRIES = 8
-_SETTLING_MILLISECONDS = 5_000
-"""How long a step may take from its entry in the agenda to its commit."""
-
 logger = logging.getLogger("ctxbridge")
-Decide = Callable[[Handoff, int], Handoff]
 
 
-class _MovedError(Exception):
-    """The conversation was changed since it was read."""
-
-
-class Handoffs:
+class Handoffs(Steps):
     """What `Bridge.floor` does: each verb moves the floor in one atomic step, or not at all.
 
     Each takes an address of the contact. A step that the same colleague repeats with the same
@@ -52,10 +44,6 @@ class Handoffs:
     `UsageError` and `TooLarge` for what cannot be said, `Busy` if the conversation keeps changing
     (a retry is safe), and `StoreError`.
     """
-
-    def __init__(self, bridge: "Bridge[Any]") -> None:
-        self._bridge = bridge
-        self._agenda = Agenda(bridge)
 
     # --- the steps --------------------------------------------------------------------------------
 
@@ -90,7 +78,7 @@ class Handoffs:
         wanted = self.wanted(reason, to, summary, promised, within_seconds, otherwise, by)
         where = self._bridge.canonical(address)
         if wanted.expires_at:
-            await self._agenda.put(_look("end", where, wanted.expires_at, wanted.at))
+            await self._agenda.put(look_for("end", where, wanted.expires_at, wanted.at))
         return await self._step(where, lambda held, _: rules.offered(held, wanted))
 
     async def accept(
@@ -126,7 +114,7 @@ class Handoffs:
         otherwise = rules.bounded(replace(_NOTHING, otherwise=otherwise)).otherwise
         ends = self._until(within_seconds) if target == rules.QUEUE else 0
         if ends:
-            await self._agenda.put(_look("end", where, ends, self._bridge.clock.now()))
+            await self._agenda.put(look_for("end", where, ends, self._bridge.clock.now()))
         return await self._step(
             where, lambda held, now: rules.passed(held, by, target, epoch, now, ends, otherwise)
         )
@@ -174,19 +162,19 @@ class Handoffs:
             self._bridge.canonical(given), text, endpoint, subject=subject, key=key,
             written_as=given.value, author="human_agent",
         )  # fmt: skip
-        for _ in range(_TRIES):
+        for _ in range(TRIES):
             context, held = await self._held(letter.address)
             rules.require_holder(held, by)
             written = await self._write(letter, context, ())
             if written is not None:
                 await self._tell(letter.address)
                 return written
-        raise _busy()
+        raise busy()
 
     async def package(self, address: Address | str, /, *, messages: int = MESSAGES) -> Package:
         """What a colleague needs to go on: see `Package`. At most `messages` of them, up to 200."""
-        if not 1 <= messages <= _WINDOW:
-            raise UsageError(f"messages is a number from 1 to {_WINDOW}")
+        if not 1 <= messages <= WINDOW:
+            raise UsageError(f"messages is a number from 1 to {WINDOW}")
         context, held = await self._held(self._bridge.canonical(address))
         return await pack(self._bridge, context, held, messages)
 
@@ -221,7 +209,7 @@ class Handoffs:
         made = replace(rules.expired(held, now), epoch=context.gate_epoch + 1)
         if not await self._commit(context, made):
             return context
-        _tell_of(context, Floor.AGENT)
+        tell_of(context, Floor.AGENT)
         return replace(
             context, floor=Floor.AGENT, gate_epoch=made.epoch, revision=context.revision + 1
         )
@@ -235,7 +223,7 @@ class Handoffs:
         held = rules.unknown(context)
         made = replace(rules.offered(held, wanted), epoch=change.gate_epoch + 1)
         if made.expires_at:
-            await self._agenda.put(_look("end", address, made.expires_at, made.at))
+            await self._agenda.put(look_for("end", address, made.expires_at, made.at))
         await self._will_tell(address)
         event = rules.event_of(made, change.turn)
         return replace(change, append=(*change.append, event), floor=Floor.QUEUE)
@@ -282,7 +270,7 @@ class Handoffs:
         if held.floor == "queue" and held.expires_at:
             return replace(look, due=held.expires_at)
         # The step that it is for may be under way still.
-        fresh = now < look.made + _SETTLING_MILLISECONDS
+        fresh = now < look.made + SETTLING_MILLISECONDS
         return replace(look, due=now + 1_000) if fresh else None
 
     async def _told(self, look: Look, context: Context, held: Handoff) -> Look | None:
@@ -297,120 +285,5 @@ class Handoffs:
         seconds = retrying.seconds_after(look.attempt + 1, 0.0)
         return replace(look, due=now + round(seconds * 1000), attempt=look.attempt + 1)
 
-    async def _expire(self, where: Address) -> None:
-        """The floor goes back and the customer is told, in one step; nothing where it has moved."""
-        for _ in range(_TRIES):
-            context, held = await self._held(where)
-            now = self._bridge.clock.now()
-            if not rules.is_over(held, now):
-                return
-            made = replace(rules.expired(held, now), epoch=context.gate_epoch + 1)
-            if await self._gone_back(where, context, made):
-                _tell_of(context, Floor.AGENT)
-                await self._tell(where)
-                return
-        raise _busy()
-
-    async def _gone_back(self, where: Address, context: Context, made: Handoff) -> bool:
-        if made.otherwise:
-            letter = Letter(where, made.otherwise, author="system", floor=Floor.AGENT)
-            try:
-                return await self._write(letter, context, (rules.event_of(made),)) is not None
-            except UsageError:
-                logger.warning("nobody ever wrote from there: who waits is not told")
-        return await self._commit(context, made)
-
-    # --- one step -----------------------------------------------------------------------------
-
-    async def _step(self, where: Address, decide: Decide) -> Handoff:
-        for _ in range(_TRIES):
-            context, held = await self._held(where)
-            now = self._bridge.clock.now()
-            if rules.is_over(held, now):
-                await self._expire(where)
-                continue
-            made = decide(held, now)
-            if made is held:
-                return held
-            made = replace(made, epoch=context.gate_epoch + 1)
-            await self._will_tell(where)
-            if await self._commit(context, made):
-                _tell_of(context, rules.FLOORS[made.floor])
-                await self._tell(where)
-                return made
-        raise _busy()
-
-    async def _held(self, where: Address) -> tuple[Context, Handoff]:
-        """The conversation, and how its floor stands."""
-        context = await self._bridge.context(where, window=_WINDOW, fresh=True)
-        if context.contact is None:
-            raise UnknownContact("nobody is stored under this address")
-        held = rules.standing(context)
-        if held is None and context.floor is not Floor.AGENT and context.seq > _WINDOW:
-            context = await self._bridge.context(where, window=0, fresh=True)
-            held = rules.standing(context)
-        return context, held or rules.unknown(context)
-
-    async def _commit(self, context: Context, made: Handoff) -> bool:
-        """Whether it is stored: else the conversation has changed since it was read."""
-        assert context.contact is not None
-        turn = self._bridge.ids.new()
-        change = Change(
-            self._bridge.tenant, context.contact.id, turn, made.at,
-            gate_epoch=context.gate_epoch, revision=context.revision,
-            append=(rules.event_of(made, turn),), floor=rules.FLOORS[made.floor],
-        )  # fmt: skip
-        return isinstance(await self._bridge.store.commit(change), Committed)
-
-    async def _write(
-        self, letter: Letter, context: Context, events: tuple[Event, ...]
-    ) -> Written | None:
-        """`None` where the floor may have moved since the context was read."""
-
-        def along(now: Context) -> tuple[Event, ...]:
-            if now.revision != context.revision:
-                raise _MovedError
-            return events
-
-        try:
-            return await write(self._bridge, replace(letter, along=along))
-        except _MovedError:
-            return None
-
-    def _until(self, within_seconds: float | None) -> int:
-        seconds = self._bridge.settings.offer_seconds if within_seconds is None else within_seconds
-        return rules.until(self._bridge.clock.now(), seconds)
-
-    # --- the helpdesk -------------------------------------------------------------------------
-
-    async def _will_tell(self, where: Address) -> None:
-        """Should this process die behind its step, another one tells of it."""
-        if self._bridge.helpdesk is not None:
-            now = self._bridge.clock.now()
-            await self._agenda.put(_look("tell", where, now + _SETTLING_MILLISECONDS, now))
-
-    async def _tell(self, where: Address) -> None:
-        """Let the next sweep tell the helpdesk how things stand. What is stored is stored."""
-        if self._bridge.helpdesk is None:
-            return
-        now = self._bridge.clock.now()
-        try:
-            await self._agenda.put(_look("tell", where, now, now))
-        except CtxBridgeError as error:
-            logger.error("the helpdesk is not told of a handoff: %s", type(error).__name__)  # noqa: TRY400
-
 
 _NOTHING = Handoff("agent", 0, "", "")
-
-
-def _tell_of(context: Context, owner: Floor) -> None:
-    with about(context.conversation):
-        handed_off(owner)
-
-
-def _look(what: Any, where: Address, due: int, now: int) -> Look:
-    return Look(what, due, now, where.channel, where.value, where.scope)
-
-
-def _busy() -> Busy:
-    return Busy("the conversation kept changing; nothing was stored, and a retry is safe")

@@ -129,7 +129,8 @@ def divided(
     covered = last_covered(summary[1]) if summary else 0
     if summary:
         budget -= count(summary_line(*summary).shown)
-    budget -= sum(count(line.shown) for line in handoffs_in(context.window))
+    handoffs = [line for line in handoffs_in(context.window) if line.place > covered]
+    budget -= sum(count(line.shown) for line in handoffs)
     seen = standing(context.window)
     ends = {message.turn: place for place, message in sorted(seen, key=itemgetter(0))}
     newest = seen[-1][1].turn if seen else b""
@@ -304,9 +305,13 @@ def _lines(place: int, message: Message, mark: str) -> Iterator[Line]:
         yield Line(role, "quote", _as_quote(quote), *about, ("" if words else mark) + told)
 
 
-def lines_about(placed: Iterable[Placed]) -> list[Line]:
-    """The lines of these messages, without marks."""
-    return [line for place, message in placed for line in _lines(place, message, "")]
+def lines_about(placed: Sequence[Placed], window: "Window") -> list[Line]:
+    """The lines of these messages of the window, without marks; and who had it meanwhile."""
+    told = [line for place, message in placed for line in _lines(place, message, "")]
+    summary, last = summary_in(window), max([place for place, _ in placed], default=0)
+    first = last_covered(summary[1]) if summary else 0
+    handoffs = [line for line in handoffs_in(window) if first < line.place < last]
+    return sorted([*told, *handoffs], key=lambda line: line.place) if handoffs else told
 
 
 def _as_quote(text: str) -> str:

@@ -25,11 +25,14 @@ FLOORS: dict[FloorWord, Floor] = {
     "agent": Floor.AGENT, "human": Floor.HUMAN, "queue": Floor.QUEUE,
 }  # fmt: skip
 WORDS: dict[Floor, FloorWord] = {floor: word for word, floor in FLOORS.items()}
+_words: dict[str, FloorWord] = {str(word): word for word in FLOORS}
 _STEPS: dict[str, Step] = {
     "offered": "offered", "accepted": "accepted", "passed": "passed", "released": "released",
     "expired": "expired",
 }  # fmt: skip
-_TEXTS = ("by", "to", "holder", "last_holder", "reason", "summary", "otherwise", "note")
+_TEXTS = (
+    "conversation", "by", "to", "holder", "last_holder", "reason", "summary", "otherwise", "note",
+)  # fmt: skip
 _NUMBERS = ("epoch", "offered_at", "expires_at", "accepted_at", "before")
 
 
@@ -54,15 +57,19 @@ def _numbers(handoff: Handoff) -> Iterator[tuple[str, str]]:
 def standing(context: Context) -> Handoff | None:
     """How the floor stands by the entries of the context; `None` where none of them tells.
 
-    An entry that tells of another floor than the one that is held is none of this: contacts were
-    merged since.
+    Where contacts were merged, theirs stand behind ours: of each the last step counts, and of these
+    the one whose floor is held.
     """
-    floor = WORDS[context.floor]
+    floor, followed = WORDS[context.floor], set[tuple[str, int]]()
     for entry in reversed(context.window):
-        if isinstance(entry, Event) and entry.kind.startswith(PREFIX):
-            told = _told(entry, context)
-            if told is not None and told.floor == floor:
-                return told
+        if not isinstance(entry, Event) or not entry.kind.startswith(PREFIX):
+            continue
+        told, whose = _told(entry, context), entry.about("conversation")
+        if told is None:
+            continue
+        if told.floor == floor and (whose, told.epoch) not in followed:
+            return told
+        followed.add((whose, told.before))
     return None
 
 
@@ -74,14 +81,15 @@ def unknown(context: Context) -> Handoff:
 
 
 def _told(event: Event, context: Context) -> Handoff | None:
-    step, word = _STEPS.get(event.kind.removeprefix(PREFIX)), event.about("floor")
-    if step is None or word not in FLOORS:
+    step, floor = _STEPS.get(event.kind.removeprefix(PREFIX)), _words.get(event.about("floor"))
+    if step is None or floor is None:
         return None
-    texts = {name: event.about(name) for name in _TEXTS}
+    texts = {name: event.about(name) for name in _TEXTS if name != "conversation"}
     numbers = {name: _number(event.about(name)) for name in _NUMBERS if name != "epoch"}
     return replace(
-        unknown(context), step=step, at=event.at, epoch=_number(event.about("epoch")), **texts,
-        **numbers, promised=tuple([text for name, text in event.data if name == "promised"]),
+        unknown(context), floor=floor, step=step, at=event.at,
+        epoch=_number(event.about("epoch")), **texts, **numbers,
+        promised=tuple([text for name, text in event.data if name == "promised"]),
     )  # fmt: skip
 
 
