@@ -224,7 +224,9 @@ class Bridge(Identity, Persons, Proofs, Operating, Generic[StateT]):
                 if agent is not None:
                     group.start_soon(sweep, lambda: self.recover(agent), sweep_seconds)
                 group.start_soon(sweep, self.dispatch, sweep_seconds)
-                group.start_soon(sweep, self.floor.sweep, sweep_seconds)
+                group.start_soon(sweep, self.floor.end_offers, sweep_seconds)
+                if self.helpdesk is not None:
+                    group.start_soon(sweep, self.floor.tell_helpdesk, sweep_seconds)
         finally:
             self._runs -= 1
 
