@@ -13,7 +13,7 @@ from ctxbridge.bridge.judging import Inquiry, allowed_to
 from ctxbridge.bridge.keeping import Kept
 from ctxbridge.bridge.received import Entered
 from ctxbridge.bridge.remarks import Remarks
-from ctxbridge.bridge.replying import Reply, Replying, Work
+from ctxbridge.bridge.replying import Reply, Replying
 from ctxbridge.bridge.speaking import Speaking
 from ctxbridge.bridge.steering import PAUSED, Bar, unreadable
 from ctxbridge.bridge.streaming import Drafts
@@ -24,7 +24,6 @@ from ctxbridge.errors import Fenced, Halted, StoreError, UsageError
 from ctxbridge.model import (
     Context,
     Delivery,
-    Event,
     Floor,
     Inbound,
     Message,
@@ -369,11 +368,13 @@ class Turn(Speaking, Generic[StateT]):
         now = self._bridge.clock.now()
         handle = self._span.handle if self._span else b""
         if self._bar is not None:
-            offered = Event("handoff.offered", now, opened.turn, (("reason", self._bar.code),))
-            return Prepared(received.own, received.joined, (), (offered,), Work(), handle, True)
+            offer = self._bridge.floor.wanted(self._bar.code, by="control")
+            return Prepared(received.own, received.joined, trace=handle, offer=offer, halted=True)
         remarks, replies = self._remarks, tuple(self._replies)
         notes = remarks.events(opened.turn, now)
-        return Prepared(received.own, received.joined, replies, notes, remarks.work, handle)
+        return Prepared(
+            received.own, received.joined, replies, notes, remarks.work, handle, remarks.offer
+        )
 
     # --- telling --------------------------------------------------------------------------------
 
