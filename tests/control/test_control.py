@@ -528,6 +528,18 @@ class TestHalts:
             with pytest.raises(errors.Halted):
                 await bridge.send(SMS, "news")
 
+    async def test_a_person_goes_on_where_only_the_agent_stands_still(self, deploy, pigeon):
+        async with deploy() as bridge:
+            await answer(bridge, "hello")
+            await bridge.control.kill(SUPPORT)
+            await bridge.floor.accept(SMS, by="ann")
+            await bridge.floor.say(SMS, "Ann here.", by="ann")
+            assert pigeon.texts[-1] == "Ann here."
+            assert (await bridge.context(SMS)).messages[-1].release == ""
+            await bridge.control.pause(Scope(channel="sms"))
+            with pytest.raises(errors.Halted):
+                await bridge.floor.say(SMS, "Still there?", by="ann")
+
     async def test_stop_counts_while_all_stands_still(self, deploy):
         async with deploy() as bridge:
             await answer(bridge, "hello")

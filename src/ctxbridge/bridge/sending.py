@@ -104,7 +104,8 @@ async def _write(
     assert context.contact is not None
     along = letter.along(context) if letter.along is not None else ()
     inquiry = Inquiry(bridge.panel, _as_if_answered(letter, context))
-    bridge.releases.steer(inquiry, context, turn)
+    if letter.author != "human_agent":  # a person is of no release
+        bridge.releases.steer(inquiry, context, turn)
     channel, now = letter.address.channel, bridge.clock.now()
     replying = Replying(bridge, inquiry)
     replying.states = Kept(bridge.codec, context.state).guards
