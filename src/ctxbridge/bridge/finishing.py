@@ -120,7 +120,7 @@ async def commit(
             outcome = await bridge.store.commit(change)
             step.came_to(outcome)
         if isinstance(outcome, Committed):
-            await bridge.floor.ended(change, context, inquiry.inbound.sender)
+            await bridge.floor.ended(change, context, inquiry.inbound.sender, inquiry.release)
             messages = tuple([one.message for one in said if not one.due])
             return Finished(messages, change, since, outcome.seq)
         if outcome.reason == "superseded":

@@ -28,6 +28,7 @@ from ctxbridge.model import (
     Floor,
     Handoff,
     Package,
+    Release,
 )
 from ctxbridge.rules import handoff as rules
 from ctxbridge.telemetry import handed_off
@@ -232,10 +233,13 @@ class Handoffs(Steps):
         event = rules.event_of(made, change.turn)
         return replace(change, append=(*change.append, event), floor=Floor.QUEUE)
 
-    async def ended(self, change: Change, context: Context, address: Address) -> None:
+    async def ended(
+        self, change: Change, context: Context, address: Address, release: Release | None
+    ) -> None:
         """A turn was committed: the helpdesk is told if it moved the floor, or people have it."""
         if change.floor is not None:
-            handed_off(change.floor)
+            agent, version = (release.agent, release.version) if release else ("", "")
+            handed_off(change.floor, agent=agent, version=version)
         if change.floor is not None or context.floor is not Floor.AGENT:
             await self._tell(address)
 

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from ctxbridge.bridge.agenda import Agenda, Look
 from ctxbridge.bridge.sending import Letter, Written, write
-from ctxbridge.errors import Busy, CtxBridgeError, UnknownContact, UsageError
+from ctxbridge.errors import Busy, CtxBridgeError, Halted, UnknownContact, UsageError
 from ctxbridge.model import Address, Change, Committed, Context, Event, Floor, Handoff
 from ctxbridge.rules import handoff as rules
 from ctxbridge.telemetry import about, handed_off
@@ -137,6 +137,8 @@ class Steps:
                 return await self._write(letter, context, (rules.event_of(made),)) is not None
             except UsageError:
                 logger.warning("nobody ever wrote from there: who waits is not told")
+            except Halted:
+                logger.warning("it stands still: who waits is not told")
         return await self._commit(context, made)
 
 

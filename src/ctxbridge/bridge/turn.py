@@ -368,7 +368,8 @@ class Turn(Speaking, Generic[StateT]):
         now = self._bridge.clock.now()
         handle = self._span.handle if self._span else b""
         if self._bar is not None:
-            offer = self._bridge.floor.wanted(self._bar.code, by="control")
+            # It stands until somebody comes: the agent that was stopped cannot go on by itself.
+            offer = self._bridge.floor.wanted(self._bar.code, within_seconds=0, by="control")
             return Prepared(received.own, received.joined, trace=handle, offer=offer, halted=True)
         remarks, replies = self._remarks, tuple(self._replies)
         notes = remarks.events(opened.turn, now)
