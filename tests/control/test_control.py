@@ -583,6 +583,33 @@ class TestHalts:
             assert await said(bridge, SENDERS["chat"]) == [("v11: lost", "support@v11")]
 
 
+async def test_a_worker_that_runs_learns_of_it_before_the_next_gate(deploy, agents):
+    """Its agent is stopped while it thinks, though another process has rolled back."""
+    async with deploy() as bridge, deploy() as operator:
+        await bridge.control.promote("support", "v12")
+        thinking, stopped = anyio.Event(), anyio.Event()
+
+        async def for_ever(turn):
+            thinking.set()
+            try:
+                await anyio.sleep_forever()
+            finally:
+                stopped.set()
+
+        agents.before["v12"] = for_ever
+        async with anyio.create_task_group() as group:
+            group.start_soon(lambda: bridge.run(sweep_seconds=60.0))
+            group.start_soon(answer, bridge, "hello")
+            await thinking.wait()
+            await operator.control.rollback("support", to="v11", within_seconds=0.0)
+            with anyio.fail_after(10.0):  # and not the minute of its sweeps
+                await stopped.wait()
+                while not await said(bridge):  # noqa: ASYNC110
+                    await anyio.sleep(0.01)
+            group.cancel_scope.cancel()
+        assert [r for _, r in await said(bridge)] == ["support@v11"]
+
+
 class TestUnreadable:
     async def _newer(self, bridge, operator):
         control = await operator.control.read()

@@ -2,7 +2,7 @@
 
 from msgspec.structs import replace
 
-from ctxbridge.model import Merge, Refused, Split, Take
+from ctxbridge.model import Merge, RecordRead, Refused, Split, Take
 from ctxbridge.stores.memory import MemoryStore
 
 
@@ -111,6 +111,15 @@ class WithoutRevision(MemoryStore):
 
     async def commit(self, change, /):
         return await super().commit(replace(change, revision=None))
+
+
+class WithoutNews(MemoryStore):
+    """Broken on purpose: answers who waits for a record at once."""
+
+    async def records(self, operation, /):
+        if isinstance(operation, RecordRead):
+            operation = replace(operation, patience_seconds=0.0)
+        return await super().records(operation)
 
 
 class WithoutOrder(MemoryStore):
@@ -315,6 +324,7 @@ FOUND_BY_THE_CONTRACT = [
     (WithoutJoining, "a_joined_message_is_answered_by_the_turn_that_joined_it"),
     (WithoutAtomicity, "a_refused_change_leaves_no_delivery"),
     (WithoutClaims, "one_worker_gets_a_delivery"),
+    (WithoutNews, "who_waits_for_a_record_is_answered_when_it_changes"),
     (WithoutControl, "a_turn_under_an_older_control_is_refused_and_stores_nothing"),
     (WithoutControlOfClaims, "nothing_is_claimed_under_an_older_control"),
     (WithoutFloor, "a_turn_that_runs_cannot_speak_once_the_floor_has_gone"),

@@ -253,7 +253,7 @@ class Bridge(Identity, Persons, Proofs, Operating, Controlled, Generic[StateT]):
                 if agent is not None:
                     group.start_soon(sweep, lambda: self.recover(agent), sweep_seconds)
                 group.start_soon(sweep, self.dispatch, sweep_seconds)
-                group.start_soon(sweep, self.steering.refresh, sweep_seconds)
+                group.start_soon(self.steering.watch, sweep_seconds)
                 group.start_soon(sweep, self.watching.settle, sweep_seconds)
                 group.start_soon(sweep, self.floor.end_offers, sweep_seconds)
                 if self.helpdesk is not None:

@@ -11,6 +11,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from ctxbridge.bridge.asking_anew import ask_anew
+from ctxbridge.bridge.sweeping import sweep
 from ctxbridge.errors import Halted, StateUnreadable, StoreError
 from ctxbridge.model import Context, Found, Inbound, Message, RecordRead
 from ctxbridge.model.control import Control, Release, Scope
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("ctxbridge")
 
+_BREATH_SECONDS = 0.01
 LOOK_AGAIN_MILLISECONDS = 5_000
 """After how long the gate is asked again of what a pause holds back."""
 
@@ -75,6 +77,8 @@ class Steering:
         self._bridge = bridge
         self._fails = fails
         self._turns: set[Turn[Any]] = set()
+        self._revision = 0
+        """That of its record, where it was read as one."""
         self.control = Control()
 
     @property
@@ -101,14 +105,25 @@ class Steering:
         for turn in list(self._turns):
             turn.recheck()
 
-    async def refresh(self) -> int:
-        """Ask the store for the newest; 1 if there was one."""
+    async def refresh(self, patience_seconds: float = 0.0) -> int:
+        """Ask the store for the newest, and wait for it so long; 1 if there was one."""
         before = self.control.epoch
-        read = RecordRead(self._bridge.tenant, *CONTROL, self._bridge.clock.now())
+        read = RecordRead(
+            self._bridge.tenant, *CONTROL, self._bridge.clock.now(), self._revision,
+            patience_seconds,
+        )  # fmt: skip
         record = await self._bridge.store.records(read)
         if record is not None:
+            self._revision = record.revision
             self.adopt(record.value)
         return int(self.control.epoch != before)
+
+    async def watch(self, seconds: float) -> None:
+        """Know of every newer control as soon as the store tells of it, until cancelled.
+
+        It is asked again every so often, in case it does not tell.
+        """
+        await sweep(lambda: self.refresh(seconds), _BREATH_SECONDS)
 
     def begins(self, turn: "Turn[Any]") -> None:
         """The turn is to be told what stops it."""

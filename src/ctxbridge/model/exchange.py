@@ -172,12 +172,18 @@ class Refused(Struct, frozen=True, gc=False):
 
 
 class RecordRead(Struct, frozen=True, gc=False):
-    """Read a record; one whose lifetime has ended at `now` is not there."""
+    """Read a record; one whose lifetime has ended at `now` is not there.
+
+    With `patience_seconds` the answer comes once the record has another revision than `held` (0:
+    there is none), or after so long.
+    """
 
     tenant: str
     scope: str
     name: str
     now: int
+    held: int = 0
+    patience_seconds: float = 0.0
 
 
 class RecordWrite(Struct, frozen=True, gc=False):

@@ -347,6 +347,11 @@ def fold_record(current: Record | None, write: RecordWrite) -> Record | Literal[
     return Record(write.value, revision, write.now + life if life else 0)
 
 
+def revision_of(record: Record | None) -> int:
+    """The revision of a record; 0 where there is none."""
+    return record.revision if record is not None else 0
+
+
 def expired(record: Record, now: int) -> bool:
     """Whether the record's lifetime has ended at `now`."""
     return bool(record.expires_at) and record.expires_at <= now

@@ -58,6 +58,7 @@ class MemoryStore(Scoped):
         self._contacts: dict[tuple[str, bytes], Home] = {}
         self._seen: dict[tuple[str, Endpoint, str], tuple[Home, fold.Seen]] = {}
         self._records: dict[tuple[str, str, str], Record] = {}
+        self._awaited: dict[tuple[str, str, str], anyio.Event] = {}
         self._active: dict[Home, None] = {}
         self._closed = False
 
@@ -331,6 +332,8 @@ class MemoryStore(Scoped):
         key = (operation.tenant, operation.scope, operation.name)
         held = self._records.get(key)
         if isinstance(operation, RecordRead):
+            if operation.patience_seconds:
+                held = await self._changed(key, operation)
             return None if held is None or fold.expired(held, operation.now) else held
         require_control(operation)
         record: Any = fold.fold_record(held, operation)
@@ -340,7 +343,16 @@ class MemoryStore(Scoped):
             self._records.pop(key, None)
         else:
             self._records[key] = record
+        if key in self._awaited:
+            self._awaited.pop(key).set()
         return record  # type: ignore[no-any-return]
+
+    async def _changed(self, key: tuple[str, str, str], read: RecordRead) -> Record | None:
+        """The record, once it has another revision than the caller holds, or patience has ended."""
+        with anyio.move_on_after(read.patience_seconds):
+            while fold.revision_of(self._records.get(key)) == read.held:
+                await self._awaited.setdefault(key, anyio.Event()).wait()
+        return self._records.get(key)
 
 
 def _listed(home: Home) -> Found:

@@ -12,6 +12,7 @@ from ctxbridge.stores.redis.deliveries import Known
 from ctxbridge.stores.redis.exchange import Exchange
 from ctxbridge.stores.redis.keys import Keys, Memory, Place
 from ctxbridge.stores.redis.near import NearCache
+from ctxbridge.stores.redis.news import News
 from ctxbridge.stores.redis.request import Request
 from ctxbridge.stores.redis.scripts import CONTACT
 from ctxbridge.stores.redis.settings import Settings
@@ -30,6 +31,8 @@ class Ground:
         self.keys = keys
         self.courier = courier
         self.near = near
+        self.news = News() if near is None else near.news
+        """Told of keys that change, as far as the server tells of that."""
         # Unique over all processes, and cheap: a random start and a count.
         self._nonces = count(int.from_bytes(os.urandom(8), "big"))
         self._own_clock = settings.clock == "server"

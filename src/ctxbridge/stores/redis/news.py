@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 Told = asyncio.Future[None]
 
@@ -39,6 +39,13 @@ class News:
         waiting, self._waiting = self._waiting, {}
         for told in waiting.values():
             _wake(told)
+
+
+async def within(told: Told, seconds: float) -> None:
+    """Wait to be told, no longer than so long."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await told
 
 
 def _wake(waiting: Iterable[Told]) -> None:

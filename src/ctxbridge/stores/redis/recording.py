@@ -8,6 +8,7 @@ from ctxbridge.model.record import CONTROL
 from ctxbridge.rules import fold
 from ctxbridge.rules.control import require_control
 from ctxbridge.stores.redis.ground import Ground
+from ctxbridge.stores.redis.news import within
 from ctxbridge.stores.redis.request import Request
 from ctxbridge.stores.redis.resp import pack
 from ctxbridge.stores.redis.scripts import CONTROL as COPY
@@ -16,6 +17,8 @@ from ctxbridge.stores.redis.values import keys_of, packed_write
 from ctxbridge.wire import decode_record
 
 _NONCE_BYTES = 8
+_LONGEST_WITHOUT_LOOKING_SECONDS = 1.0
+"""News can be lost, or there are none: a server that tells of nothing."""
 _MARGIN_MILLISECONDS = 86_400_000
 """How much longer than its record a key lives, so that the revision is counted on."""
 
@@ -27,8 +30,25 @@ class Recording:
         self._ground = ground
 
     async def read(self, read: RecordRead) -> Record | None:
-        """The record, if it is there and has not expired."""
+        """The record, if it is there and has not expired; where that is asked for, once it changes.
+
+        Who waits is told by the server where that tells of changes; else it is looked again.
+        """
         shard, key = self._ground.keys.record(read.tenant, read.scope, read.name)
+        if not read.patience_seconds:
+            return await self._read(read, shard, key)
+        clock, news = asyncio.get_running_loop().time, self._ground.news
+        ends = clock() + read.patience_seconds
+        while True:
+            # Before it is read, so that no change can fall between.
+            with news.of(key) as told:
+                record = await self._read(read, shard, key)
+                left = ends - clock()
+                if fold.revision_of(record) != read.held or left <= 0:
+                    return record
+                await within(told, min(left, _LONGEST_WITHOUT_LOOKING_SECONDS))
+
+    async def _read(self, read: RecordRead, shard: int, key: bytes) -> Record | None:
         request = Request((pack(b"GET", key), pack(b"PTTL", key)))
         raw, left = await self._ground.courier.read(shard, request)
         if raw is None or len(raw) == _NONCE_BYTES:

@@ -5,7 +5,6 @@ does not (RESP 2, no near cache) the head is read again every few milliseconds.
 """
 
 import asyncio
-from contextlib import suppress
 
 from msgspec.structs import replace
 
@@ -13,7 +12,7 @@ from ctxbridge.model import Context, Head, Query
 from ctxbridge.stores.redis.ground import Ground
 from ctxbridge.stores.redis.keys import Place
 from ctxbridge.stores.redis.looking import Looking
-from ctxbridge.stores.redis.news import News, Told
+from ctxbridge.stores.redis.news import within
 
 _LONGEST_WITHOUT_LOOKING_SECONDS = 1.0
 """News can be lost: of a server that was left by its clients, or that is a replica by now."""
@@ -26,7 +25,7 @@ class Waiting:
     def __init__(self, ground: Ground, looking: Looking) -> None:
         self._ground = ground
         self._looking = looking
-        self._news = News() if ground.near is None else ground.near.news
+        self._news = ground.news
 
     async def read(self, query: Query) -> Context:
         """The context, once that turn has ended, or lost its lease, or patience has."""
@@ -44,7 +43,7 @@ class Waiting:
                 if keys.home_of(query.tenant, query.address) is place:
                     longest = self._longest(place, pause)
                     pause = min(pause * 2, _LONGEST_PAUSE_SECONDS)
-                    await _within(told, min(left, longest))
+                    await within(told, min(left, longest))
 
     def _longest(self, place: Place, pause: float) -> float:
         """How long not to look: with news of changes a while, without it `pause`."""
@@ -55,9 +54,3 @@ class Waiting:
 
 def _runs(head: Head, fence: int) -> bool:
     return head.lease_end > 0 and head.fence == fence
-
-
-async def _within(told: Told, seconds: float) -> None:
-    with suppress(TimeoutError):
-        async with asyncio.timeout(seconds):
-            await told

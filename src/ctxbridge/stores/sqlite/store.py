@@ -60,6 +60,7 @@ T = TypeVar("T")
 
 _SHORTEST_HEADER = 16
 _LOOK_SECONDS = 0.005
+_LOOK_FOR_RECORD_SECONDS = 0.05
 _NOT_OPEN = "the sqlite store is not open: use `async with`"
 
 
@@ -351,10 +352,20 @@ class SqliteStore(Scoped):
     async def records(self, operation: RecordRead | RecordWrite, /) -> Record | None:
         """Read or write a record; see `Store.records`."""
         if isinstance(operation, RecordRead):
-            return self._read_record(operation)
+            return await self._record(operation)
         record = await self._write(lambda c: statements.write_record(c, operation))
         if record == "conflict":
             raise Conflict("a record has another revision than expected; read it again")
+        return record
+
+    async def _record(self, read: RecordRead) -> Record | None:
+        ends, seen = anyio.current_time() + read.patience_seconds, self.stamp()
+        record = self._read_record(read)
+        while fold.revision_of(record) == read.held and (left := ends - anyio.current_time()) > 0:
+            await anyio.sleep(min(_LOOK_FOR_RECORD_SECONDS, left))
+            before, seen = seen, self.stamp()
+            if seen != before:
+                record = self._read_record(read)
         return record
 
     def _read_record(self, operation: RecordRead) -> Record | None:

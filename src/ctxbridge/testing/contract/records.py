@@ -1,5 +1,8 @@
 """Records, and the end of a store."""
 
+import anyio
+from msgspec.structs import replace
+
 from ctxbridge.errors import Conflict, StoreClosed
 from ctxbridge.ports import Store
 from ctxbridge.testing.actor import MAIL, PHONE, Actor, raises
@@ -43,6 +46,41 @@ class RecordContract:
         tiny = await store.records(actor.write_record("t", b"1", lifetime_seconds=0.0001))
         assert tiny is not None
         assert tiny.expires_at > actor.now
+
+    async def test_who_waits_for_a_record_is_answered_when_it_changes(self, store: Store) -> None:
+        actor, seen = Actor(), list[tuple[int, bytes]]()
+
+        async def wait(held: int) -> None:
+            read = replace(actor.read_record("k"), held=held, patience_seconds=20.0)
+            record = await store.records(read)
+            assert record is not None
+            seen.append((record.revision, record.value))
+
+        with anyio.fail_after(10.0):
+            async with anyio.create_task_group() as group:
+                group.start_soon(wait, 0)
+                group.start_soon(wait, 0)
+                await anyio.sleep(0.02)
+                assert seen == []
+                await store.records(actor.write_record("else", b"x"))
+                await store.records(actor.write_record("k", b"one"))
+            async with anyio.create_task_group() as group:
+                group.start_soon(wait, 0)  # it has another already
+                group.start_soon(wait, 1)
+                await anyio.sleep(0.1)
+                assert len(seen) == 3
+                await store.records(actor.write_record("k", b"two"))
+        assert sorted(seen) == [(1, b"one")] * 3 + [(2, b"two")]
+
+    async def test_who_waits_for_a_record_does_so_no_longer_than_patience(
+        self, store: Store
+    ) -> None:
+        actor = Actor()
+        with anyio.fail_after(5.0):
+            read = replace(actor.read_record("k"), patience_seconds=0.05)
+            assert await store.records(read) is None
+            written = await store.records(actor.write_record("k", b"one"))
+            assert await store.records(replace(read, held=1)) == written
 
     # --- the end ----------------------------------------------------------------------------------
 
