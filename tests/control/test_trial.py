@@ -116,7 +116,7 @@ class TestTelling:
                 await bridge.control.rollback("support", to="v11", running="handoff")
                 await bridge.store.commit(await _floor(bridge))
             context = await bridge.context(visitor(1), window=200)
-            told = outcome_of(context, CANARY, CANARY, since, failed=False)
+            told = outcome_of(context, CANARY, CANARY, since, clock.now(), failed=False)
             assert {f for f in Outcome.__struct_fields__[1:] if getattr(told, f)} >= {flag} - {None}
             if flag is None:
                 assert told == Outcome(canary=True)

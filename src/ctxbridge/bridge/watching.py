@@ -42,6 +42,8 @@ _TOLD_SECONDS = 60 * 86_400.0
 _LOOKED_AT = 200
 _TRIES = 16
 _AT_ONCE = 16
+_PATIENCE_MILLISECONDS = 60_000
+"""A message that came a moment before is being answered."""
 _CLOSING_SECONDS = 5.0
 
 
@@ -146,7 +148,10 @@ class Watching:
             await bridge.store.records(told)
         except Conflict:
             return None
-        return outcome_of(context, begun.release, begun.canary, begun.since, failed=begun.failed)
+        waited = bridge.clock.now() - _PATIENCE_MILLISECONDS
+        return outcome_of(
+            context, begun.release, begun.canary, begun.since, waited, failed=begun.failed
+        )
 
     # --- the trial --------------------------------------------------------------------------------
 
@@ -204,9 +209,12 @@ class Watching:
 
 
 def outcome_of(
-    context: Context, release: Release, canary: Release, since: int, *, failed: bool
+    context: Context, release: Release, canary: Release, since: int, waited: int, *, failed: bool
 ) -> Outcome:
-    """What became of a conversation that `release` began at `since` (Unix milliseconds)."""
+    """What became of a conversation that `release` began at `since` (Unix milliseconds).
+
+    What has come after `waited` need not be answered yet.
+    """
     ours = [m for m in context.messages if m.release == str(release) and m.accepted_at >= since]
     turns = {m.turn for m in ours}
     answered = {m.turn for m in context.messages if m.author != "contact" and m.visible}
@@ -219,10 +227,14 @@ def outcome_of(
         blocked=any(map(_was_stopped, ours))
         or any(e.kind == "escalated" and e.turn in turns for e in events),
         failed=failed,
-        unanswered=bool(context.waiting or turns - answered),
+        unanswered=bool(turns - answered) or any(_waits(m, waited) for m in context.messages),
         opted_out=any(not word.granted and word.at >= since for word in words),
         taken_over=handed or context.floor is not Floor.AGENT,
     )
+
+
+def _waits(message: Message, since: int) -> bool:
+    return message.disposition == "pending" and message.accepted_at <= since
 
 
 def _was_stopped(message: Message) -> bool:
