@@ -8,7 +8,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from ctxbridge.bridge.joining import Joined
-from ctxbridge.bridge.judging import Inquiry, escalation
+from ctxbridge.bridge.judging import ESCALATED, Inquiry, escalation
 from ctxbridge.bridge.keeping import Kept
 from ctxbridge.bridge.replying import Reply, Replying, Said, Work, work_of
 from ctxbridge.bridge.settings import UNKNOWN_HORIZON_SECONDS
@@ -20,12 +20,14 @@ from ctxbridge.model import (
     Delivery,
     Event,
     Floor,
+    Handoff,
     Message,
     Opened,
     Query,
     Refused,
 )
 from ctxbridge.rules.access import sees_state
+from ctxbridge.rules.handoff import LIMITS
 from ctxbridge.telemetry import Committing
 
 if TYPE_CHECKING:
@@ -44,8 +46,9 @@ class Prepared(Struct, frozen=True):
     notes: tuple[Event, ...] = ()
     work: Work = Work()
     trace: bytes = b""
-    hands_over: bool = False
-    """Whether the floor goes to whoever takes it: the agent must not answer."""
+    offer: Handoff | None = None
+    halted: bool = False
+    """Whether the agent must not answer: nothing of what it has said or kept is stored."""
 
 
 class Finished(Struct, frozen=True):
@@ -95,23 +98,29 @@ async def commit(
     for tries in range(_GATE_TRIES):
         now = bridge.clock.now()
         said = await replying.judge(opened.turn, prepared.replies, context, now)
+        # Nothing is awaited from here to the change: it is of the control that is looked at here.
+        _mind_control(bridge, inquiry, context, prepared)
         notes = _notes(inquiry, replying, prepared, opened.turn, now)
         change = change_of(bridge, opened, context)
         if sees_state(context, inquiry.inbound.sender, bridge.settings.access):
-            with_team = not (inquiry.blocked or prepared.hands_over)
+            with_team = not (inquiry.blocked or prepared.halted)
             change = replace(change, state=kept.changed(with_team=with_team))
         elif kept.team_changed:
             notes = (*notes, Event("state.not_saved", now, opened.turn))
         change = _whole(bridge, inquiry, change, replace(prepared, notes=notes), said)
+        offer = _offer(bridge, inquiry, prepared, notes)
+        if offer is not None:
+            change = await bridge.floor.along(change, context, inquiry.inbound.sender, offer)
         since = monotonic()
         # What has been sent to the store is settled before a cancellation is heard.
         with (
             anyio.CancelScope(shield=True),
-            Committing(channel, tries, inquiry.disposition) as step,
+            Committing(channel, tries, inquiry.disposition, inquiry.release) as step,
         ):
             outcome = await bridge.store.commit(change)
             step.came_to(outcome)
         if isinstance(outcome, Committed):
+            await bridge.floor.ended(change, context, inquiry.inbound.sender)
             messages = tuple([one.message for one in said if not one.due])
             return Finished(messages, change, since, outcome.seq)
         if outcome.reason == "superseded":
@@ -125,7 +134,7 @@ async def _after(
 ) -> Context:
     """The context after the gate was closed on what the agent had prepared."""
     if refused.reason == "controlled":
-        _mind_control(bridge, inquiry, context, refused)
+        bridge.steering.adopt(refused.control)
         return context
     if refused.reason != "gated":
         raise Fenced("a later worker has taken this turn over; nothing of this one was stored")
@@ -139,11 +148,14 @@ async def _after(
 
 
 def _mind_control(
-    bridge: "Bridge[Any]", inquiry: Inquiry, context: Context, refused: Refused
+    bridge: "Bridge[Any]", inquiry: Inquiry, context: Context, prepared: Prepared
 ) -> None:
-    """Know the newer control; raises `Halted` where it stops what was refused under the older."""
-    bridge.steering.adopt(refused.control)
-    if context.floor is Floor.AGENT:
+    """Raise `Halted` where the control that is known by now stops the turn.
+
+    It may have become known while the guards judged, or before the agent began: the store would
+    take that for a change of who knows it.
+    """
+    if context.floor is Floor.AGENT and not prepared.halted:
         bar = bridge.steering.bar(inquiry.release, inquiry.inbound, context)
         if bar is not None:
             raise Halted(bar.code)
@@ -156,6 +168,21 @@ def _notes(
     first = inquiry.escalated
     own = (escalation(first, turn, now),) if first is not None else ()
     return (*prepared.notes, *own, *replying.events)
+
+
+def _offer(
+    bridge: "Bridge[Any]", inquiry: Inquiry, prepared: Prepared, notes: tuple[Event, ...]
+) -> Handoff | None:
+    """What is handed over to a colleague: by the agent, or by a guard where the bridge says so."""
+    if prepared.offer is not None and not inquiry.blocked:
+        return prepared.offer
+    if bridge.settings.escalations == "note":
+        return None
+    first = next((event for event in notes if event.kind == ESCALATED), None)
+    if first is None:
+        return None
+    code, to = first.about("code")[: LIMITS["reason"]], first.about("to")[: LIMITS["to"]]
+    return bridge.floor.wanted(code, to, by="guard")
 
 
 def _whole(
@@ -181,7 +208,6 @@ def _whole(
         hold_seconds=bridge.outbox.hold_seconds(inbound.channel, len(deliveries)),
         trace=prepared.trace,
         release=inquiry.release.key if inquiry.release else b"",
-        floor=Floor.QUEUE if prepared.hands_over else None,
         remember_seconds=max(least, settings.remember_seconds, inbound.horizon_seconds),
     )
 

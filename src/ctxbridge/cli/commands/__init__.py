@@ -1,6 +1,6 @@
 """The commands that there are. What one needs is imported when it runs."""
 
-from ctxbridge.cli.commands import channels, control, operating, persons, stored
+from ctxbridge.cli.commands import channels, control, floor, operating, persons, stored
 from ctxbridge.cli.commands.command import Command
 
 COMMANDS: tuple[Command, ...] = (
@@ -8,6 +8,7 @@ COMMANDS: tuple[Command, ...] = (
     *operating.COMMANDS,
     *control.COMMANDS,
     *persons.COMMANDS,
+    *floor.COMMANDS,
     *channels.COMMANDS,
 )
 
