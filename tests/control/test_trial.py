@@ -152,6 +152,19 @@ class TestActing:
             turn = await answer(bridge, "swear", sender=visitor(999))
             assert turn.release.version == "v11"
 
+    async def test_it_is_done_once_and_the_report_is_logged(self, deploy, clock, caplog):
+        async with deploy(guards=[_polite]) as one, deploy(guards=[_polite]) as two:
+            await begin(one)
+            await two.steering.refresh()
+            await talk(one, 100)
+            clock.time += HOUR
+            await one.watching.settle()
+            await two.watching.settle()
+            acts = [control.act for control in await one.control.history()]
+            assert acts.count("rollback support: v12 to v11") == 1
+            logged = [m for m in caplog.messages if m.startswith("rolled back support@v12 to v11")]
+            assert len(logged) == 1
+
     async def test_or_that_is_proposed_once(self, deploy, clock):
         async with deploy(guards=[_polite]) as bridge:
             await begin(bridge, acts=False)

@@ -200,12 +200,18 @@ class Watching:
         if found.does == "propose":
             if await control.propose(release, found.words):
                 logger.error("a trial has tripped: %s", found.words)
-        else:
+        elif await self._still(canary):
             logger.error("a trial has tripped: %s", found.words)
-            await control.rollback(
+            report = await control.rollback(
                 route.agent, trial.stable if trial else route.stable, versions=[canary.version],
                 by="policy:trial", why=found.words, within_seconds=0.0,
             )  # fmt: skip
+            logger.error("%s", report)
+
+    async def _still(self, canary: Canary) -> bool:
+        """Whether nobody has taken the canary back meanwhile."""
+        await self._bridge.steering.refresh()
+        return self._canary() == canary
 
 
 def outcome_of(

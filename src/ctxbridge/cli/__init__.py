@@ -19,9 +19,9 @@ CLOSED = 141  # what a shell reports of a program that SIGPIPE ended
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and give its exit code; the console script ``ctxbridge``.
 
-    0 is success, 1 "nothing is stored under this address, or key", 2 an error, told in one line on
-    stderr; 3 is for scripts: ``dead`` found something, a store is not fit (``check``). 130 is told
-    of Ctrl-C, 141 of a closed pipe.
+    0 is success, 1 "nothing is stored under this address, key or name", 2 an error, told in one
+    line on stderr; 3 is for scripts: ``dead`` found something, a store is not fit (``check``), some
+    still wait (``rollback``). 130 is told of Ctrl-C, 141 of a closed pipe.
     """
     arguments = make_parser().parse_args(argv)
     try:
