@@ -19,9 +19,11 @@ import uvicorn
 from aiosmtpd.smtp import SMTP, Envelope, Session
 from fastapi import FastAPI
 from msgspec import Struct
+from opentelemetry import trace
 from shop import Model, Shop, Ticket, no_promises
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from ctxbridge import Bridge, Inbound, Overlap, RawRequest, errors, guards
+from ctxbridge import Bridge, Inbound, Overlap, RawRequest, Turn, errors, guards
 from ctxbridge.asgi import Limits, webhooks
 from ctxbridge.bridge.recovery import Agent
 from ctxbridge.channels import Email, Postmark, SinchSms, Twilio, WebChat
@@ -257,7 +259,6 @@ def traced(s: Settings) -> Iterator[None]:
     if not (s.otel_exporter_otlp_endpoint or s.otel_traces_exporter == "console"):
         yield
         return
-    from opentelemetry import trace
     from opentelemetry.sdk.trace import TracerProvider
     from opentelemetry.sdk.trace.export import BatchSpanProcessor, ConsoleSpanExporter
 
@@ -265,16 +266,49 @@ def traced(s: Settings) -> Iterator[None]:
     if s.otel_exporter_otlp_endpoint:  # pip install opentelemetry-exporter-otlp-proto-http
         otlp = import_module("opentelemetry.exporter.otlp.proto.http.trace_exporter")
         exporter = otlp.OTLPSpanExporter()
-    provider = TracerProvider()
+    if not isinstance(trace.get_tracer_provider(), TracerProvider):
+        trace.set_tracer_provider(TracerProvider())
+    provider: Any = trace.get_tracer_provider()
     provider.add_span_processor(BatchSpanProcessor(exporter))
-    trace.set_tracer_provider(provider)
     try:
         yield
     finally:
         provider.shutdown()
 
 
+def spanned(agent: Agent, name: str) -> Agent:
+    """The agent, with a span around it under its name in OpenTelemetry's conventions."""
+    tracer = trace.get_tracer("bot")
+
+    async def asked(turn: Turn[Any]) -> Any:
+        with tracer.start_as_current_span(f"invoke_agent {name}"):
+            return await agent(turn)
+
+    return asked
+
+
 # --- the app ------------------------------------------------------------------------------------
+
+
+class NotStarted(Exception):
+    """What the app needs is not to be had: a port, or the store."""
+
+
+class Plainly:
+    """Says why the app did not start, in one line where a traceback would be."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let all pass by but that."""
+
+        async def tell(message: Message) -> None:
+            if message["type"] == "lifespan.startup.failed":
+                message["message"] = message["message"].rpartition("NotStarted: ")[2].strip()
+            await send(message)
+
+        await self._app(scope, receive, tell if scope["type"] == "lifespan" else send)
 
 
 def bridge_of(s: Settings) -> Bridge[Ticket]:
@@ -295,24 +329,29 @@ def bridge_of(s: Settings) -> Bridge[Ticket]:
 def create(s: Settings) -> FastAPI:
     """The app: webhooks under ``/hooks``, the chat under ``/chat``, mail by SMTP beside it."""
     bridge = bridge_of(s)
-    agent: Agent = Shop(bridge, s.mailbox, s.think_seconds)
+    agent: Agent = spanned(Shop(bridge, s.mailbox, s.think_seconds), "shop")
     if s.openai_base_url:
-        agent = Model(s.openai_base_url, s.openai_api_key, s.openai_model)
+        model = Model(s.openai_base_url, s.openai_api_key, s.openai_model)
+        agent = spanned(model, s.openai_model)
 
     @asynccontextmanager
     async def life(_app: FastAPI) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
             stack.enter_context(traced(s))
-            await stack.enter_async_context(bridge)
+            try:
+                await stack.enter_async_context(bridge)
+                if s.mail_in_port:
+                    door = MailDoor(bridge, agent, s)
+                    await stack.enter_async_context(door.open(s.host, s.mail_in_port))
+            except (OSError, errors.CtxBridgeError) as error:
+                raise NotStarted(error) from None
             group = await stack.enter_async_context(anyio.create_task_group())
             group.start_soon(bridge.run, agent)  # takes up what a worker that died left behind
             stack.callback(group.cancel_scope.cancel)
-            if s.mail_in_port:
-                door = MailDoor(bridge, agent, s)
-                await stack.enter_async_context(door.open(s.host, s.mail_in_port))
             yield
 
     app = FastAPI(lifespan=life)
+    app.add_middleware(Plainly)
     app.state.bridge = bridge
     if channels := channels_of(s):
         limits = Limits(body_bytes=256 * KIB, mail_bytes=10 * MIB)
