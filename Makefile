@@ -4,7 +4,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format bench bench-guards bench-langgraph suites soak wheel clean
+.PHONY: help demo test check docs format bench bench-guards bench-langgraph suites soak wheel clean
 
 BENCH := .venv-bench/bin/python -m
 
@@ -37,12 +37,22 @@ else
 	$(BIN)/python -m pytest -q README.md docs  # a page from top to bottom, so in one process
 endif
 
-check: .venv/dev  ## format, lint, types, import rules, docs
+check: .venv/dev docs  ## format, lint, types, import rules, docs
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest -q tests/docs README.md docs
+
+# What builds the site stands apart: tests need none of it, and a reader of the pages no more.
+.venv-docs/ready: pyproject.toml constraints.txt
+	@.venv-docs/bin/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear .venv-docs
+	@.venv-docs/bin/python -m pip install --quiet --disable-pip-version-check "pip>=25.1"
+	@.venv-docs/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --group docs
+	@touch $@
+
+docs: .venv-docs/ready  ## the pages and the reference as a site, in build/site
+	@.venv-docs/bin/python docs/site/build.py
 
 format: .venv/dev  ## bring the code into form
 	$(BIN)/ruff format .
@@ -98,4 +108,4 @@ wheel: .venv-release/ready  ## wheel, sdist and parts list (SBOM) in dist/, the 
 	$(RELEASE) release.sbom dist
 
 clean:  ## remove what was set up
-	rm -rf .venv .venv-bench .venv-guards .venv-suites .venv-release dist .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf .venv .venv-bench .venv-docs .venv-guards .venv-suites .venv-release build dist .mypy_cache .ruff_cache .import_linter_cache .hypothesis

@@ -14,6 +14,6 @@ def _setup(namespace: dict[str, Any]) -> None:
 
 pytest_collect_file = Sybil(
     parsers=[PythonCodeBlockParser(), SkipParser()],
-    patterns=["README.md", "docs/*.md", "docs/channels/*.md", "docs/integrations/*.md"],
+    patterns=["README.md", "docs/*.md", "docs/*/*.md"],
     setup=_setup,
 ).pytest()

@@ -323,7 +323,7 @@ class TestRollback:
                 for bridge, to in ((one, "v10"), (two, "v11")):
                     group.start_soon(_rolled_back, bridge, to)
             route = (await one.control.read()).route("support")
-            acts = [control.act async for control in one.control.history()]
+            acts = [control.act for control in await one.control.history()]
             assert route.stable in {"v10", "v11"}
             assert len([act for act in acts if act.startswith("rollback")]) == 2
             assert route.withdrawal("v12") is not None
@@ -540,7 +540,7 @@ class TestHalts:
             await bridge.control.pause(SUPPORT, by="ann", why="it swears")
             clock.time += 5
             await bridge.control.resume(SUPPORT, by="bob")
-            acts = [control async for control in bridge.control.history()]
+            acts = await bridge.control.history()
             assert [(c.act, c.by, c.why) for c in acts] == [
                 ("resume agent=support", "bob", ""), ("pause agent=support", "ann", "it swears"),
                 ("deploy support: v11, v12", "", ""),

@@ -2,14 +2,14 @@
 
 ::
 
-from ctxbridge.asgi import webhooks
+    from ctxbridge.asgi import webhooks
 
-hooks = webhooks(bridge, channels=[Twilio(token), WebChat(secret)], agent=reply)
+    hooks = webhooks(bridge, channels=[Twilio(token), WebChat(secret)], agent=reply)
 
-app = hooks                                # alone: `uvicorn bot:app`
+    app = hooks                                # alone: `uvicorn bot:app`
 
-app = FastAPI(lifespan=hooks.lifespan)     # or within FastAPI, Starlette, ...
-app.mount("/hooks", hooks)
+    app = FastAPI(lifespan=hooks.lifespan)     # or within FastAPI, Starlette, ...
+    app.mount("/hooks", hooks)
 """
 
 from ctxbridge.asgi.app import Webhooks, webhooks

@@ -24,6 +24,7 @@ from ctxbridge.bridge.settings import Options, settings_of
 from ctxbridge.bridge.steering import ROLLED_BACK, Steering
 from ctxbridge.bridge.sweeping import sweep
 from ctxbridge.bridge.turn import Turn
+from ctxbridge.bridge.watching import Watching
 from ctxbridge.delivery import Outbox
 from ctxbridge.errors import ConfigurationError, Halted, Malformed, Overdue, UsageError
 from ctxbridge.guards.panel import Panel
@@ -94,6 +95,8 @@ class Bridge(Identity, Persons, Proofs, Operating, Controlled, Generic[StateT]):
     - `control_fails="closed"` says what holds while the tenant's control cannot be read (it is of a
       newer release of this library): ``closed``, and nothing is said, or ``open``, and what was
       known before goes on.
+    - `settle_seconds=3600` is how long after its first answer the outcome of a conversation is told
+      to the trial of a canary (`control.canary`).
     - `clock` and `ids` are for tests.
 
     Use it as ``async with bridge:``; a store that it was given stays open behind it.
@@ -140,6 +143,7 @@ class Bridge(Identity, Persons, Proofs, Operating, Controlled, Generic[StateT]):
         self.leases = Leases(self.store, tenant, self.settings)
         self.releases = Releases(self)
         self.steering = Steering(self, self.settings.control_fails)
+        self.watching = Watching(self, self.settings.settle_seconds)
         senders = options.get("senders", ())
         self.outbox = Outbox(
             self.store, tenant, senders, self.clock, self.ids, SendGate(self), self.steering
@@ -160,6 +164,7 @@ class Bridge(Identity, Persons, Proofs, Operating, Controlled, Generic[StateT]):
     async def __aexit__(self, *exc: object) -> None:
         with anyio.CancelScope(shield=True):
             await self.acceptances.aclose(self.settings.drain_seconds)
+            await self.watching.aclose()
             await self.leases.aclose()
             await self.outbox.aclose()
             if self._owns_store:
@@ -239,6 +244,7 @@ class Bridge(Identity, Persons, Proofs, Operating, Controlled, Generic[StateT]):
                     group.start_soon(sweep, lambda: self.recover(agent), sweep_seconds)
                 group.start_soon(sweep, self.dispatch, sweep_seconds)
                 group.start_soon(sweep, self.steering.refresh, sweep_seconds)
+                group.start_soon(sweep, self.watching.settle, sweep_seconds)
         finally:
             self._runs -= 1
 

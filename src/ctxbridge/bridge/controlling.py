@@ -1,6 +1,6 @@
 """Control of one tenant's agents: which release answers whom, and what stands still."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from ctxbridge.bridge.recovery import Agent
 from ctxbridge.bridge.rolling import Report, Rollback, roll_back
 from ctxbridge.errors import Busy, ConfigurationError, Conflict, UsageError
-from ctxbridge.model import RecordRead, RecordWrite
+from ctxbridge.model import Conclusion, RecordRead, RecordWrite, TrialPolicy
 from ctxbridge.model.control import (
     Canary,
     Control,
@@ -23,6 +23,7 @@ from ctxbridge.model.control import (
 from ctxbridge.model.record import CONTROL
 from ctxbridge.ports import Guard
 from ctxbridge.rules import control as rules
+from ctxbridge.rules.trial import begin, conclude
 from ctxbridge.telemetry import controlled
 from ctxbridge.wire.control1 import decode_control, encode_control
 
@@ -54,17 +55,15 @@ class Controls:
         control, _ = await self._stored()
         return control
 
-    async def history(self, limit: int = 50) -> AsyncIterator[Control]:
+    async def history(self, limit: int = 50) -> tuple[Control, ...]:
         """The control as it was after each act, the newest first: `act`, `by`, `why`, `at` (ms)."""
-        control = await self.read()
-        while control.epoch and limit:
-            yield control
-            limit -= 1
+        control, found = await self.read(), list[Control]()
+        while control.epoch and len(found) < limit:
+            found.append(control)
             read = RecordRead(self._bridge.tenant, _ACTS, _name(control.before), self._now())
             record = await self._bridge.store.records(read)
-            if record is None:
-                return
-            control = decode_control(record.value)
+            control = decode_control(record.value) if record else Control()
+        return tuple(found)
 
     # --- releases ---------------------------------------------------------------------------------
 
@@ -116,6 +115,7 @@ class Controls:
         *,
         channels: Sequence[str] = (),
         labels: Sequence[str] = (),
+        trial: TrialPolicy | None = None,
         by: str = "",
         why: str = "",
         dry_run: bool = False,
@@ -124,12 +124,38 @@ class Controls:
 
         They must fit all that is given: `percent` of all contacts (0 to 100, always the same ones),
         one of the `channels`, one of the `labels` that guards put on the first message.
+
+        With a `trial` its conversations are compared with those of the stable version, and it is
+        rolled back (or that is proposed) once enough speaks against it: see `TrialPolicy`. There is
+        one trial for each release; where it has begun it goes on, with the policy it began with.
         """
-        canary = Canary(version, percent, tuple(channels), tuple(labels))
+        canary = Canary(version, percent, tuple(channels), tuple(labels), trial is not None)
+        if trial is not None and not dry_run:
+            await self._begin_trial(Release.parse(f"{agent}@{version}"), trial)
         act = self._rerouting(agent, lambda route: rules.with_canary(route, canary))
         return await self.do(
             f"canary {agent}@{version} {percent:g} %", act, by, why, dry_run=dry_run
         )
+
+    async def _begin_trial(self, canary: Release, policy: TrialPolicy) -> None:
+        control, watching = await self.read(), self._bridge.watching
+        route = control.route(canary.agent)
+        held, _ = await watching.trial(canary)
+        if held is None and route is not None:
+            await watching.put(canary, begin(canary.version, route.stable, policy), 0)
+
+    async def trial(self, agent: str, version: str) -> Conclusion | None:
+        """What the trial of a release comes to so far, with its reasons; `None` for none."""
+        trial, _ = await self._bridge.watching.trial(Release.parse(f"{agent}@{version}"))
+        return conclude(trial) if trial is not None else None
+
+    async def propose(self, release: Release, why: str) -> bool:
+        """Note, once, that a release should be rolled back; whether that was new."""
+        what = f"propose rollback {release}"
+        if any(control.act == what for control in await self.history()):
+            return False
+        await self.do(what, lambda control: control, "policy:trial", why)
+        return True
 
     async def drain(
         self, agent: str, /, version: str, *, by: str = "", why: str = "", dry_run: bool = False

@@ -102,25 +102,33 @@ class Releases:
 
     def choose(
         self, control: Control, context: Context, channel: str, labels: Collection[str], turn: bytes
-    ) -> Release | None:
-        """The release that answers the turn; `None` where none was ever deployed."""
+    ) -> tuple[Release | None, bool]:
+        """The release that answers the turn, and whether it was chosen just now.
+
+        `None` where none was ever deployed.
+        """
         if not self._deployed or context.contact is None:
-            return None
+            return None, False
         route = self.route(control)
         pinned = self._pinned(route, context)
         silent = self._silent_seconds(context, turn) if pinned else inf
         version = rules.choose(route, context.contact.id, channel, labels, pinned, silent)
-        return Release(self.agent, version)
+        return Release(self.agent, version), not pinned or silent >= route.pin_seconds
 
-    def steer(self, inquiry: Inquiry, context: Context, turn: bytes) -> Deployed | None:
-        """Let the release judge that answers; `None` where it is not deployed here, or none is."""
+    def steer(
+        self, inquiry: Inquiry, context: Context, turn: bytes
+    ) -> tuple[Deployed | None, bool]:
+        """Let the release judge that answers; whether it was chosen just now.
+
+        `None` where it is not deployed here, or none is.
+        """
         channel, labels = inquiry.inbound.channel, inquiry.labels
         control = self._bridge.steering.control
-        release = inquiry.release = self.choose(control, context, channel, labels, turn)
-        deployed = self.find(release)
+        inquiry.release, anew = self.choose(control, context, channel, labels, turn)
+        deployed = self.find(inquiry.release)
         if deployed is not None:
             inquiry.panel = deployed.panel
-        return deployed
+        return deployed, anew
 
     def _pinned(self, route: Route, context: Context) -> str:
         if context.release == NO_RELEASE:

@@ -44,6 +44,7 @@ class Options(TypedDict, total=False):
     drain_seconds: float
     code_secret: str | Sequence[str]
     control_fails: Literal["closed", "open"]
+    settle_seconds: float
     clock: Clock | None
     ids: Ids | None
 
@@ -67,6 +68,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     remember_seconds: float = WEEK_SECONDS
     drain_seconds: float = 20.0
     control_fails: Literal["closed", "open"] = "closed"
+    settle_seconds: float = 3_600.0
 
     def __post_init__(self) -> None:
         if not (
@@ -76,12 +78,14 @@ class Settings(Struct, frozen=True, kw_only=True):
             and 0 < self.longest_turn_seconds <= DAY_SECONDS
             and 0 <= self.wait_seconds <= DAY_SECONDS
             and 0 <= self.drain_seconds <= DAY_SECONDS
-            and WEEK_SECONDS <= self.remember_seconds <= 3_660 * DAY_SECONDS
+            and 0 <= self.settle_seconds <= WEEK_SECONDS <= self.remember_seconds
+            and self.remember_seconds <= 3_660 * DAY_SECONDS
         ):
             raise ConfigurationError(
                 "window must be positive, backlog from 1 to 1000, lease_seconds, "
-                "longest_turn_seconds, wait_seconds and drain_seconds at most a day, and message "
-                "ids are remembered for seven days to ten years (remember_seconds=604800)"
+                "longest_turn_seconds, wait_seconds and drain_seconds at most a day, "
+                "settle_seconds at most a week, and message ids are remembered for seven days to "
+                "ten years (remember_seconds=604800)"
             )
         if self.control_fails not in {"closed", "open"}:
             raise ConfigurationError('control_fails is "closed" or "open"')

@@ -20,7 +20,7 @@ from ctxbridge.bridge.streaming import Drafts
 from ctxbridge.bridge.telling import begin_span, describe, sendable, still_sendable
 from ctxbridge.bridge.tools import ToolGate
 from ctxbridge.bridge.viewing import look
-from ctxbridge.errors import Fenced, Halted, UsageError
+from ctxbridge.errors import Fenced, Halted, StoreError, UsageError
 from ctxbridge.model import (
     Context,
     Delivery,
@@ -242,12 +242,14 @@ class Turn(Speaking, Generic[StateT]):
         """Find out which release answers; whether the turn must wait all the same."""
         bridge, inquiry, context = self._bridge, self._inquiry, opened.context
         bridge.steering.adopt(opened.control)
-        deployed = bridge.releases.steer(inquiry, context, opened.turn)
+        deployed, anew = bridge.releases.steer(inquiry, context, opened.turn)
         self._kept = Kept(deployed.codec if deployed else bridge.codec, context.state)
         bridge.steering.begins(self)
         if context.floor is Floor.AGENT:
             self._bar = bridge.steering.bar(inquiry.release, inquiry.inbound, context)
             self._bar = self._bar or unreadable(deployed, context)
+            if anew and self._bar is None:
+                bridge.watching.begins(inquiry.release, context, inquiry.inbound.sender)
         return self._bar is not None
 
     def when_stopped(self, call: Callable[[], object]) -> None:
@@ -294,6 +296,9 @@ class Turn(Speaking, Generic[StateT]):
         # Who was only told to stop has not failed: another worker may try at once.
         since = self._bridge.clock.now() - (self._bar.patience if self._bar else 0)
         failed = self._bar is None and issubclass(kind, Exception)
+        contact = opened.context.contact
+        if failed and contact is not None and not issubclass(kind, StoreError):
+            self._bridge.watching.failed(contact.id)
         await hold.give_back(received.accepted_at if failed else since)
         await self._drafts.withdraw(opened.turn)
         self._end_span(kind)

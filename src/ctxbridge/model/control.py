@@ -94,12 +94,19 @@ class Canary(Struct, frozen=True, array_like=True, gc=False):
 
     `percent` (0 to 100) is by contact: whoever is in stays in when it grows. `channels` and
     `labels` (of the message with which a conversation begins) name some of them; none: all.
+    `on_trial` says that its conversations are compared with those of the stable version.
     """
 
     version: str
     percent: float = 100.0
     channels: tuple[str, ...] = ()
     labels: tuple[str, ...] = ()
+    on_trial: bool = False
+
+    @property
+    def by_lot(self) -> bool:
+        """Whether nothing but a lot decides who gets it, so that the two can be compared."""
+        return 0 < self.percent < 100 and not (self.channels or self.labels)
 
 
 class Withdrawn(Struct, frozen=True, array_like=True, gc=False):

@@ -137,12 +137,12 @@ def _gets(
         return False
     if canary.labels and not set(canary.labels) & set(labels):
         return False
-    return bucket(agent, contact) < canary.percent
+    return bucket(Release(agent, canary.version), contact) < canary.percent
 
 
-def bucket(agent: str, contact: bytes) -> float:
-    """Where a contact stands among all of an agent's, from 0 to below 100: always the same."""
-    digest = blake2b(contact, digest_size=4, key=agent.encode()[:64], person=b"ctxb:canary")
+def bucket(release: Release, contact: bytes) -> float:
+    """The lot of a contact for a release, from 0 to below 100: always the same for both."""
+    digest = blake2b(contact, digest_size=4, key=release.key, person=b"ctxb:canary")
     return int.from_bytes(digest.digest(), "big") / _BUCKETS * 100
 
 
@@ -195,6 +195,10 @@ def with_canary(route: Route, canary: Canary) -> Route:
     require_known(route, canary.version)
     if not 0 <= canary.percent <= 100:
         raise ConfigurationError("percent is from 0 to 100")
+    if canary.on_trial and not canary.by_lot:
+        raise ConfigurationError(
+            "a trial needs a lot: a percent between 0 and 100, without channels and labels"
+        )
     if canary.version == route.stable:
         raise ConfigurationError("the canary is the stable version: promote it, or name another")
     if route.withdrawal(canary.version) is not None:
