@@ -21,6 +21,7 @@
     │   │   └── BacklogFull       too many messages wait for their turn
     │   ├── Overdue               the agent took longer than a turn may take
     │   ├── StepUpRequired        we are not sure enough of who is writing
+    │   ├── FloorTaken            somebody else may speak now
     │   ├── Fenced                the lease was lost to a later worker
     │   ├── Halted                it is paused, killed or rolled back; the message waits
     │   ├── Conflict              the state changed since it was read
@@ -165,6 +166,20 @@ class StepUpRequired(TurnError):
         super().__init__("the writer must prove who they are first")
         self.needed = needed
         self.held = held
+
+
+class FloorTaken(TurnError):
+    """Somebody else has the floor: the step came late, or was not theirs to take.
+
+    `floor` is who may speak now (``agent``, ``human`` or ``queue``), `holder` the colleague's name
+    where it is one who is known. Nothing was stored.
+    """
+
+    def __init__(self, floor: str, holder: str = "") -> None:
+        who = {"agent": "the agent", "queue": "the queue"}.get(floor, "a colleague")
+        super().__init__(f"the floor is not yours: {who} has it")
+        self.floor = floor
+        self.holder = holder
 
 
 class Fenced(TurnError):

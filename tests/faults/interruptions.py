@@ -1,9 +1,9 @@
 """What can come between an agent's thought and the customer: STOP, revocation, takeover, pause.
 
-The library has no verb yet for takeover, pause, block and erasure. For the gate all of them are the
-same: in one atomic step the head gets another floor, and the gate epoch is raised. So they are
-modelled here by operators who do just that to what a store holds, behind its back. Pause, block and
-erasure are the move to `Floor.QUEUE`, until they have rules of their own.
+For the gate takeover, pause, block and erasure are the same: in one atomic step the head gets another
+floor, and the gate epoch is raised. So they are modelled here by operators who do just that to what a
+store holds, behind its back. Pause, block and erasure are the move to `Floor.QUEUE`, until they have
+rules of their own. `ByFloor` does it by the library's own verbs.
 """
 
 import sqlite3
@@ -11,7 +11,7 @@ from contextlib import closing
 
 from msgspec.structs import replace
 
-from ctxbridge import Address, Assurance, Endpoint, Inbound, Text
+from ctxbridge import Address, Assurance, Bridge, Endpoint, Inbound, Text
 from ctxbridge.errors import CtxBridgeError
 from ctxbridge.model import Consent, Floor
 from ctxbridge.stores.redis.keys import Keys
@@ -88,6 +88,21 @@ class OnRedis:
     async def move(self, tenant, floor):
         key = self._keys.of_address(tenant, CUSTOMER).key
         return await self._client.eval(_MOVE, 1, key, int(floor))
+
+
+class ByFloor:
+    """A colleague in another process: takes the floor, offers it, gives it back."""
+
+    def __init__(self, store):
+        self._store = store
+
+    async def move(self, tenant, floor):
+        steps = Bridge(self._store, tenant=tenant).floor
+        if floor is Floor.HUMAN:
+            return (await steps.accept(CUSTOMER, by="ann")).epoch
+        if floor is Floor.QUEUE:
+            return (await steps.offer(CUSTOMER, reason="pause", within_seconds=0)).epoch
+        return (await steps.release(CUSTOMER, by="ann", force=True)).epoch
 
 
 class Meddler:

@@ -21,9 +21,9 @@ from ctxbridge import Bridge, open_store
 from ctxbridge.guards.opt_out import STARTED, STOPPED
 from ctxbridge.model import Floor
 from ctxbridge.stores.memory import MemoryStore
-from tests.stores.broken import WithoutEpoch, WithoutGate
+from tests.stores.broken import WithoutEpoch, WithoutFloor, WithoutGate
 
-from .interruptions import BARRING, CUSTOMER, LIFTING, OnMemory, OnRedis, OnSqlite, write
+from .interruptions import BARRING, CUSTOMER, LIFTING, ByFloor, OnMemory, OnRedis, OnSqlite, write
 from .processes import SCENARIOS, one_run, random_run
 from .stops import Ungated
 from .weather import times
@@ -168,6 +168,42 @@ async def test_nothing_is_claimed_after_an_event_at_any_stop(make):
     assert tally.none_left
     assert tally.labels >= LABELS
     assert tally.statuses >= {"new", "busy", "noted"}
+
+
+def by_floor(make):
+    """The same stores, and a colleague who uses the library in the operator's place."""
+
+    def made():
+        stores, _ = make()
+        return stores, ByFloor(stores[0])
+
+    return made
+
+
+async def test_nothing_is_claimed_after_a_colleague_has_taken_the_floor(make):
+    tally = Tally()
+    for name in ("at once", "later", "two at once"):
+        await explore(by_floor(make), tally, name, ["takeover", "pause"])
+    tally.tell("taken by a colleague")
+    assert not tally.wrong[:5]
+    assert tally.left
+    assert tally.none_left
+
+
+async def test_nothing_is_claimed_between_a_takeover_and_the_way_back():
+    tally = Tally()
+    await explore(by_floor(in_memory), tally, "later", ["takeover"], ["hand back"])
+    tally.tell("taken and given back")
+    assert not tally.wrong[:5]
+
+
+@pytest.mark.parametrize("name", ["at once", "later"])
+async def test_a_floor_that_does_not_raise_the_epoch_is_found(name):
+    """The negative control."""
+    tally = Tally()
+    await explore(by_floor(partial(in_memory, WithoutFloor)), tally, name, ["takeover"])
+    tally.tell("the floor without the epoch")
+    assert tally.wrong
 
 
 @pytest.mark.parametrize("name", TWO_IN)

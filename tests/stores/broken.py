@@ -106,6 +106,13 @@ class WithoutFloor(MemoryStore):
         return committed
 
 
+class WithoutRevision(MemoryStore):
+    """Broken on purpose: what has changed since it was read does not matter."""
+
+    async def commit(self, change, /):
+        return await super().commit(replace(change, revision=None))
+
+
 class WithoutOrder(MemoryStore):
     """Broken on purpose: the last word on a delivery counts, whatever was known before."""
 

@@ -14,9 +14,9 @@ from ctxbridge.telemetry import names
 
 EXAMPLE = Path(__file__).parents[2] / "examples/telemetry"
 DASHBOARD = json.loads((EXAMPLE / "dashboard.json").read_text())
-OBSERVED = {names.LOAD_COUNT, names.GUARD_DECISIONS, names.PERMIT_RESULTS}
+OBSERVED = {names.LOAD_COUNT, names.GUARD_DECISIONS, names.PERMIT_RESULTS, names.HANDOFF_COUNT}
 COUNTED = {names.COMMIT_CONFLICTS, names.GUARD_FAILURES}
-GAUGES = {names.HANDOFF_ACTIVE, names.AGENT_PAUSED}
+GAUGES = {names.AGENT_PAUSED}
 
 
 def in_prometheus(metric):

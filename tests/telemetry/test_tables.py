@@ -174,7 +174,7 @@ METRICS = {
     "ctxbridge.turn.latency": {"ctxbridge.channel", "ctxbridge.turn.disposition"},
     "ctxbridge.stream.held": {"ctxbridge.channel"},
     "ctxbridge.commit.conflicts": {"ctxbridge.channel"},
-    "ctxbridge.handoff.active": {"gen_ai.agent.name", "gen_ai.agent.version"},
+    "ctxbridge.handoff.count": {"ctxbridge.owner", "gen_ai.agent.name", "gen_ai.agent.version"},
     "ctxbridge.agent.paused": {"gen_ai.agent.name", "gen_ai.agent.version"},
 }  # fmt: skip
 
@@ -330,15 +330,13 @@ async def test_handoff_and_control_are_moments(exporter, measured):
         assert (span.name, dict(span.attributes)) == (name, attributes)
         assert span.end_time - span.start_time < 10_000_000
     found = measured()
-    assert (
-        points(found, names.HANDOFF_ACTIVE)
-        == points(found, names.AGENT_PAUSED)
-        == {("bot", "2"): 1}
-    )
+    assert points(found, names.HANDOFF_COUNT) == {("human", "bot", "2"): 1}
+    assert points(found, names.AGENT_PAUSED) == {("bot", "2"): 1}
     telemetry.handed_off(Floor.AGENT, agent="bot", version="2")
     telemetry.controlled("agent", "running", "human", agent="bot", version="2")
     found = measured()
-    assert points(found, names.HANDOFF_ACTIVE) == points(found, names.AGENT_PAUSED) == {}
+    assert points(found, names.HANDOFF_COUNT) == {("agent", "bot", "2"): 1}
+    assert points(found, names.AGENT_PAUSED) == {}
 
 
 class TestOptIn:

@@ -13,6 +13,7 @@
 """
 
 from ctxbridge.asgi.app import Webhooks, webhooks
+from ctxbridge.asgi.desk import Desk, desk
 from ctxbridge.asgi.limits import Limits
 
-__all__ = ["Limits", "Webhooks", "webhooks"]
+__all__ = ["Desk", "Limits", "Webhooks", "desk", "webhooks"]

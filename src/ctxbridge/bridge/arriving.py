@@ -5,11 +5,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from msgspec.structs import replace
+
 from ctxbridge.bridge.holding import Hold
 from ctxbridge.bridge.judging import Inquiry
 from ctxbridge.bridge.opening import claim_turn, wait_for_turn
 from ctxbridge.bridge.received import Entered, Received, known_as
-from ctxbridge.model import Claim, Opened
+from ctxbridge.model import Claim, Floor, Opened
 from ctxbridge.model.head import NO_TRACE
 from ctxbridge.telemetry import TurnSpan
 from ctxbridge.wire.checked import checked_inbound
@@ -76,7 +78,21 @@ class Arrival:
             with self._told():
                 self._enter(await wait_for_turn(self._bridge, *self._claimed))
         assert self._entered is not None
+        opened = self._entered.opened
+        if opened.status == "new" and opened.context.floor is Floor.QUEUE:
+            await self._end_offer(self._entered)
         return self._entered
+
+    async def _end_offer(self, entered: Entered) -> None:
+        """Where an offer of the floor is over by now, the turn begins with the agent having it."""
+        try:
+            context = await self._bridge.floor.on_arrival(entered.opened.context)
+        except BaseException:
+            await self.give_back()
+            raise
+        opened = replace(entered.opened, context=context)
+        received = Received(self._bridge, self._inquiry, opened)
+        self._entered = Entered(opened, entered.hold, received)
 
     def _enter(self, opened: Opened) -> None:
         hold = Hold(self._bridge, opened)

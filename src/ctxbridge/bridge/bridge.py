@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 from ctxbridge.bridge.accepting import Acceptances, Accepted
 from ctxbridge.bridge.controlling import Controlled
+from ctxbridge.bridge.floor import Handoffs
 from ctxbridge.bridge.gating import SendGate
 from ctxbridge.bridge.identity import Identity
 from ctxbridge.bridge.leases import Leases
@@ -97,6 +98,10 @@ class Bridge(Identity, Persons, Proofs, Operating, Controlled, Generic[StateT]):
       known before goes on.
     - `settle_seconds=3600` is how long after its first answer the outcome of a conversation is told
       to the trial of a canary (`control.canary`).
+    - `escalations="note"` says what a guard's `escalate` does besides: the log notes it, or with
+      ``offer`` the floor is offered to a colleague too (`floor`).
+    - `offer_seconds=3600` is how long an offer of the floor stands before the agent has it again; 0
+      for ever. `helpdesk` is a `Helpdesk` that is told of handoffs. The bridge closes it.
     - `clock` and `ids` are for tests.
 
     Use it as ``async with bridge:``; a store that it was given stays open behind it.
@@ -149,6 +154,9 @@ class Bridge(Identity, Persons, Proofs, Operating, Controlled, Generic[StateT]):
             self.store, tenant, senders, self.clock, self.ids, SendGate(self), self.steering
         )
         self.acceptances = Acceptances(self)
+        self.floor = Handoffs(self)
+        """Who may speak: the agent, or a colleague. See `Handoffs`."""
+        self.helpdesk = options.get("helpdesk")
         self._runs = 0
 
     def __repr__(self) -> str:
@@ -167,6 +175,8 @@ class Bridge(Identity, Persons, Proofs, Operating, Controlled, Generic[StateT]):
             await self.watching.aclose()
             await self.leases.aclose()
             await self.outbox.aclose()
+            if self.helpdesk is not None:
+                await self.helpdesk.aclose()
             if self._owns_store:
                 await self.store.aclose()
 
@@ -231,7 +241,7 @@ class Bridge(Identity, Persons, Proofs, Operating, Controlled, Generic[StateT]):
         return turn
 
     async def run(self, agent: Agent | None = None, /, *, sweep_seconds: float = 1.0) -> None:
-        """Take up turns whose worker died, and send what is due, until cancelled.
+        """Take up turns whose worker died, send what is due, end offers, until cancelled.
 
         Run it beside your service, in each of its processes: ``group.start_soon(bridge.run,
         agent)``. Without `agent` turns are left to the providers' retries. A store that cannot be
@@ -245,6 +255,7 @@ class Bridge(Identity, Persons, Proofs, Operating, Controlled, Generic[StateT]):
                 group.start_soon(sweep, self.dispatch, sweep_seconds)
                 group.start_soon(sweep, self.steering.refresh, sweep_seconds)
                 group.start_soon(sweep, self.watching.settle, sweep_seconds)
+                group.start_soon(sweep, self.floor.sweep, sweep_seconds)
         finally:
             self._runs -= 1
 

@@ -46,6 +46,7 @@ async def erase(
     contact = (await whole_context(bridge, address)).contact
     for theirs in contact.addresses if contact else ():
         await forget(bridge, theirs)
+    await bridge.floor.forget(contact.addresses if contact else ())
     erased = await bridge.store.erase(
         Erase(bridge.tenant, address, bridge.ids.new(), now, seq, settles)
     )

@@ -57,6 +57,12 @@ def _part(value: Any) -> Any:
     return value
 
 
+def team_state(envelope: bytes) -> Any:
+    """The team's own state, as JSON can hold it; `None` where there is none."""
+    stored = decode_state(envelope)
+    return _held(stored)["value"] if stored.payload else None
+
+
 def _states(envelope: bytes) -> list[dict[str, Any]]:
     stored = decode_state(envelope)
     told = [{"kind": "state", "of": "team", **_held(stored)}] if stored.payload else []

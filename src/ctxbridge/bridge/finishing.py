@@ -8,7 +8,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from ctxbridge.bridge.joining import Joined
-from ctxbridge.bridge.judging import Inquiry, escalation
+from ctxbridge.bridge.judging import ESCALATED, Inquiry, escalation
 from ctxbridge.bridge.keeping import Kept
 from ctxbridge.bridge.replying import Reply, Replying, Said, Work, work_of
 from ctxbridge.bridge.settings import UNKNOWN_HORIZON_SECONDS
@@ -20,12 +20,14 @@ from ctxbridge.model import (
     Delivery,
     Event,
     Floor,
+    Handoff,
     Message,
     Opened,
     Query,
     Refused,
 )
 from ctxbridge.rules.access import sees_state
+from ctxbridge.rules.handoff import LIMITS
 from ctxbridge.telemetry import Committing
 
 if TYPE_CHECKING:
@@ -46,6 +48,7 @@ class Prepared(Struct, frozen=True):
     trace: bytes = b""
     hands_over: bool = False
     """Whether the floor goes to whoever takes it: the agent must not answer."""
+    offer: Handoff | None = None
 
 
 class Finished(Struct, frozen=True):
@@ -103,6 +106,9 @@ async def commit(
         elif kept.team_changed:
             notes = (*notes, Event("state.not_saved", now, opened.turn))
         change = _whole(bridge, inquiry, change, replace(prepared, notes=notes), said)
+        offer = _offer(bridge, inquiry, prepared, notes)
+        if offer is not None:
+            change = await bridge.floor.along(change, context, inquiry.inbound.sender, offer)
         since = monotonic()
         # What has been sent to the store is settled before a cancellation is heard.
         with (
@@ -112,6 +118,7 @@ async def commit(
             outcome = await bridge.store.commit(change)
             step.came_to(outcome)
         if isinstance(outcome, Committed):
+            await bridge.floor.ended(change, context, inquiry.inbound.sender)
             messages = tuple([one.message for one in said if not one.due])
             return Finished(messages, change, since, outcome.seq)
         if outcome.reason == "superseded":
@@ -156,6 +163,21 @@ def _notes(
     first = inquiry.escalated
     own = (escalation(first, turn, now),) if first is not None else ()
     return (*prepared.notes, *own, *replying.events)
+
+
+def _offer(
+    bridge: "Bridge[Any]", inquiry: Inquiry, prepared: Prepared, notes: tuple[Event, ...]
+) -> Handoff | None:
+    """What is handed over to a colleague: by the agent, or by a guard where the bridge says so."""
+    if prepared.offer is not None and not inquiry.blocked:
+        return prepared.offer
+    if bridge.settings.escalations == "note":
+        return None
+    first = next((event for event in notes if event.kind == ESCALATED), None)
+    if first is None:
+        return None
+    code, to = first.about("code")[: LIMITS["reason"]], first.about("to")[: LIMITS["to"]]
+    return bridge.floor.wanted(code, to, by="guard")
 
 
 def _whole(

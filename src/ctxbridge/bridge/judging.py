@@ -31,6 +31,7 @@ from ctxbridge.rules.consent import may_send
 from ctxbridge.rules.text import clean
 
 HELP = "consent.help"
+ESCALATED = "escalated"
 
 
 def allowed_to(context: Context | None, address: Address) -> bool:
@@ -43,7 +44,7 @@ def allowed_to(context: Context | None, address: Address) -> bool:
 def escalation(judged: Judged, turn: bytes, now: int) -> Event:
     """The entry that tells the log whom a guard wants to look at it, and why."""
     data = (("to", judged.to), ("code", judged.decision.code), ("stage", judged.decision.stage))
-    return Event("escalated", now, turn, data)
+    return Event(ESCALATED, now, turn, data)
 
 
 class Inquiry:

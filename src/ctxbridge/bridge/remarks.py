@@ -6,7 +6,7 @@ from ctxbridge.bridge.judging import escalation
 from ctxbridge.bridge.replying import Work
 from ctxbridge.errors import TooLarge
 from ctxbridge.guards.pipeline import Judged
-from ctxbridge.model import Decision, Event, Part
+from ctxbridge.model import Decision, Event, Handoff, Part
 from ctxbridge.wire.checked import MAX_MESSAGE_BYTES, checked_parts
 
 
@@ -19,6 +19,8 @@ class Remarks:
         self._size = 0
         self.work = Work()
         """What the agent did besides its replies."""
+        self.offer: Handoff | None = None
+        """What the agent hands over to a colleague with its last words."""
 
     def note(self, event: Event) -> None:
         """An event as it is."""

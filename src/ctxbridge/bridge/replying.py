@@ -70,17 +70,22 @@ def _standing_still(bar: Bar, now: int) -> Lanes:
     return Lanes([FunctionGuard("control", lambda _: verdict, frozenset({"reply"}))])
 
 
+Speaker = Literal["agent", "human_agent", "system"]
+"""Who says something for us."""
+
+
 class Reply(Struct, frozen=True, gc=False):
     """A text to say, what for, and the id of its delivery where that is known already.
 
-    `choices` are the answers that it offers. `ours` says that no agent has written it.
+    `choices` are the answers that it offers. Of a `human_agent` and of the `system` the gate is
+    asked and the guards at ``send``, but none at ``reply``: those judge agents.
     """
 
     text: str
     delivery: bytes = b""
     purpose: Purpose = "service"
     choices: Choices | None = None
-    ours: bool = False
+    author: Speaker = "agent"
 
 
 def checked_reply(reply: Reply) -> Reply:
@@ -142,18 +147,19 @@ class Replying:
         inquiry = self._inquiry
         if inquiry.say and inquiry.decision is not None:
             policy = GATE_OF_CONFIRMATION if inquiry.confirms else GATE_OF_SYSTEM
-            say = Reply(inquiry.say, ours=True)
+            say = Reply(inquiry.say, author="system")
             messages, _ = await self._outgoing(turn, policy, say, context, now)
             said += messages
-        guards = STOPPED if inquiry.blocked else self._inquiry.panel.reply
+        of_agent = STOPPED if inquiry.blocked else self._inquiry.panel.reply
         for reply in replies:
+            guards = of_agent if reply.author == "agent" else GATE_OF_SYSTEM
             halt = self._steering.halt(inquiry.release, inquiry.inbound, context, reply.purpose)
             judging = guards if halt is None else _standing_still(halt, now)
             before = sum(one.message.visible for one in said)
             messages, instead = await self._outgoing(turn, judging, reply, context, now, before)
             said += messages
             if instead:
-                told = Reply(instead, purpose=reply.purpose, ours=True)
+                told = Reply(instead, purpose=reply.purpose, author="system")
                 messages, _ = await self._outgoing(turn, GATE_OF_SYSTEM, told, context, now)
                 said += messages
         return tuple(said)
@@ -171,14 +177,15 @@ class Replying:
 
         What is withheld is one message, which keeps its decision and the digest, not its words.
         """
-        layout = await lay_out(reply.text, reply.choices, self._shape, markdown=not reply.ours)
+        markdown = reply.author == "agent"
+        layout = await lay_out(reply.text, reply.choices, self._shape, markdown=markdown)
         check = self._check(layout.judged, reply, context, now, said_before)
         judged = await self._inquiry.panel.judge(guards, check, self.states)
         if self._inquiry.panel.send and not judged.blocked:
             judged = await self._before_sending(judged, check)
         if judged.to:
             self.events.append(escalation(judged, turn, now))
-        author: Literal["agent", "system"] = "system" if reply.ours else "agent"
+        author = reply.author
         if judged.blocked or (judged.until > now and not self._can_wait):
             message = self._message(turn, author, judged, check, ())
             return [Said(message)], judged.say if judged.blocked else None
@@ -223,7 +230,7 @@ class Replying:
     def _message(
         self,
         turn: bytes,
-        author: Literal["agent", "system"],
+        author: Speaker,
         judged: Judged,
         check: TextCheck,
         parts: tuple[Part, ...],

@@ -1,5 +1,6 @@
 """Writing first: a message of ours that answers nobody."""
 
+from collections.abc import Callable
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +10,7 @@ from msgspec import Struct
 from ctxbridge.bridge.finishing import deliveries_of
 from ctxbridge.bridge.judging import Inquiry
 from ctxbridge.bridge.keeping import Kept
-from ctxbridge.bridge.replying import Reply, Replying, checked_reply
+from ctxbridge.bridge.replying import Reply, Replying, Speaker, checked_reply
 from ctxbridge.errors import Busy, UnknownContact, UsageError
 from ctxbridge.model import (
     Address,
@@ -19,6 +20,8 @@ from ctxbridge.model import (
     Context,
     Delivery,
     Endpoint,
+    Event,
+    Floor,
     Inbound,
     Message,
     Purpose,
@@ -52,10 +55,16 @@ class Written(Struct, frozen=True):
     deliveries: tuple[Delivery, ...] = ()
 
 
+Along = Callable[[Context], tuple[Event, ...]]
+"""Takes the context that a letter is judged by, and gives what the log is told along with it; or
+raises, where it must not be written under that context."""
+
+
 class Letter(Struct, frozen=True):
     """What is to be written, to whom, from where, what for, and the caller's key for it.
 
-    `written_as` is the value of `address` as the caller wrote it.
+    `written_as` is the value of `address` as the caller wrote it. `floor` is whom the same step
+    gives the floor to.
     """
 
     address: Address
@@ -66,12 +75,17 @@ class Letter(Struct, frozen=True):
     key: str = ""
     written_as: str = ""
     choices: tuple[Choice | str, ...] = ()
+    author: Speaker = "agent"
+    floor: Floor | None = None
+    along: Along | None = None
 
 
 async def write(bridge: "Bridge[Any]", letter: Letter) -> Written:
     """Judge, commit and send; again where a STOP came in between. See `Bridge.send`."""
     choices = checked_choices(letter.choices)
-    reply = checked_reply(Reply(letter.text, purpose=letter.purpose, choices=choices))
+    reply = checked_reply(
+        Reply(letter.text, purpose=letter.purpose, choices=choices, author=letter.author)
+    )
     turn = sending_key(bridge.tenant, letter.key) if letter.key else bridge.ids.new()
     for _ in range(_TRIES):
         context = await bridge.context(letter.address, fresh=True)
@@ -88,6 +102,7 @@ async def _write(
 ) -> Written | None:
     """`None` where the conversation has changed since it was read."""
     assert context.contact is not None
+    along = letter.along(context) if letter.along is not None else ()
     inquiry = Inquiry(bridge.panel, _as_if_answered(letter, context))
     bridge.releases.steer(inquiry, context, turn)
     channel, now = letter.address.channel, bridge.clock.now()
@@ -95,15 +110,16 @@ async def _write(
     replying.states = Kept(bridge.codec, context.state).guards
     judged = await replying.judge(turn, [reply], context, now)
     # What a guard would say in its place is nobody's answer to anything here.
-    said = tuple([one for one in judged if one.message.author == "agent"])
+    said = tuple([one for one in judged if one.message.author == letter.author])
     messages = tuple([one.message for one in said])
     deliveries = deliveries_of(bridge, said)
     bridge.steering.require(inquiry.release, inquiry.inbound, context, letter.purpose)
     change = Change(
         bridge.tenant, context.contact.id, turn, now, None, context.gate_epoch, context.revision,
-        append=(*messages, *replying.events), deliveries=deliveries,
+        append=(*messages, *along, *replying.events), deliveries=deliveries,
         hold_seconds=bridge.outbox.hold_seconds(channel, len(deliveries)),
         remember_seconds=bridge.settings.remember_seconds, control=bridge.steering.epoch,
+        floor=letter.floor,
     )  # fmt: skip
     since = monotonic()
     with anyio.CancelScope(shield=True), Committing(channel) as step:

@@ -15,7 +15,10 @@ from ctxbridge.ports import Clock, Guard, Ids, Sender
 from ctxbridge.rules import rendering
 
 if TYPE_CHECKING:
+    from ctxbridge.bridge.helpdesk import Helpdesk
     from ctxbridge.stores.sealed import KeySource
+
+Escalations = Literal["note", "offer"]
 
 DAY_SECONDS = 86_400.0
 WEEK_SECONDS = 7 * DAY_SECONDS
@@ -45,6 +48,9 @@ class Options(TypedDict, total=False):
     code_secret: str | Sequence[str]
     control_fails: Literal["closed", "open"]
     settle_seconds: float
+    escalations: Escalations
+    offer_seconds: float
+    helpdesk: "Helpdesk | None"
     clock: Clock | None
     ids: Ids | None
 
@@ -69,6 +75,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     drain_seconds: float = 20.0
     control_fails: Literal["closed", "open"] = "closed"
     settle_seconds: float = 3_600.0
+    escalations: Escalations = "note"
+    offer_seconds: float = 3_600.0
 
     def __post_init__(self) -> None:
         if not (
@@ -90,6 +98,9 @@ class Settings(Struct, frozen=True, kw_only=True):
         if self.control_fails not in {"closed", "open"}:
             raise ConfigurationError('control_fails is "closed" or "open"')
 
+        if not 0 <= self.offer_seconds <= 30 * DAY_SECONDS:
+            raise ConfigurationError("offer_seconds is up to 30 days; 0 for offers without an end")
+
     def overlap_on(self, channel: str) -> Overlap:
         """How messages of a channel overlap."""
         return self.overlaps.get(channel) or self.overlaps[""]
@@ -106,6 +117,7 @@ def settings_of(options: Options) -> Settings:
         clock=options.get("clock") or SystemClock(),
         ids=options.get("ids") or Uuid7(),
         code_secret=Secrets(options.get("code_secret", ()), "code_secret"),
+        escalations=_escalations(options.get("escalations", "note")),
         markdown=_markdown(options.get("markdown", False)),
         subaddressing=_domains(options.get("subaddressing", ())),
         **numbers,  # type: ignore[arg-type]
@@ -115,9 +127,15 @@ def settings_of(options: Options) -> Settings:
 _NO_NUMBERS = frozenset(
     {
         "guards", "senders", "seal", "overlap", "access", "clock", "ids", "code_secret",
-        "subaddressing", "markdown",
+        "subaddressing", "markdown", "escalations", "helpdesk",
     }
 )  # fmt: skip
+
+
+def _escalations(wanted: Escalations) -> Escalations:
+    if wanted not in {"note", "offer"}:
+        raise ConfigurationError("escalations are 'note' or 'offer'")
+    return wanted
 
 
 def _domains(names: Collection[str]) -> frozenset[str]:

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterable, Sequence
 from typing import Any
 
+from ctxbridge.bridge.floor import NOBODY_CAME
 from ctxbridge.bridge.replying import Reply, checked_reply
 from ctxbridge.bridge.streaming import Stream
 from ctxbridge.bridge.tools import ToolGate
@@ -98,6 +99,28 @@ class Speaking:
         if self._left or self._status != "new":
             raise UsageError("the turn is not held: what is noted now would not be saved")
         self._remarks.note(checked(event))
+
+    def hand_over(
+        self: Any,
+        reason: str,
+        *,
+        to: str = "",
+        summary: str = "",
+        promised: Sequence[str] = (),
+        within_seconds: float | None = None,
+        otherwise: str = NOBODY_CAME,
+    ) -> None:
+        """Offer the floor to a colleague when the block is left: in the step that stores the turn.
+
+        What the agent says in this turn still leaves; after it only a colleague speaks, until they
+        give the floor back or the offer ends. It all means what it does for `Handoffs.offer`.
+        Nothing is offered where a colleague has taken the floor meanwhile. Raises `UsageError` when
+        the turn is not open, and `TooLarge`.
+        """
+        self._require_open()
+        self._remarks.offer = self._bridge.floor.wanted(
+            reason, to, summary, promised, within_seconds, otherwise
+        )
 
     def _require_open(self: Any) -> ToolGate:
         # A judge beside the agent may have stopped the message by now; the agent need not know.

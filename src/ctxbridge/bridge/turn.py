@@ -366,7 +366,10 @@ class Turn(Speaking, Generic[StateT]):
             return Prepared(received.own, received.joined, (), (offered,), Work(), handle, True)
         remarks, replies = self._remarks, tuple(self._replies)
         notes = remarks.events(opened.turn, now)
-        return Prepared(received.own, received.joined, replies, notes, remarks.work, handle)
+        return Prepared(
+            received.own, received.joined, replies, notes, remarks.work, handle,
+            offer=remarks.offer,
+        )  # fmt: skip
 
     # --- telling --------------------------------------------------------------------------------
 

@@ -84,7 +84,7 @@ class StandardWebhooks:
         self.channel = channel
         self.horizon_seconds = horizon_seconds
         self.capabilities = capabilities or Capabilities()
-        self._secrets = [_loaded(one) for one in secrets_of(secret, "secret")]
+        self._secrets = keys_of(secret)
         self._read = read or self._unread
         self._tolerance_seconds = tolerance_seconds
         self._max_bytes = max_bytes
@@ -103,9 +103,8 @@ class StandardWebhooks:
             return _failed("the id, time or signature is missing, repeated or none")
         if len(request.body) > self._max_bytes:
             return _failed("the body is over its limit")
-        signed = f"{id}.{timestamp}.".encode() + request.body
         for key, secret in enumerate(self._secrets):
-            made = base64.b64encode(hmac.digest(secret, signed, "sha256"))
+            made = _signature(secret, id, timestamp, request.body)
             if any(hmac.compare_digest(made, one) for one in signatures):
                 if not is_fresh(signed_at, request, self._tolerance_seconds):
                     return _failed(STALE)
@@ -150,6 +149,24 @@ _SCHEME = "standard-webhooks"
 
 def _failed(reason: str) -> Verification:
     return Verification("failed", scheme=_SCHEME, reason=reason)
+
+
+def keys_of(secret: str | Sequence[str]) -> list[bytes]:
+    """The keys of these secrets, as they are shown: ``whsec_`` and base64.
+
+    Raises `ConfigurationError` for one that is empty or no base64.
+    """
+    return [_loaded(one) for one in secrets_of(secret, "secret")]
+
+
+def signature(key: bytes, id: str, timestamp: str, body: bytes) -> str:
+    """The value of the header ``webhook-signature``; `timestamp` is in Unix seconds."""
+    return f"v1,{_signature(key, id, timestamp, body).decode()}"
+
+
+def _signature(key: bytes, id: str, timestamp: str, body: bytes) -> bytes:
+    signed = f"{id}.{timestamp}.".encode() + body
+    return base64.b64encode(hmac.digest(key, signed, "sha256"))
 
 
 def _loaded(given: bytes) -> bytes:

@@ -19,6 +19,7 @@ from ctxbridge.model import (
     Quote,
     ToolCall,
 )
+from ctxbridge.model.handed import is_handoff
 
 CHANNELS = {"sms": "SMS", "email": "e-mail"}
 AUTHORS = {"contact": "customer", "human_agent": "colleague"}
@@ -126,7 +127,17 @@ def _event(event: Event, opted_out: set[str]) -> Row:
         text = "opted in" if granted else "opted out"
     elif event.kind == "state.not_saved":
         text = "the sender may not change the state: not saved"
+    elif is_handoff(event):
+        text = _handoff(event)
     return Row(event.at, _channel(channel), "", text, faint=True)
+
+
+def _handoff(event: Event) -> str:
+    """The step, who did it for whom, and why or with which note."""
+    by, to = event.about("by"), event.about("to")
+    why = event.about("note") or event.about("reason")
+    who = (f" by {by}" if by else "") + (f" to {to}" if to else "")
+    return event.kind.replace(".", " ") + who + (f": {why}" if why else "")
 
 
 def _message(message: Message, *, silent: bool) -> Row:

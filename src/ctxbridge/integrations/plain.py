@@ -77,7 +77,7 @@ async def summarized(
             turn.note(summary[1])
         return context
     before = [summary_line(*summary)] if summary else []
-    text = await summarize([*before, *lines_about(left)])
+    text = await summarize([*before, *lines_about(left, context.window)])
     if not text:
         return context
     places = [place for place, _ in left]

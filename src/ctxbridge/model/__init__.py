@@ -36,6 +36,7 @@ from ctxbridge.model.exchange import (
     Refused,
     StoreReport,
 )
+from ctxbridge.model.handoff import Handoff, Package
 from ctxbridge.model.head import Floor, Head, Status
 from ctxbridge.model.identity import Erase, Erased, Identified, LinkClaim, Merge, Split
 from ctxbridge.model.inbound import (
@@ -100,6 +101,7 @@ __all__ = [
     "Found",
     "GuardResult",
     "Halt",
+    "Handoff",
     "Head",
     "HttpAnswer",
     "HttpReply",
@@ -116,6 +118,7 @@ __all__ = [
     "Opened",
     "Outcome",
     "Outgoing",
+    "Package",
     "Parsed",
     "Part",
     "Purpose",

@@ -6,13 +6,13 @@ beginning stays the same, as prompt caches want it.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from datetime import UTC, datetime
 from itertools import pairwise, takewhile
 from operator import itemgetter
 from typing import TYPE_CHECKING, Literal
 
 from msgspec import Struct
 
+from ctxbridge.model import handed
 from ctxbridge.model.address import Assurance
 from ctxbridge.model.message import Event, Message, Opaque, Part, Quote, ToolCall, ToolResult
 from ctxbridge.model.revision import revised
@@ -44,12 +44,13 @@ class Line(Struct, frozen=True, gc=False):
     `text` is words, a tool's arguments (JSON) or its answer; `call` is the id that pairs these two
     and `name` the tool's. `place` is where in the log it stands, and `message_id` the provider's id
     of its message: what was said can be traced to it. A ``summary`` stands at the `place` of its
-    event and speaks of all messages up to the place `until`. `mark` is to be shown before the text:
+    event and speaks of all messages up to the place `until`; a ``handoff`` at that of its own, and
+    tells who had the conversation when. `mark` is to be shown before the text:
     it says what the text cannot be trusted to say itself.
     """
 
     role: Role
-    kind: Literal["text", "quote", "summary", "tool_call", "tool_result"]
+    kind: Literal["text", "quote", "summary", "handoff", "tool_call", "tool_result"]
     text: str
     place: int
     turn: bytes = b""
@@ -87,7 +88,32 @@ def lines_of(context: "Context", budget: int, count: Count = estimate_tokens) ->
 def told_of(context: "Context", kept: Sequence[Placed]) -> list[Told]:
     """The lines of these messages of the context, marked."""
     mark = _Marks(context.reader, [message for _, message in kept])
-    return [Told(p, m, [] if _is_opaque(m) else list(_lines(p, m, mark.of(m)))) for p, m in kept]
+    told = [Told(p, m, [] if _is_opaque(m) else list(_lines(p, m, mark.of(m)))) for p, m in kept]
+    handoffs = handoffs_in(context.window)
+    return _with_handoffs(told, handoffs, context) if told and handoffs else told
+
+
+def _with_handoffs(told: list[Told], handoffs: list[Line], context: "Context") -> list[Told]:
+    """Each handoff before what was said after it.
+
+    One before all that is shown is told only where that is the beginning: else it would go by
+    itself, and change what stands before all the rest.
+    """
+    whole = len(context.window) + context.withheld >= context.seq
+    first = min(one.place for one in told)
+    if not (whole and len(told) == len(standing(context.window))):
+        handoffs = [line for line in handoffs if line.place > first]
+    left = iter([*handoffs, None])
+    coming, made = next(left), list[Told]()
+    for one in told:
+        before: list[Line] = []
+        while coming is not None and coming.place < one.place:
+            before.append(coming)
+            coming = next(left)
+        made.append(Told(one.place, one.message, before + one.lines))
+    rest = [line for line in (coming, *left) if line is not None]
+    made[-1] = Told(made[-1].place, made[-1].message, made[-1].lines + rest)
+    return made
 
 
 def _is_opaque(message: Message) -> bool:
@@ -103,6 +129,8 @@ def divided(
     covered = last_covered(summary[1]) if summary else 0
     if summary:
         budget -= count(summary_line(*summary).shown)
+    handoffs = [line for line in handoffs_in(context.window) if line.place > covered]
+    budget -= sum(count(line.shown) for line in handoffs)
     seen = standing(context.window)
     ends = {message.turn: place for place, message in sorted(seen, key=itemgetter(0))}
     newest = seen[-1][1].turn if seen else b""
@@ -214,6 +242,23 @@ def summary_line(place: int, event: Event) -> Line:
     )  # fmt: skip
 
 
+# --- who had the conversation ---------------------------------------------------------------------
+
+
+def handoffs_in(window: "Window") -> list[Line]:
+    """What the log tells of handoffs, oldest first.
+
+    Notes may repeat what customers wrote, so these lines do not speak as a system either.
+    """
+    found = [(p, e) for p, e in window.numbered() if isinstance(e, Event) and handed.is_handoff(e)]
+    return [
+        Line(
+            "user", "handoff", handed.words_of(event), place, event.turn, mark="[not the customer] "
+        )
+        for place, event in found
+    ]
+
+
 # --- marks ----------------------------------------------------------------------------------------
 
 
@@ -238,10 +283,7 @@ class _Marks:
 
 
 def _when(message: Message) -> str:
-    if not message.accepted_at:
-        return ""
-    moment = datetime.fromtimestamp(message.accepted_at / 1000, UTC)
-    return moment.strftime(", %Y-%m-%d %H:%M UTC")
+    return f", {handed.moment(message.accepted_at)}" if message.accepted_at else ""
 
 
 # --- one message ----------------------------------------------------------------------------------
@@ -263,9 +305,13 @@ def _lines(place: int, message: Message, mark: str) -> Iterator[Line]:
         yield Line(role, "quote", _as_quote(quote), *about, ("" if words else mark) + told)
 
 
-def lines_about(placed: Iterable[Placed]) -> list[Line]:
-    """The lines of these messages, without marks."""
-    return [line for place, message in placed for line in _lines(place, message, "")]
+def lines_about(placed: Sequence[Placed], window: "Window") -> list[Line]:
+    """The lines of these messages of the window, without marks; and who had it meanwhile."""
+    told = [line for place, message in placed for line in _lines(place, message, "")]
+    summary, last = summary_in(window), max([place for place, _ in placed], default=0)
+    first = last_covered(summary[1]) if summary else 0
+    handoffs = [line for line in handoffs_in(window) if first < line.place < last]
+    return sorted([*told, *handoffs], key=lambda line: line.place) if handoffs else told
 
 
 def _as_quote(text: str) -> str:

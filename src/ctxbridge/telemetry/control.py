@@ -10,11 +10,13 @@ from ctxbridge.telemetry.spans import mark
 
 
 def handed_off(owner: Floor, *, agent: str = "", version: str = "") -> None:
-    """The floor has gone to `owner`; from `agent`, or back to it."""
+    """The floor has gone to `owner`; from `agent`, or back to it.
+
+    They are counted and not summed up to how many people hold: one process sees the floor taken and
+    another sees it given back.
+    """
     mark(names.HANDOFF, {names.OWNER: owner.name.lower()})
-    key = (agent, version)
-    change = -1 if owner is Floor.AGENT else 1
-    metrics.handoffs[key] = max(metrics.handoffs.get(key, 0) + change, 0)
+    metrics.handoffs.count(owner.name.lower(), agent, version)
 
 
 def controlled(

@@ -74,7 +74,7 @@ decisions = Tally(
     names.GUARD_MODE, names.GUARD_STATUS,
 )  # fmt: skip
 permits = Tally(names.CHANNEL, names.PERMIT_ACTION, names.PERMIT_CODE)
-handoffs = Tally(names.AGENT_NAME, names.AGENT_VERSION)
+handoffs = Tally(names.OWNER, names.AGENT_NAME, names.AGENT_VERSION)
 pauses = Tally(names.AGENT_NAME, names.AGENT_VERSION)
 
 record_load = _histogram(names.LOAD_DURATION, _SECONDS, "A look-up that went to the store.")
@@ -89,7 +89,7 @@ for _make, _name, _tally, _what in (
     (meter.create_observable_counter, names.LOAD_COUNT, loads, "Look-ups, by where they ended."),
     (meter.create_observable_counter, names.GUARD_DECISIONS, decisions, "Verdicts of guards."),
     (meter.create_observable_counter, names.PERMIT_RESULTS, permits, "Answers of the send gate."),
-    (meter.create_observable_gauge, names.HANDOFF_ACTIVE, handoffs, "Floors that people hold."),
+    (meter.create_observable_counter, names.HANDOFF_COUNT, handoffs, "Floors that changed hands."),
     (meter.create_observable_gauge, names.AGENT_PAUSED, pauses, "Agents that may not speak."),
 ):
     _make(_name, [_tally.observe], names.METRICS[_name], _what)

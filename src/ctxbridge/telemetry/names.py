@@ -95,7 +95,7 @@ GUARD_DURATION = "ctxbridge.guard.duration"
 GUARD_FAILURES = "ctxbridge.guard.failures"
 PERMIT_RESULTS = "ctxbridge.permit.results"
 TURN_LATENCY = "ctxbridge.turn.latency"
-HANDOFF_ACTIVE = "ctxbridge.handoff.active"
+HANDOFF_COUNT = "ctxbridge.handoff.count"
 AGENT_PAUSED = "ctxbridge.agent.paused"
 STREAM_HELD = "ctxbridge.stream.held"
 
@@ -109,7 +109,7 @@ METRICS = {
     GUARD_FAILURES: "{failure}",
     PERMIT_RESULTS: "{permit}",
     TURN_LATENCY: "s",
-    HANDOFF_ACTIVE: "{conversation}",
+    HANDOFF_COUNT: "{handoff}",
     AGENT_PAUSED: "{agent}",
     STREAM_HELD: "By",
 }
