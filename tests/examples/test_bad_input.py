@@ -212,7 +212,7 @@ async def link_hostile(path):
         await bridge.consent(phone, granted=True, evidence=HOSTILE)
 
 
-async def opened(playwright, demo, change=None):
+async def opened(playwright, demo, change=None, *, linked=True):
     browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=ARGS)
     page = await browser.new_page()
     page.set_default_timeout(15_000)
@@ -229,7 +229,8 @@ async def opened(playwright, demo, change=None):
         await page.route("**/page.js", other)
     await page.goto(demo.url)
     await page.locator("#timeline > li").first.wait_for()
-    await page.locator("#links li", has_text="evidence").wait_for()
+    if linked:
+        await page.locator("#links li", has_text="evidence").wait_for()
     await page.wait_for_timeout(500)
     return page
 
