@@ -16,10 +16,10 @@ from standardwebhooks import Webhook
 
 from ctxbridge import Bridge, errors
 from ctxbridge.asgi import desk
-from ctxbridge.bridge.helpdesk import Helpdesk
+from ctxbridge.bridge import Helpdesk
 from ctxbridge.delivery import retrying
 from ctxbridge.model import Package
-from tests.bridge.conftest import SENDERS, Ticket, exchange, write
+from tests.bridge.conftest import SENDERS, Clock, Ticket, exchange, write
 from tests.bridge.test_guards import Pigeon
 
 from .served import free_port
@@ -162,6 +162,36 @@ class TestWhatAHelpdeskIsTold:
                 await bridge.floor.sweep()
         assert len(inbox.ids) == retrying.MOST_ATTEMPTS
         assert "takes nothing" in caplog.text
+
+    async def test_one_that_hangs_holds_no_offer_up(self, pigeon):
+        asked = []
+
+        async def hangs(scope, receive, send):
+            asked.append(scope["path"])
+            await anyio.sleep(1)
+
+        clock = Clock()
+        async with served(hangs) as url:
+            helpdesk = Helpdesk(url, SECRET, timeout_seconds=0.5)
+            async with Bridge(
+                "memory://", tenant="acme", senders=[pigeon], helpdesk=helpdesk, clock=clock
+            ) as bridge:
+                await exchange(bridge, write("hello"), "hi")
+                await bridge.floor.offer(ANN, reason="x", within_seconds=60, otherwise="Back.")
+                clock.time += 60_000
+                with anyio.move_on_after(0.3):
+                    await bridge.run(sweep_seconds=0.01)
+                assert (asked, pigeon.texts) == (["/"], ["hi", "Back."])
+                assert not await helpdesk.tell(await bridge.floor.package(ANN), clock.time)
+
+    async def test_a_process_without_a_helpdesk_leaves_the_telling_to_one_that_has(self, pigeon):
+        inbox = Inbox()
+        async with told(pigeon, inbox) as bridge:
+            await exchange(bridge, write("hello"), "hi")
+            await bridge.floor.offer(ANN, reason="refund")
+            assert await Bridge(bridge.store, tenant="acme").floor.sweep() == 0
+            assert await bridge.floor.sweep() == 1
+        assert len(inbox.packages) == 1
 
     async def test_one_that_is_not_there_is_tried_again(self, pigeon):
         helpdesk = Helpdesk(f"http://127.0.0.1:{free_port()}", SECRET)

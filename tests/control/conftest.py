@@ -1,5 +1,6 @@
 """Bridges with two releases over each store, as two processes would have them."""
 
+import logging
 from collections.abc import Callable
 
 import pytest
@@ -51,3 +52,9 @@ def deploy(bridge, clock, agents, pigeon):  # noqa: F811
         return one
 
     return make
+
+
+@pytest.fixture
+def quiet(caplog):
+    """Turns are stopped by the thousand, and each is told in the log."""
+    caplog.set_level(logging.CRITICAL)

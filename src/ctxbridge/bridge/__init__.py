@@ -2,6 +2,8 @@
 
 from ctxbridge.bridge.accepting import Accepted
 from ctxbridge.bridge.bridge import Bridge
+from ctxbridge.bridge.floor import Handoffs
+from ctxbridge.bridge.helpdesk import Helpdesk
 from ctxbridge.bridge.logins import TenantLogin
 from ctxbridge.bridge.overlap import Overlap
 from ctxbridge.bridge.proving import Challenge, Proof, code_in
@@ -12,6 +14,8 @@ __all__ = [
     "Accepted",
     "Bridge",
     "Challenge",
+    "Handoffs",
+    "Helpdesk",
     "LinkTokens",
     "Overlap",
     "Proof",

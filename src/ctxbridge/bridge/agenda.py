@@ -23,11 +23,15 @@ if TYPE_CHECKING:
 SCOPE, NAME = "handoff", "agenda"
 MOST = 4_000
 """Entries at a time: each is an offer that stands, or a word to a helpdesk that is under way."""
-HOLD_MILLISECONDS = 60_000
+MOST_AT_A_TIME = 100
+HOLD_MILLISECONDS = 300_000
 """How long an entry is its taker's, who then has to be believed dead."""
 _GRACE_SECONDS = 30 * 86_400.0
 _TRIES = 100
 _LONGEST_PAUSE_SECONDS = 0.05
+
+
+What = Literal["end", "tell"]
 
 
 class Look(Struct, frozen=True, array_like=True, gc=False):
@@ -36,7 +40,7 @@ class Look(Struct, frozen=True, array_like=True, gc=False):
     `due` and `made` are in Unix milliseconds; `attempt` counts how often it was told in vain.
     """
 
-    what: Literal["end", "tell"]
+    what: What
     due: int
     made: int
     channel: str
@@ -76,15 +80,15 @@ class Agenda:
 
         await self._edit(edit)
 
-    async def take(self, now: int) -> Sequence[Look]:
-        """What is due, for the caller alone to do, each with the time when it is due again."""
+    async def take(self, what: What, now: int) -> Sequence[Look]:
+        """The oldest that are due, for the caller alone to do, each with when it is due again."""
         taken: list[Look] = []
 
         def edit(looks: list[Look]) -> list[Look]:
-            taken[:] = [
-                replace(one, due=now + HOLD_MILLISECONDS) for one in looks if one.due <= now
-            ]
-            return [one for one in looks if one.due > now] + taken
+            due = [one for one in looks if one.what == what and one.due <= now]
+            due = sorted(due, key=lambda one: one.due)[:MOST_AT_A_TIME]
+            taken[:] = [replace(one, due=now + HOLD_MILLISECONDS) for one in due]
+            return [one for one in looks if one not in due] + taken
 
         await self._edit(edit)
         return taken

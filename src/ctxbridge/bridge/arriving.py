@@ -86,7 +86,9 @@ class Arrival:
     async def _end_offer(self, entered: Entered) -> None:
         """Where an offer of the floor is over by now, the turn begins with the agent having it."""
         try:
-            context = await self._bridge.floor.on_arrival(entered.opened.context)
+            context = await self._bridge.floor.on_arrival(
+                entered.opened.context, self._inquiry.inbound.sender
+            )
         except BaseException:
             await self.give_back()
             raise

@@ -12,21 +12,26 @@ if TYPE_CHECKING:
 
 ASKED = "Your reply before this did not reach the customer. Answer their last message again."
 _LOOKED_AT = 100
+_ASKS = "anew:"
 
 
-async def ask_anew(bridge: "Bridge[Any]", withheld: Message, delivery: bytes) -> bool:
+async def ask_anew(bridge: "Bridge[Any]", withheld: Message) -> bool:
     """Store a message of the system that asks for another answer, once; whether there was need.
 
     It waits like any other, for whoever sweeps. What answered nobody (a message that was written
-    first) is not asked for again.
+    first) is not asked for again, and of one reply in several messages once. Ask before the message
+    is withheld: should this fail, it is still listed, and asked of again.
+
+    Raises `StoreError`.
     """
-    assert withheld.address is not None
+    if withheld.address is None:
+        return False
     context = await bridge.context(withheld.address, window=_LOOKED_AT, fresh=True)
     asked = _answered_by(context, withheld)
     if asked is None or asked.endpoint is None:
         return False
     now, turn = bridge.clock.now(), bridge.ids.new()
-    id = f"anew:{delivery.hex()}"
+    id = f"{_ASKS}{withheld.turn.hex()}"
     message = replace(
         asked, turn=turn, author="system", parts=(Text(ASKED),), accepted_at=now, message_id=id,
         occurred_at=0, disposition="pending", packed_decision=b"", labels=(), flags=(),
@@ -52,8 +57,12 @@ async def ask_anew(bridge: "Bridge[Any]", withheld: Message, delivery: bytes) ->
 
 
 def _answered_by(context: Context, reply: Message) -> Message | None:
-    """The message of the contact that `reply` answered."""
+    """The message that `reply` answered: the contact's, or one of ours that had asked for another.
+
+    It stands there as accepted: one that still waits is answered in any case.
+    """
     for message in reversed(context.messages):
-        if message.turn == reply.turn and message.author == "contact":
+        asks = message.author == "contact" or message.message_id.startswith(_ASKS)
+        if message.turn == reply.turn and asks and message.disposition != "pending":
             return message
     return None

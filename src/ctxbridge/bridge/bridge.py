@@ -255,7 +255,9 @@ class Bridge(Identity, Persons, Proofs, Operating, Controlled, Generic[StateT]):
                 group.start_soon(sweep, self.dispatch, sweep_seconds)
                 group.start_soon(sweep, self.steering.refresh, sweep_seconds)
                 group.start_soon(sweep, self.watching.settle, sweep_seconds)
-                group.start_soon(sweep, self.floor.sweep, sweep_seconds)
+                group.start_soon(sweep, self.floor.end_offers, sweep_seconds)
+                if self.helpdesk is not None:
+                    group.start_soon(sweep, self.floor.tell_helpdesk, sweep_seconds)
         finally:
             self._runs -= 1
 

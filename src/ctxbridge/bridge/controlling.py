@@ -1,8 +1,10 @@
 """Control of one tenant's agents: which release answers whom, and what stands still."""
 
 from collections.abc import Awaitable, Callable, Sequence
+from random import uniform
 from typing import TYPE_CHECKING, Any
 
+import anyio
 from msgspec.structs import replace
 
 from ctxbridge.bridge.recovery import Agent
@@ -30,7 +32,7 @@ from ctxbridge.wire.control1 import decode_control, encode_control
 if TYPE_CHECKING:
     from ctxbridge.bridge.bridge import Bridge
 
-_TRIES = 16
+_TRIES, _LONGEST_PAUSE_SECONDS = 16, 0.3
 _ACTS = "control.acts"
 _KEPT_SECONDS = 400 * 86_400.0
 """How long it is known who did what."""
@@ -171,7 +173,7 @@ class Controls:
         if set(releases.versions) - set(route.known):
             known = ", ".join(releases.versions)
             act = self._rerouting(releases.agent, lambda r: rules.deployed(r, releases.versions))
-            await self.do(f"deploy {releases.agent}: {known}", act, "", "")
+            await self.do(f"deploy {releases.agent}: {known}", act, "", "", unless_known=True)
 
     def _rerouting(self, agent: str, change: Callable[[Route], Route]) -> Act:
         def act(control: Control) -> Control:
@@ -240,22 +242,38 @@ class Controls:
         state: str = "running",
         *,
         dry_run: bool = False,
+        unless_known: bool = False,
     ) -> Control:
-        """Change the control by `act`, which may be called again where others change it too."""
-        for _ in range(_TRIES):
+        """Change the control by `act`, which may be called again where others change it too.
+
+        `unless_known`: only where it changes any route.
+        """
+        for tries in range(_TRIES):
             before, revision = await self._stored()
-            now = self._now()
-            after = replace(
-                act(before), epoch=max(before.epoch + 1, now), act=what, by=by, why=why, at=now,
-                before=before.epoch,
-            )  # fmt: skip
+            wanted = act(before)
+            if unless_known and set(wanted.routes) == set(before.routes):
+                self._bridge.steering.adopt(encode_control(before))
+                return before
+            after = self._stamped(wanted, before, what, by, why)
             if dry_run:
                 return after
             if await self._write(after, revision):
                 self._bridge.steering.adopt(encode_control(after))
                 _tell(scope, state, by)
                 return after
+            # All processes of a service may start at the same moment.
+            await anyio.sleep(uniform(0.0, min(_LONGEST_PAUSE_SECONDS, 0.002 * 2**tries)))
         raise Busy("others keep changing the control; nothing was changed, and a retry is safe")
+
+    def _stamped(self, wanted: Control, before: Control, what: str, by: str, why: str) -> Control:
+        """The control after the act.
+
+        Clocks may disagree, and a server may have lost the last act, which workers know of: the
+        epoch grows all the same.
+        """
+        now = self._now()
+        epoch = max(before.epoch + 1, self._bridge.steering.epoch + 1, now)
+        return replace(wanted, epoch=epoch, act=what, by=by, why=why, at=now, before=before.epoch)
 
     async def _stored(self) -> tuple[Control, int]:
         read = RecordRead(self._bridge.tenant, *CONTROL, self._now())

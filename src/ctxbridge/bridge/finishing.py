@@ -46,9 +46,9 @@ class Prepared(Struct, frozen=True):
     notes: tuple[Event, ...] = ()
     work: Work = Work()
     trace: bytes = b""
-    hands_over: bool = False
-    """Whether the floor goes to whoever takes it: the agent must not answer."""
     offer: Handoff | None = None
+    halted: bool = False
+    """Whether the agent must not answer: nothing of what it has said or kept is stored."""
 
 
 class Finished(Struct, frozen=True):
@@ -98,10 +98,12 @@ async def commit(
     for tries in range(_GATE_TRIES):
         now = bridge.clock.now()
         said = await replying.judge(opened.turn, prepared.replies, context, now)
+        # Nothing is awaited from here to the change: it is of the control that is looked at here.
+        _mind_control(bridge, inquiry, context, prepared)
         notes = _notes(inquiry, replying, prepared, opened.turn, now)
         change = change_of(bridge, opened, context)
         if sees_state(context, inquiry.inbound.sender, bridge.settings.access):
-            with_team = not (inquiry.blocked or prepared.hands_over)
+            with_team = not (inquiry.blocked or prepared.halted)
             change = replace(change, state=kept.changed(with_team=with_team))
         elif kept.team_changed:
             notes = (*notes, Event("state.not_saved", now, opened.turn))
@@ -113,7 +115,7 @@ async def commit(
         # What has been sent to the store is settled before a cancellation is heard.
         with (
             anyio.CancelScope(shield=True),
-            Committing(channel, tries, inquiry.disposition) as step,
+            Committing(channel, tries, inquiry.disposition, inquiry.release) as step,
         ):
             outcome = await bridge.store.commit(change)
             step.came_to(outcome)
@@ -132,7 +134,7 @@ async def _after(
 ) -> Context:
     """The context after the gate was closed on what the agent had prepared."""
     if refused.reason == "controlled":
-        _mind_control(bridge, inquiry, context, refused)
+        bridge.steering.adopt(refused.control)
         return context
     if refused.reason != "gated":
         raise Fenced("a later worker has taken this turn over; nothing of this one was stored")
@@ -146,11 +148,14 @@ async def _after(
 
 
 def _mind_control(
-    bridge: "Bridge[Any]", inquiry: Inquiry, context: Context, refused: Refused
+    bridge: "Bridge[Any]", inquiry: Inquiry, context: Context, prepared: Prepared
 ) -> None:
-    """Know the newer control; raises `Halted` where it stops what was refused under the older."""
-    bridge.steering.adopt(refused.control)
-    if context.floor is Floor.AGENT:
+    """Raise `Halted` where the control that is known by now stops the turn.
+
+    It may have become known while the guards judged, or before the agent began: the store would
+    take that for a change of who knows it.
+    """
+    if context.floor is Floor.AGENT and not prepared.halted:
         bar = bridge.steering.bar(inquiry.release, inquiry.inbound, context)
         if bar is not None:
             raise Halted(bar.code)
@@ -203,7 +208,6 @@ def _whole(
         hold_seconds=bridge.outbox.hold_seconds(inbound.channel, len(deliveries)),
         trace=prepared.trace,
         release=inquiry.release.key if inquiry.release else b"",
-        floor=Floor.QUEUE if prepared.hands_over else None,
         remember_seconds=max(least, settings.remember_seconds, inbound.horizon_seconds),
     )
 

@@ -3,9 +3,10 @@
 import logging
 from collections.abc import Sequence
 
+import anyio
 from msgspec.structs import replace
 
-from ctxbridge.bridge.agenda import Look
+from ctxbridge.bridge.agenda import Look, What
 from ctxbridge.bridge.packing import MESSAGES, pack
 from ctxbridge.bridge.sending import Letter, Written
 from ctxbridge.bridge.stepping import (
@@ -32,6 +33,8 @@ from ctxbridge.rules import handoff as rules
 from ctxbridge.telemetry import handed_off
 
 NOBODY_CAME = "Nobody of our team is free right now, so it is the assistant again. How can I help?"
+_AT_ONCE = 8
+
 logger = logging.getLogger("ctxbridge")
 
 
@@ -198,7 +201,7 @@ class Handoffs(Steps):
         )  # fmt: skip
         return rules.bounded(wanted)
 
-    async def on_arrival(self, context: Context) -> Context:
+    async def on_arrival(self, context: Context, address: Address) -> Context:
         """The context of a turn that begins: where an offer is over by now, the agent has it again.
 
         Nobody is told: the agent answers the message that has come.
@@ -210,6 +213,7 @@ class Handoffs(Steps):
         if not await self._commit(context, made):
             return context
         tell_of(context, Floor.AGENT)
+        await self._tell(address)
         return replace(
             context, floor=Floor.AGENT, gate_epoch=made.epoch, revision=context.revision + 1
         )
@@ -220,7 +224,7 @@ class Handoffs(Steps):
         """The end of a turn, which offers the floor in the same step; unless it is gone by now."""
         if context.floor is not Floor.AGENT:
             return change
-        held = rules.unknown(context)
+        held = rules.standing(context) or rules.unknown(context)
         made = replace(rules.offered(held, wanted), epoch=change.gate_epoch + 1)
         if made.expires_at:
             await self._agenda.put(look_for("end", address, made.expires_at, made.at))
@@ -238,18 +242,35 @@ class Handoffs(Steps):
     # --- what goes on beside ----------------------------------------------------------------------
 
     async def sweep(self) -> int:
-        """End the offers whose time is over, and tell the helpdesk what is to be told; once.
+        """End offers whose time is over, and tell the helpdesk what is to be told; once.
 
-        How many conversations were looked at. Several processes may sweep: each is looked at by
-        one of them. What fails is tried again.
+        How many conversations were looked at, of each up to 100. Several processes may sweep: each
+        is looked at by one of them. What fails is tried again.
         """
-        taken = await self._agenda.take(self._bridge.clock.now())
-        for look in taken:
+        return await self.end_offers() + await self.tell_helpdesk()
+
+    async def end_offers(self) -> int:
+        """The one half of `sweep`: a helpdesk that hangs does not hold it up."""
+        return await self._do("end")
+
+    async def tell_helpdesk(self) -> int:
+        """The other half; nothing where this process has no helpdesk."""
+        return await self._do("tell") if self._bridge.helpdesk is not None else 0
+
+    async def _do(self, what: What) -> int:
+        taken = await self._agenda.take(what, self._bridge.clock.now())
+        limiter = anyio.CapacityLimiter(_AT_ONCE)
+        async with anyio.create_task_group() as group:
+            for look in taken:
+                group.start_soon(self._look_at, look, limiter)
+        return len(taken)
+
+    async def _look_at(self, look: Look, limiter: anyio.CapacityLimiter) -> None:
+        async with limiter:
             try:
                 await self._agenda.done(look, await self._looked_at(look))
             except CtxBridgeError as error:
                 logger.warning("a handoff is looked at again later: %s", type(error).__name__)
-        return len(taken)
 
     async def forget(self, addresses: Sequence[Address]) -> None:
         """Somebody is erased: nothing of theirs stays in the agenda."""

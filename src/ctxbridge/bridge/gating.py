@@ -12,7 +12,7 @@ from ctxbridge.delivery.gate import YES, Permit, policy
 from ctxbridge.guards.guard import TextCheck
 from ctxbridge.guards.panel import Panel
 from ctxbridge.guards.states import GuardStates
-from ctxbridge.model import Context, Message
+from ctxbridge.model import Context, Message, Release
 from ctxbridge.ports import Clock
 from ctxbridge.telemetry import permitted
 from ctxbridge.wire import decode_state
@@ -35,7 +35,8 @@ class SendGate:
         """Whether the message may leave now."""
         permit = await self._asked(context, message)
         now = self._clock.now()
-        permitted(message.channel, permit.refused, permit.until, context, now)
+        release = Release.parse(message.release) if message.release else None
+        permitted(message.channel, permit.refused, permit.until, context, now, release)
         return permit
 
     async def _asked(self, context: Context, message: Message) -> Permit:

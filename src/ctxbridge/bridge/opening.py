@@ -105,6 +105,7 @@ def _claim(bridge: "Bridge[Any]", inquiry: Inquiry, digest: bytes, resumes: int)
         settings.backlog,
         resumes,
         settings.access,
+        bridge.steering.epoch,
     )
 
 

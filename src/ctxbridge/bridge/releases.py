@@ -56,7 +56,7 @@ class Releases:
         if release.version in self._deployed:
             raise ConfigurationError(f"{release} is deployed already")
         bridge = self._bridge
-        panel = self._panel(guards) if guards else bridge.panel
+        panel = self._panel(release, guards or ())
         codec = StateCodec(bridge.codec.model if state is None else state)
         self.agent = release.agent
         self._deployed[release.version] = Deployed(release, agent, panel, codec)
@@ -65,14 +65,14 @@ class Releases:
         for version, one in self._deployed.items():
             self._deployed[version] = replace(one, codec=StateCodec(one.codec.model, newer=models))
 
-    def _panel(self, guards: Sequence[Guard]) -> Panel:
+    def _panel(self, release: Release, guards: Sequence[Guard]) -> Panel:
         if any(guard.early for guard in guards):
             raise ConfigurationError(
                 "a guard that judges before anything is stored is the bridge's, not a release's: "
                 "which release answers is not known then"
             )
         whole = (*self._bridge.settings.guards, *guards)
-        return Panel(whole, self._bridge.tenant, GATE_OF_AGENT)
+        return Panel(whole, self._bridge.tenant, GATE_OF_AGENT, release=release)
 
     def forget(self) -> None:
         """Forget what guards have judged before."""

@@ -150,10 +150,10 @@ class Replying:
             say = Reply(inquiry.say, author="system")
             messages, _ = await self._outgoing(turn, policy, say, context, now)
             said += messages
-        of_agent = STOPPED if inquiry.blocked else self._inquiry.panel.reply
+        of_agent = STOPPED if inquiry.blocked else inquiry.panel.reply
         for reply in replies:
-            guards = of_agent if reply.author == "agent" else GATE_OF_SYSTEM
             halt = self._steering.halt(inquiry.release, inquiry.inbound, context, reply.purpose)
+            guards = of_agent if reply.author == "agent" else GATE_OF_SYSTEM
             judging = guards if halt is None else _standing_still(halt, now)
             before = sum(one.message.visible for one in said)
             messages, instead = await self._outgoing(turn, judging, reply, context, now, before)

@@ -1,17 +1,18 @@
 """Rolling back a release: what it stops, and what becomes of that."""
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-import anyio
 from msgspec import Struct
 from msgspec.structs import replace
 
 from ctxbridge.bridge.asking_anew import ask_anew
+from ctxbridge.bridge.background import Background
+from ctxbridge.bridge.stopping import MOST_LOOKED_AT, Stopping
 from ctxbridge.errors import ConfigurationError, CtxBridgeError
-from ctxbridge.model import Context, Floor, Found, Message, Scan, Settle
+from ctxbridge.model import Found, Scan, Settle
 from ctxbridge.model.control import Control, Pending, Release, Route, Running, Withdrawn
 from ctxbridge.rules import control as rules
 
@@ -21,9 +22,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("ctxbridge")
 
-MOST_LOOKED_AT = 100_000
-_AT_ONCE = 64
-_LOOK_SECONDS = 0.1
+_FIRST_LOOKED_AT = 5_000
+"""So much is looked at while the rollback is on its way, which must not wait for more."""
 
 
 class Rollback(Struct, frozen=True):
@@ -41,12 +41,15 @@ class Rollback(Struct, frozen=True):
 class Report(Struct, frozen=True):
     """What a rollback has done. Contacts are ids in hexadecimal digits, deliveries are keys.
 
-    `stopped` are contacts whose turn ran or waited under a version that was taken back. Of these
+    `stopped` are contacts whose turn ran or waited under a version that was taken back when it was
+    called, or when it held. Of these
     `taken_up` were answered meanwhile by the version `to`, `handed_over` are for a person,
     `waiting` were neither when the time was over: they stay stored and are answered by whoever
     sweeps. `already_sent` are deliveries that a worker had claimed before: they are with the
-    provider or on the way there. `withheld` and `released` are those that had not left, and
-    `asked_anew` the contacts of withheld ones, whose message is answered again.
+    provider or on the way there, or were when it was called (what a provider has confirmed while
+    the call was on its way may be missing). `withheld` and `released` are those
+    that had not left, and `asked_anew` the contacts of withheld ones, whose message is answered
+    again.
     """
 
     agent: str
@@ -90,167 +93,156 @@ async def roll_back(
     bridge: "Bridge[Any]", controls: "Controls", wanted: Rollback, *, by: str, why: str
 ) -> Report:
     """Roll back, and report."""
-    agent, began = wanted.agent, monotonic()
+    began = monotonic()
     before = await controls.read()
-    route = before.route(agent)
-    if route is None and agent == bridge.releases.agent:
+    route = before.route(wanted.agent)
+    if route is None and wanted.agent == bridge.releases.agent:
         route = bridge.releases.route(before)
-    versions = _versions(route, wanted)
-    gone = [Withdrawn(version, wanted.running, wanted.pending) for version in versions]
-    act = controls._rerouting(  # noqa: SLF001 - two halves of one thing
-        agent, lambda held: rules.rolled_back(held, wanted.to, gone)
-    )
-    named = ", ".join(versions) or "nothing"
-    after = await controls.do(
-        f"rollback {agent}: {named} to {wanted.to}", act, by, why, dry_run=wanted.dry_run
-    )
-    report = Report(
-        agent, wanted.to, versions, after.epoch, wanted.dry_run, seconds=monotonic() - began
-    )
-    aftermath = _Aftermath(bridge, before, route or Route(agent, wanted.to), wanted, versions)
-    return await aftermath.reported(report)
-
-
-def _versions(route: Route | None, wanted: Rollback) -> tuple[str, ...]:
-    """Which versions are taken back."""
     if route is None:
-        return tuple(wanted.versions)
+        route = Route(wanted.agent, "")
+    act = _Act(controls, wanted, route)
+    aftermath = _Aftermath(bridge, wanted)
+    first_look = Background(aftermath.look)
+    try:
+        after = await act(by, why)
+    except BaseException:
+        first_look.end()
+        raise
+    seconds = monotonic() - began
+    await first_look.wait()
+    report = Report(
+        wanted.agent, wanted.to, act.versions, after.epoch, wanted.dry_run, seconds=seconds
+    )
+    return await aftermath.reported(report, act.route, after)
+
+
+class _Act:
+    """The rollback itself. `route` is the one that it has replaced, `versions` are taken back."""
+
+    def __init__(self, controls: "Controls", wanted: Rollback, route: Route) -> None:
+        self._controls = controls
+        self._wanted = wanted
+        self.route = route
+        self.versions = _versions(route, wanted)
+
+    async def __call__(self, by: str, why: str) -> Control:
+        wanted, named = self._wanted, ", ".join(self.versions) or "nothing"
+        act = self._controls._rerouting(wanted.agent, self._change)  # noqa: SLF001 - two halves of one thing
+        what = f"rollback {wanted.agent}: {named} to {wanted.to}"
+        return await self._controls.do(what, act, by, why, dry_run=wanted.dry_run)
+
+    def _change(self, held: Route) -> Route:
+        # Others may have changed it since it was read: whoever may answer by now is taken back.
+        wanted, self.route, self.versions = self._wanted, held, _versions(held, self._wanted)
+        gone = [Withdrawn(name, wanted.running, wanted.pending) for name in self.versions]
+        return rules.rolled_back(held, wanted.to, gone)
+
+
+def _versions(route: Route, wanted: Rollback) -> tuple[str, ...]:
+    """Which versions are taken back; where none is left to be, those that were before.
+
+    So the same call again finishes what broke off.
+    """
     for version in wanted.versions:
         rules.require_known(route, version)
     if wanted.to in wanted.versions:
         raise ConfigurationError("a version cannot be rolled back to itself")
     versions = wanted.versions or rules.running_versions(route)
-    return tuple(version for version in versions if version != wanted.to)
+    found = tuple(version for version in versions if version not in {wanted.to, ""})
+    return found or tuple(w.version for w in route.withdrawn if w.version != wanted.to)
 
 
 class _Aftermath:
     """What was begun under the versions that were taken back, and what becomes of it."""
 
-    def __init__(
-        self,
-        bridge: "Bridge[Any]",
-        before: Control,
-        route: Route,
-        wanted: Rollback,
-        versions: Sequence[str],
-    ) -> None:
+    def __init__(self, bridge: "Bridge[Any]", wanted: Rollback) -> None:
         self._bridge = bridge
-        self._before = before
-        self._route = route
         self._wanted = wanted
-        self._names = {str(Release(wanted.agent, version)) for version in versions}
-        self._versions = set(versions)
+        self._stopping = Stopping(bridge, wanted.agent)
+        self._claimed: list[Found] = []
+        """What was on its way when the rollback was called, and may have left since."""
 
-    async def reported(self, report: Report) -> Report:
-        stopped = await self._stopped()
-        report = await self._settled(replace(report, stopped=tuple(sorted(stopped))))
-        if report.dry_run or not stopped:
+    async def look(self) -> None:
+        """See what there is while the rollback is on its way: some of it ends meanwhile."""
+        try:
+            await self._stopping.look(_FIRST_LOOKED_AT)
+            self._claimed = _in(await self._to_leave(_FIRST_LOOKED_AT), "claimed")
+        except CtxBridgeError as error:
+            logger.warning("what a rollback stops is told in part: %s", type(error).__name__)
+
+    async def reported(self, report: Report, before: Route, after: Control) -> Report:
+        stopping = self._stopping
+        await stopping.look()
+        await stopping.begin(before, report.versions)
+        report = await self._settled(report, after)
+        if not report.dry_run:
+            await stopping.settle(self._wanted.within_seconds)
+        report = replace(report, stopped=stopping.contacts())
+        if report.dry_run:
             return report
-        await self._answered(stopped)
-        handed = set(await self._with_others(stopped))
-        waiting = set(await self._listed()) & set(stopped) - handed
-        taken = set(stopped) - handed - waiting
         return replace(
-            report, taken_up=tuple(sorted(taken)), handed_over=tuple(sorted(handed)),
-            waiting=tuple(sorted(waiting)),
-        )  # fmt: skip
-
-    # --- turns ------------------------------------------------------------------------------------
-
-    async def _listed(self) -> dict[str, Message]:
-        """Whose messages are not answered, by contact."""
-        bridge = self._bridge
-        scan = Scan(bridge.tenant, bridge.clock.now(), "waiting", MOST_LOOKED_AT)
-        found = await bridge.store.scan(scan)
-        return {one.contact.hex(): one.message for one in found if one.message is not None}
-
-    async def _stopped(self) -> dict[str, Message]:
-        """Those of them that a version would have answered which is taken back."""
-        listed = await self._listed()
-        contexts = await self._contexts(listed.values())
-        return {
-            contact: message
-            for (contact, message), context in zip(listed.items(), contexts, strict=True)
-            if context is not None and self._was_ours(context, message)
-        }
-
-    def _was_ours(self, context: Context, message: Message) -> bool:
-        if context.contact is None or context.floor is not Floor.AGENT:
-            return False
-        pinned = next(
-            (v for v in self._versions if Release(self._wanted.agent, v).key == context.release), ""
+            report,
+            taken_up=stopping.contacts("taken_up"),
+            handed_over=stopping.contacts("handed_over"),
+            waiting=stopping.contacts("waiting"),
         )
-        version = rules.choose(
-            self._route, context.contact.id, message.channel, message.labels, pinned, 0.0
-        )
-        return version in self._versions
-
-    async def _contexts(self, messages: Iterable[Message]) -> list[Context | None]:
-        several = list(messages)
-        found: list[Context | None] = [None] * len(several)
-        limiter = anyio.CapacityLimiter(_AT_ONCE)
-
-        async def look(place: int, message: Message) -> None:
-            async with limiter:
-                if message.address is not None:
-                    found[place] = await self._bridge.context(message.address, window=1, fresh=True)
-
-        async with anyio.create_task_group() as group:
-            for place, message in enumerate(several):
-                group.start_soon(look, place, message)
-        return found
-
-    async def _answered(self, stopped: dict[str, Message]) -> None:
-        """Wait until they were answered or handed over, or the time is over."""
-        with anyio.move_on_after(self._wanted.within_seconds):
-            # Other processes answer them, so nobody here can tell when.
-            while set(await self._listed()) & set(stopped):  # noqa: ASYNC110
-                await anyio.sleep(_LOOK_SECONDS)
-
-    async def _with_others(self, stopped: dict[str, Message]) -> list[str]:
-        contexts = await self._contexts(stopped.values())
-        return [
-            contact
-            for contact, context in zip(stopped, contexts, strict=True)
-            if context is not None and context.floor is not Floor.AGENT
-        ]
 
     # --- messages of ours -------------------------------------------------------------------------
 
-    async def _settled(self, report: Report) -> Report:
+    async def _to_leave(self, limit: int) -> Sequence[Found]:
+        bridge = self._bridge
+        return await bridge.store.scan(Scan(bridge.tenant, bridge.clock.now(), "pending", limit))
+
+    async def _settled(self, report: Report, after: Control) -> Report:
         """The report with what was to leave, which by now cannot be claimed any more."""
-        bridge, wanted = self._bridge, self._wanted
-        scan = Scan(bridge.tenant, bridge.clock.now(), "pending", MOST_LOOKED_AT)
-        ours = [one for one in await bridge.store.scan(scan) if self._is_ours(one)]
-        claimed = [one for one in ours if one.delivery and one.delivery.status == "claimed"]
-        rest = [one for one in ours if one.delivery and one.delivery.status == "pending"]
-        keys = tuple([one.delivery.key for one in rest if one.delivery])
-        report = replace(report, already_sent=tuple([one.id.hex() for one in claimed]))
-        if wanted.pending == "release":
-            return replace(report, released=keys)
-        if wanted.dry_run:
-            return replace(report, withheld=keys)
-        asked: dict[str, None] = {}
-        for one in rest:
-            if await self._withhold(one):
-                asked[one.contact.hex()] = None
-        return replace(report, withheld=keys, asked_anew=tuple(asked))
+        found = await self._to_leave(MOST_LOOKED_AT)
+        names = {str(Release(report.agent, version)) for version in report.versions}
+        under_way = [*_in(self._claimed, "claimed"), *_in(found, "claimed")]
+        sent = dict.fromkeys([one.id.hex() for one in under_way if _is_of(one, names)])
+        rest = [one for one in _in(found, "pending") if _is_of(one, names)]
+        withheld = [one for one in rest if self._is_withheld(one, after)]
+        keys = {one.id: one.delivery.key for one in rest if one.delivery}
+        report = replace(
+            report, already_sent=tuple(sent),
+            withheld=tuple([keys.pop(one.id) for one in withheld]), released=tuple(keys.values()),
+        )  # fmt: skip
+        if report.dry_run:
+            return report
+        return replace(report, asked_anew=await self._withhold(withheld))
 
-    def _is_ours(self, found: Found) -> bool:
-        return found.message is not None and found.message.release in self._names
+    def _is_withheld(self, found: Found, after: Control) -> bool:
+        route = after.route(self._wanted.agent)
+        assert found.message is not None and route is not None  # noqa: PT018
+        gone = route.withdrawal(Release.parse(found.message.release).version)
+        return gone is not None and gone.pending == "withhold"
 
-    async def _withhold(self, found: Found) -> bool:
-        """Withhold it; whether its conversation is answered anew."""
+    async def _withhold(self, several: Sequence[Found]) -> tuple[str, ...]:
+        """Withhold them; whose conversations are answered anew: each once, for the last of them."""
+        last = {one.contact: one for one in sorted(several, key=lambda one: one.place)}
+        asked: list[str] = []
+        for one in several:
+            assert one.message is not None
+            try:
+                if one is last[one.contact] and await ask_anew(self._bridge, one.message):
+                    asked.append(one.contact.hex())
+                await self._settle(one)
+            except CtxBridgeError as error:
+                # It cannot leave in any case, and whoever looks at it next withholds it and asks.
+                logger.error("a message waits to be withheld: %s", type(error).__name__)  # noqa: TRY400
+        return tuple(asked)
+
+    async def _settle(self, found: Found) -> None:
         bridge = self._bridge
         said = Settle(
             bridge.tenant, "withheld", bridge.clock.now(), found.contact, delivery=found.id,
             code="release.rolled_back",
         )  # fmt: skip
-        assert found.message is not None
-        try:
-            await bridge.store.deliver(said)
-            return await ask_anew(bridge, found.message, found.id)
-        except CtxBridgeError as error:
-            # The gate withholds it in any case; the operator sees that nobody was asked anew.
-            logger.error("a withheld message is not answered anew: %s", type(error).__name__)  # noqa: TRY400
-            return False
+        await bridge.store.deliver(said)
+
+
+def _in(several: Sequence[Found], status: str) -> list[Found]:
+    return [one for one in several if one.delivery and one.delivery.status == status]
+
+
+def _is_of(found: Found, releases: Collection[str]) -> bool:
+    return found.message is not None and found.message.release in releases

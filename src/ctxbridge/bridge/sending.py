@@ -104,7 +104,8 @@ async def _write(
     assert context.contact is not None
     along = letter.along(context) if letter.along is not None else ()
     inquiry = Inquiry(bridge.panel, _as_if_answered(letter, context))
-    bridge.releases.steer(inquiry, context, turn)
+    if letter.author != "human_agent":  # a person is of no release
+        bridge.releases.steer(inquiry, context, turn)
     channel, now = letter.address.channel, bridge.clock.now()
     replying = Replying(bridge, inquiry)
     replying.states = Kept(bridge.codec, context.state).guards
@@ -118,11 +119,11 @@ async def _write(
         bridge.tenant, context.contact.id, turn, now, None, context.gate_epoch, context.revision,
         append=(*messages, *along, *replying.events), deliveries=deliveries,
         hold_seconds=bridge.outbox.hold_seconds(channel, len(deliveries)),
-        remember_seconds=bridge.settings.remember_seconds, control=bridge.steering.epoch,
-        floor=letter.floor,
+        remember_seconds=bridge.settings.remember_seconds, floor=letter.floor,
+        control=bridge.steering.epoch,
     )  # fmt: skip
     since = monotonic()
-    with anyio.CancelScope(shield=True), Committing(channel) as step:
+    with anyio.CancelScope(shield=True), Committing(channel, release=inquiry.release) as step:
         outcome = await bridge.store.commit(change)
         step.came_to(outcome)
     if not isinstance(outcome, Committed):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from msgspec import Struct
 from msgspec.structs import replace
 
+from ctxbridge.bridge.asking_anew import ask_anew
 from ctxbridge.errors import Halted, StateUnreadable, StoreError
 from ctxbridge.model import Context, Found, Inbound, Message, RecordRead
 from ctxbridge.model.control import Control, Release, Scope
@@ -30,6 +31,13 @@ LOOK_AGAIN_MILLISECONDS = 5_000
 
 PAUSED, KILLED = "control.paused", "control.killed"
 ROLLED_BACK, ELSEWHERE = "release.rolled_back", "release.elsewhere"
+
+
+def _release_of(message: Message) -> Release | None:
+    """Which release wrote it; `None` where a person did, or nobody knows."""
+    if not message.release or message.author == "human_agent":
+        return None
+    return Release.parse(message.release)
 
 
 class Bar(Struct, frozen=True):
@@ -164,6 +172,27 @@ class Steering:
         if bar is not None and bar.code != ELSEWHERE:
             raise Halted(bar.code)
 
+    def withdrawn(self, message: Message) -> str:
+        """Why a message will never leave, as far as its release says that; empty if it may."""
+        release = _release_of(message)
+        route = self.control.route(release.agent) if release else None
+        gone = route.withdrawal(release.version) if route and release else None
+        return ROLLED_BACK if gone is not None and gone.pending == "withhold" else ""
+
+    async def refused(self, message: Message, code: str) -> None:
+        """Let a message that is withheld by a rollback be asked for anew. Raises `StoreError`."""
+        if code == ROLLED_BACK:
+            await ask_anew(self._bridge, message)
+
+    def unhalted(self, answer: tuple[Message, ...], context: Context) -> tuple[Message, ...]:
+        """Of a stored answer what nothing stands against that is paused or killed.
+
+        What a release has said that was rolled back is told: it was given to the caller before.
+        """
+        return tuple(
+            [one for one in answer if self.objection(context, one)[0] not in {PAUSED, KILLED}]
+        )
+
     def objection(self, context: Context, message: Message) -> tuple[str, int]:
         """What stands against the leaving of a message: a code, and when to ask again (0: never).
 
@@ -172,14 +201,10 @@ class Steering:
         control = self.control
         if not control.epoch:
             return "", 0
-        release = Release.parse(message.release) if message.release else None
-        if message.author == "human_agent":
-            release = None
-        if release is not None:
-            route = control.route(release.agent)
-            gone = route.withdrawal(release.version) if route else None
-            if gone is not None and gone.pending == "withhold":
-                return ROLLED_BACK, 0
+        code = self.withdrawn(message)
+        if code:
+            return code, 0
+        release = _release_of(message)
         subject = Subject.of(release, message, context.contact, context.conversation)
         halt = rules.halted(control, subject)
         if halt is None:

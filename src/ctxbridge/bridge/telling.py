@@ -20,7 +20,7 @@ def begin_span(inquiry: Inquiry, context: Context, arrival: "Arrival") -> TurnSp
     enforced = inquiry.decision.enforced if inquiry.blocked and inquiry.decision else ""
     span = TurnSpan(
         inbound.channel, context.conversation, context.trace, arrival.started,
-        _link_kind(inbound, context), enforced,
+        _link_kind(inbound, context), enforced, inquiry.release,
     )  # fmt: skip
     telemetry.opened(span, inbound.channel, context, arrival.asked, arrival.opened)
     return span

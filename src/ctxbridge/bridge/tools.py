@@ -56,6 +56,10 @@ class ToolGate:
             return LOST
         inbound = self._inquiry.inbound
         query = Query(self._bridge.tenant, inbound.sender, self._context.reader, 1)
+        # Nothing that a tool does can be withheld later, as a reply can.
+        await self._bridge.steering.refresh()
+        if self._hold.lost.is_set():
+            return LOST
         now = await self._bridge.store.read(query)
         return None if now.contact is not None and now.floor is Floor.AGENT else TAKEN
 

@@ -13,7 +13,7 @@ from ctxbridge.bridge.judging import Inquiry, allowed_to
 from ctxbridge.bridge.keeping import Kept
 from ctxbridge.bridge.received import Entered
 from ctxbridge.bridge.remarks import Remarks
-from ctxbridge.bridge.replying import Reply, Replying, Work
+from ctxbridge.bridge.replying import Reply, Replying
 from ctxbridge.bridge.speaking import Speaking
 from ctxbridge.bridge.steering import PAUSED, Bar, unreadable
 from ctxbridge.bridge.streaming import Drafts
@@ -24,7 +24,6 @@ from ctxbridge.errors import Fenced, Halted, StoreError, UsageError
 from ctxbridge.model import (
     Context,
     Delivery,
-    Event,
     Floor,
     Inbound,
     Message,
@@ -212,13 +211,16 @@ class Turn(Speaking, Generic[StateT]):
 
     async def _begin(self, opened: Opened) -> None:
         context = self._context = opened.context
+        waits = opened.status == "new" and self._steer(opened)
         self._span = begin_span(self._inquiry, context, self.arrival)
         if opened.status != "new":
-            self._answer = still_sendable(opened.answer, context, self._inquiry)
+            self._bridge.steering.adopt(opened.control)
+            answer = still_sendable(opened.answer, context, self._inquiry)
+            self._answer = self._bridge.steering.unhalted(answer, context)
             self._describe()
             return
         _, hold, received = self._require()
-        if self._steer(opened):
+        if waits:
             return
         self._inquiry.states = self._replying.states = self._states().guards
         now = self._bridge.clock.now()
@@ -235,6 +237,7 @@ class Turn(Speaking, Generic[StateT]):
         if panel.context and self.open:
             self._view = await look(panel, self._inquiry, self._remarks, context, opened.turn, now)
         self._was_open = self.open
+        self.recheck()  # a control that came while the guards judged has told nobody
         self._inquiry.ask_beside(context, now)
         self._tools = ToolGate(self._bridge, self._inquiry, hold, context, self._remarks)
 
@@ -332,7 +335,10 @@ class Turn(Speaking, Generic[StateT]):
                 send = self._bridge.outbox.send_claimed
                 self._deliveries = await send(finished.change, finished.since, finished.seq)
             if not finished.superseded:
-                answered(self._inbound.channel, self._inquiry.disposition, self.arrival.started)
+                answered(
+                    self._inbound.channel, self._inquiry.disposition, self.arrival.started,
+                    self.release,
+                )  # fmt: skip
         finally:
             self._describe()
             self._end_span(None)
@@ -362,14 +368,13 @@ class Turn(Speaking, Generic[StateT]):
         now = self._bridge.clock.now()
         handle = self._span.handle if self._span else b""
         if self._bar is not None:
-            offered = Event("handoff.offered", now, opened.turn, (("reason", self._bar.code),))
-            return Prepared(received.own, received.joined, (), (offered,), Work(), handle, True)
+            offer = self._bridge.floor.wanted(self._bar.code, by="control")
+            return Prepared(received.own, received.joined, trace=handle, offer=offer, halted=True)
         remarks, replies = self._remarks, tuple(self._replies)
         notes = remarks.events(opened.turn, now)
         return Prepared(
-            received.own, received.joined, replies, notes, remarks.work, handle,
-            offer=remarks.offer,
-        )  # fmt: skip
+            received.own, received.joined, replies, notes, remarks.work, handle, remarks.offer
+        )
 
     # --- telling --------------------------------------------------------------------------------
 

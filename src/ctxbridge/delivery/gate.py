@@ -35,6 +35,14 @@ class Steers(Protocol):
         """Know this control from now on, if it is newer."""
         ...
 
+    def withdrawn(self, message: Message, /) -> str:
+        """Why a message will never leave, whatever else is known of it; empty if it may."""
+        ...
+
+    async def refused(self, message: Message, code: str, /) -> None:
+        """The message is about to be withheld for good: see to it that its contact is answered."""
+        ...
+
 
 class Unsteered:
     """Where nobody steers: no control is known, and none is minded."""
@@ -44,6 +52,13 @@ class Unsteered:
     def adopt(self, raw: bytes, /) -> None:
         """Pass the gate under it, whatever it says."""
         self.epoch = int.from_bytes(raw[:8], "big")
+
+    def withdrawn(self, _message: Message, /) -> str:
+        """No message is."""
+        return ""
+
+    async def refused(self, _message: Message, _code: str, /) -> None:
+        """Nobody is asked for another."""
 
 
 Gate = Callable[[Context, Message], Awaitable[Permit]]

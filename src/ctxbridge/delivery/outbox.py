@@ -16,6 +16,7 @@ from ctxbridge.errors import ConfigurationError, CtxBridgeError
 from ctxbridge.model import (
     Address,
     Change,
+    Context,
     Decision,
     Delivery,
     Endpoint,
@@ -24,6 +25,7 @@ from ctxbridge.model import (
     Message,
     Outgoing,
     Receipt,
+    Release,
     Scan,
     Sent,
     Settle,
@@ -38,6 +40,7 @@ logger = logging.getLogger("ctxbridge.delivery")
 
 _GATE_TRIES = 8
 _AT_ONCE = 16
+_LOOK_AGAIN_MILLISECONDS = 1_000
 
 
 class Outbox:
@@ -126,7 +129,8 @@ class Outbox:
                 done = await self._put_behind(claimed, change.contact, wait_until)
             else:
                 until = since + change.hold_seconds
-                permitted(message.channel, "")
+                release = Release.parse(message.release) if message.release else None
+                permitted(message.channel, "", release=release)
                 with Sending(message.channel) as step:
                     done = await self._send(claimed, message, change.contact, until, step)
             sent.append(done or claimed)
@@ -244,8 +248,9 @@ class Outbox:
             return None
         assert context is not None and context.contact is not None  # noqa: PT018
         contact, ends = context.contact.id, since + self._hold_seconds
-        with Sending.later(message.channel, context) as step:
-            permit = await self._gate(context, message)
+        release = Release.parse(message.release) if message.release else None
+        with Sending.later(message.channel, context, release) as step:
+            permit = await self._permit(context, message)
             if wait_until and not (permit.refused or permit.until):
                 permit = Permit(until=wait_until)
             if permit.refused or permit.until:
@@ -267,11 +272,37 @@ class Outbox:
             # What became of the message is recorded all the same, and with it why it did not leave.
             logger.warning("what guards said at `send` is not noted: %s", type(error).__name__)
 
+    async def _permit(self, context: Context, message: Message) -> Permit:
+        """What the gate says; where it refuses for good, others are told of it first."""
+        permit = await self._gate(context, message)
+        if not permit.refused:
+            return permit
+        try:
+            await self._steering.refused(message, permit.refused)
+        except CtxBridgeError as error:
+            logger.warning("a delivery waits to be withheld: %s", type(error).__name__)
+            return Permit(until=self._clock.now() + _LOOK_AGAIN_MILLISECONDS)
+        return permit
+
+    async def _was_withdrawn(self, found: Found) -> bool:
+        """Whether it will never leave, which is told by the message alone: it is not claimed."""
+        delivery, message = found.delivery, found.message
+        if delivery is None or message is None or delivery.status != "pending":
+            return False
+        code = self._steering.withdrawn(message)
+        if not code:
+            return False
+        await self._steering.refused(message, code)
+        await self._hold_back(delivery, found.contact, Permit(code))
+        return True
+
     async def _take(self, found: Found) -> Taken:
         """Claim what was found; under another gate epoch only if the gate says yes anew."""
         epoch: int | None = None
         token = os.urandom(8)
         for _ in range(_GATE_TRIES):
+            if await self._was_withdrawn(found):
+                return Taken("gone")
             step = Take(
                 self._tenant, found.where, found.id, token, self._clock.now(), self._hold_seconds,
                 epoch, control=self._steering.epoch,
@@ -283,7 +314,7 @@ class Outbox:
                 self._steering.adopt(taken.control)
             context, message, delivery = taken.context, taken.message, taken.delivery
             assert context is not None and message is not None and delivery is not None  # noqa: PT018
-            permit = await self._gate(context, message)
+            permit = await self._permit(context, message)
             if permit.refused and context.contact is not None:
                 await self._hold_back(delivery, context.contact.id, permit)
                 return Taken("gone", delivery)

@@ -9,7 +9,7 @@ from ctxbridge.guards.asking import Verdicts
 from ctxbridge.guards.guard import TextCheck
 from ctxbridge.guards.pipeline import Judged, Lanes, judge
 from ctxbridge.guards.states import GuardStates
-from ctxbridge.model import Stage
+from ctxbridge.model import Release, Stage
 from ctxbridge.ports import Guard
 from ctxbridge.wire.keys import text_digest
 
@@ -19,7 +19,8 @@ class Panel:
 
     `masking` and `early` judge what comes in before it is stored, `inbound` after that, `beside`
     while the agent thinks already; `late` are these two. `before_reply` stand before all others
-    that judge a reply. `tells` says whether what they say is counted.
+    that judge a reply. `tells` says whether what they say is counted, `release` for which release
+    they judge.
     """
 
     def __init__(
@@ -29,8 +30,10 @@ class Panel:
         before_reply: Sequence[Guard] = (),
         *,
         tells: bool = True,
+        release: Release | None = None,
     ) -> None:
         self.guards = tuple(guards)
+        self._release = release
         self.tells = tells
         keeping = [guard.name for guard in guards if getattr(guard, "codec", None) is not None]
         for name in keeping:
@@ -64,7 +67,7 @@ class Panel:
         """What these guards say; whatever they do, this returns."""
         judged = await judge(guards, check, self.digest, self._known, states)
         if self.tells:
-            telemetry.decided(judged.decision)
+            telemetry.decided(judged.decision, self._release)
             if check.stage != "inbound":  # these are told with the turn, whose span comes later
                 telemetry.note_objections(judged.decision)
         return judged

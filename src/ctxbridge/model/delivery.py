@@ -175,10 +175,10 @@ class Taken(Struct, frozen=True, gc=False):
 class Scan(Struct, frozen=True, gc=False):
     """List what is in the outbox or waits for a worker, the oldest first.
 
-    ``due``: turns whose worker is gone and deliveries whose time has come. ``waiting``: turns that
-    run or wait, one for each conversation, whenever they are due. ``pending``: all that
-    has not left yet. ``dead``: what failed or is unknown. ``conversations``: all there are, in the
-    store's own order; for operators, since the whole store is read.
+    ``due``: turns whose worker is gone and deliveries whose time has come. ``waiting``: of each
+    conversation the first message without an answer, also while its turn runs. ``pending``: all
+    that has not left yet. ``dead``: what failed or is unknown. ``conversations``: all there are, in
+    the store's own order; for operators, since the whole store is read.
     """
 
     tenant: str

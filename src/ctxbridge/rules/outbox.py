@@ -124,7 +124,7 @@ def look_again(delivery: Delivery) -> int:
 
 def listed_at(delivery: Delivery, scan: Scan) -> int:
     """Under which time the scan lists the delivery; 0 if it does not."""
-    if delivery.until <= scan.now:
+    if delivery.until <= scan.now or scan.what == "waiting":
         return 0
     if scan.what == "dead":
         return delivery.created_at if delivery.status in DEAD else 0

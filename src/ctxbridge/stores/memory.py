@@ -351,8 +351,8 @@ def _listed(home: Home) -> Found:
 def _found_in(home: Home, scan: Scan) -> list[Found]:
     """What of a conversation the scan is after."""
     contact, merged, found = home.contact.id, home.contact.merged, list[Found]()
-    waits = bool(home.due and home.head.waiting)
-    if waits and (scan.what == "waiting" or (scan.what == "due" and home.due <= scan.now)):
+    looked_at = scan.what == "waiting" or (scan.what == "due" and home.due <= scan.now)
+    if looked_at and home.due and home.head.waiting:
         (place, *_) = backlog.places(home.head.waiting)
         message = home.message(place)
         found.append(Found(contact, home.due, contact, message, place=place, merged=merged))

@@ -21,8 +21,11 @@ _BYTES = (32, 64, 128, 256, 512, 1024, 4096, 16384)
 meter = get_meter(names.SCOPE, names.VERSION, schema_url=names.SCHEMA_URL)
 
 
-class Tally(dict[tuple[str, ...], int]):
-    """Counts by the values of a few attributes. To count is one step in a dictionary."""
+class Tally(dict[tuple[str | None, ...], int]):
+    """Counts by the values of a few attributes; what is `None` is not told.
+
+    To count is one step in a dictionary.
+    """
 
     __slots__ = ("_names",)
 
@@ -30,14 +33,15 @@ class Tally(dict[tuple[str, ...], int]):
         super().__init__()
         self._names = names
 
-    def count(self, *values: str) -> None:
+    def count(self, *values: str | None) -> None:
         """One more of these."""
         self[values] = self.get(values, 0) + 1
 
     def observe(self, _: CallbackOptions) -> Iterable[Observation]:
         """What has been counted so far, for whoever exports, in whichever thread."""
         for values, number in self.copy().items():
-            yield Observation(number, dict(zip(self._names, values, strict=True)))
+            told = zip(self._names, values, strict=True)
+            yield Observation(number, {name: value for name, value in told if value is not None})
 
 
 def _histogram(name: str, bounds: tuple[float, ...], what: str) -> Callable[..., None]:
@@ -71,9 +75,11 @@ def failed(error: type[BaseException] | None) -> dict[str, str]:
 loads = Tally(names.CHANNEL, names.TIER)
 decisions = Tally(
     names.GUARD_STAGE, names.GUARD_NAME, names.GUARD_ACTION, names.GUARD_ENFORCED,
-    names.GUARD_MODE, names.GUARD_STATUS,
+    names.GUARD_MODE, names.GUARD_STATUS, names.AGENT_NAME, names.AGENT_VERSION,
 )  # fmt: skip
-permits = Tally(names.CHANNEL, names.PERMIT_ACTION, names.PERMIT_CODE)
+permits = Tally(
+    names.CHANNEL, names.PERMIT_ACTION, names.PERMIT_CODE, names.AGENT_NAME, names.AGENT_VERSION
+)  # fmt: skip
 handoffs = Tally(names.OWNER, names.AGENT_NAME, names.AGENT_VERSION)
 pauses = Tally(names.AGENT_NAME, names.AGENT_VERSION)
 

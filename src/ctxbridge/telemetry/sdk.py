@@ -13,6 +13,7 @@ from opentelemetry.util.types import Attributes
 from ctxbridge.errors import ConfigurationError
 from ctxbridge.telemetry import names
 from ctxbridge.telemetry.conversation import current_conversation
+from ctxbridge.telemetry.releases import current_release, of_release
 
 try:
     from opentelemetry.sdk.trace import Span, SpanProcessor
@@ -34,7 +35,8 @@ _KEPT = frozenset({"block", "escalate"})
 class ConversationSpanProcessor(SpanProcessor):
     """Puts `gen_ai.conversation.id` on every span that is made inside of a turn, whoever makes it.
 
-    A span that names a conversation already keeps that.
+    A span that names a conversation already keeps that. So it does with the release that answers
+    (`gen_ai.agent.name`, `gen_ai.agent.version`).
     """
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
@@ -42,6 +44,9 @@ class ConversationSpanProcessor(SpanProcessor):
         conversation = current_conversation(parent_context)
         if conversation and names.CONVERSATION_ID not in (span.attributes or {}):
             span.set_attribute(names.CONVERSATION_ID, conversation)
+        release = current_release(parent_context)
+        if release is not None and names.AGENT_NAME not in (span.attributes or {}):
+            span.set_attributes(of_release(release))
 
 
 class ConversationSampler(Sampler):

@@ -15,9 +15,11 @@ from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.trace import INVALID_SPAN, Link, Span, SpanKind, Status, StatusCode
 
+from ctxbridge.model.control import Release
 from ctxbridge.telemetry import names
 from ctxbridge.telemetry.conversation import current_conversation, with_conversation
 from ctxbridge.telemetry.links import LinkKind, handle_of, links_to
+from ctxbridge.telemetry.releases import current_release, of_release, with_release
 from ctxbridge.telemetry.wishes import wishes
 
 Attributes = Mapping[str, Any]
@@ -98,28 +100,38 @@ class TurnSpan:
         started: int,
         link: LinkKind = "previous_turn",
         enforced: str = "",
+        release: Release | None = None,
     ) -> None:
         """Start the span `process {channel}`, in retrospect: `started` is in Unix nanoseconds.
 
-        `enforced` is what is already decided of the message; a sampler may want to know.
+        `enforced` is what is already decided of the message; a sampler may want to know. `release`
+        is the one that answers.
         """
         self._attached: Attached | None = None
         self.span: Span = INVALID_SPAN
         if is_set_up():
-            self._begin(channel, conversation, started, links_to([(previous, link)]), enforced)
+            attributes = messaging(channel, "process", conversation.hex()) | of_release(release)
+            if enforced:
+                attributes[names.DECISION_ENFORCED] = enforced
+            self._begin(channel, conversation, started, links_to([(previous, link)]), attributes)
+            self._attach(conversation, release)
 
     def _begin(
-        self, channel: str, conversation: bytes, started: int, links: Sequence[Link], enforced: str
+        self,
+        channel: str,
+        conversation: bytes,
+        started: int,
+        links: Sequence[Link],
+        attributes: Attributes,
     ) -> None:
         self._conversation = conversation.hex()
-        attributes = messaging(channel, "process", self._conversation)
-        if enforced:
-            attributes[names.DECISION_ENFORCED] = enforced
         self.span = _started(
             f"{names.PROCESS} {channel}", SpanKind.CONSUMER, attributes, links, started
         )
+
+    def _attach(self, conversation: bytes, release: Release | None) -> None:
         if conversation and self.span.get_span_context().is_valid:
-            inside = trace.set_span_in_context(self.span)
+            inside = with_release(release, trace.set_span_in_context(self.span))
             self._attached = Attached(with_conversation(self._conversation, inside), self.span)
 
     @property
@@ -145,6 +157,7 @@ class TurnSpan:
         if self.span.is_recording():
             inside = trace.set_span_in_context(self.span)
             known = {names.CONVERSATION_ID: self._conversation, **attributes}
+            known |= of_release(current_release())
             span = _started(name, SpanKind.INTERNAL, known, (), start, inside)
             _ended(span, end=max(start, end))
 
@@ -207,8 +220,8 @@ class Step:
     ) -> Self:
         """Start its span."""
         about = conversation or current_conversation()
-        known = {names.CONVERSATION_ID: about} if about else None
-        span = _started(name, kind, known, links)
+        known = {names.CONVERSATION_ID: about} if about else {}
+        span = _started(name, kind, known | of_release(current_release()), links)
         if span.get_span_context().is_valid:
             inside = trace.set_span_in_context(span)
             if conversation:
@@ -269,6 +282,7 @@ def mark(name: str, attributes: Attributes, links: Sequence[Link] = ()) -> None:
     """A span without length, of something that has just happened."""
     conversation = current_conversation()
     known = {names.CONVERSATION_ID: conversation} if conversation else {}
+    known |= of_release(current_release())
     span = _started(name, SpanKind.INTERNAL, {**known, **attributes}, links)
     _ended(span, str(attributes.get(names.ERROR_TYPE, "")))
 

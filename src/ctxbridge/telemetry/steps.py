@@ -12,10 +12,12 @@ from opentelemetry import trace
 from opentelemetry.trace import SpanKind
 
 from ctxbridge.model import Committed, Context, Decision, Refused, Sent, Stage
+from ctxbridge.model.control import Release
 from ctxbridge.model.head import NO_ID
 from ctxbridge.telemetry import metrics, names
 from ctxbridge.telemetry.conversation import current_conversation
 from ctxbridge.telemetry.links import link_to
+from ctxbridge.telemetry.releases import agent_and_version, of_release
 from ctxbridge.telemetry.spans import Step, TurnSpan, happened, is_set_up, mark, messaging
 from ctxbridge.telemetry.wishes import wishes
 
@@ -129,17 +131,24 @@ class Loading(Timed):
 class Committing(Timed):
     """One write of a turn. `conflicts` is how many the gate has refused before it."""
 
-    __slots__ = ("_channel", "_conflicts", "_disposition")
+    __slots__ = ("_channel", "_conflicts", "_disposition", "_release")
 
-    def __init__(self, channel: str, conflicts: int = 0, disposition: str = "") -> None:
+    def __init__(
+        self,
+        channel: str,
+        conflicts: int = 0,
+        disposition: str = "",
+        release: Release | None = None,
+    ) -> None:
         super().__init__(names.UPSERT_MEMORY if wishes.genai else names.COMMIT)
         self._channel, self._conflicts, self._disposition = channel, conflicts, disposition
+        self._release = release
 
     def came_to(self, outcome: Committed | Refused) -> None:
         """What the store said."""
         if isinstance(outcome, Refused):
             self._step.fail(outcome.reason)
-            if outcome.reason in {"gated", "conflict"}:
+            if outcome.reason in {"gated", "controlled", "conflict"}:
                 metrics.count_conflict(1, {names.CHANNEL: self._channel})
         if not self._step.records:
             return
@@ -153,20 +162,21 @@ class Committing(Timed):
         self._step.describe(told)
 
     def _record(self, seconds: float, error: type[BaseException] | None) -> None:
-        told = {names.CHANNEL: self._channel}
+        told = {names.CHANNEL: self._channel} | of_release(self._release)
         metrics.record_commit(seconds, told if error is None else told | metrics.failed(error))
 
 
 # --- guards ---------------------------------------------------------------------------------------
 
 
-def decided(decision: Decision) -> None:
-    """Count what each guard of one stage said."""
+def decided(decision: Decision, release: Release | None = None) -> None:
+    """Count what each guard of one stage said; `release` is the one that they judge for."""
+    agent, version = agent_and_version(release)
     for result in decision.results:
         mode, action = result.mode, result.action
         metrics.decisions.count(
             result.stage or decision.stage, result.guard, action,
-            action if mode == "enforce" else "allow", mode, result.status,
+            action if mode == "enforce" else "allow", mode, result.status, agent, version,
         )  # fmt: skip
 
 
@@ -268,14 +278,19 @@ class Guarding:
 
 
 def permitted(
-    channel: str, refused: str, until: int = 0, context: Context | None = None, now: int = 0
+    channel: str,
+    refused: str,
+    until: int = 0,
+    context: Context | None = None,
+    now: int = 0,
+    release: Release | None = None,
 ) -> None:
     """What the send gate said; a span of it where it was asked of a message alone (`context`).
 
     `until` and `now` are Unix milliseconds.
     """
     action = "block" if refused else "defer" if until else "allow"
-    metrics.permits.count(channel, action, refused)
+    metrics.permits.count(channel, action, refused, *agent_and_version(release))
     if context is None or not is_set_up():
         return
     around = trace.get_current_span()
@@ -286,6 +301,7 @@ def permitted(
         names.PERMIT_ACTION: action,
         names.PERMIT_CODE: refused,
         names.EPOCH: context.gate_epoch,
+        **of_release(release),
     }
     if context.conversation != NO_ID:
         told[names.CONVERSATION_ID] = context.conversation.hex()
@@ -305,12 +321,13 @@ class Sending:
         self._step = step or Step.inside_or_root(f"{names.SEND} {channel}", SpanKind.PRODUCER)
 
     @classmethod
-    def later(cls, channel: str, context: Context) -> "Sending":
-        """What leaves later than its turn, which it is linked to."""
+    def later(cls, channel: str, context: Context, release: Release | None = None) -> "Sending":
+        """What leaves later than its turn, which it is linked to, of `release`."""
         known = context.conversation.hex() if context.conversation != NO_ID else ""
         links = link_to(context.trace, "scheduled")
         name = f"{names.SEND} {channel}"
         step = Step.root(name, SpanKind.PRODUCER, known, links)
+        step.describe(of_release(release))
         return cls(channel, step)
 
     @property
@@ -348,10 +365,11 @@ class Sending:
 # --- the whole turn -------------------------------------------------------------------------------
 
 
-def answered(channel: str, disposition: str, started: int) -> None:
+def answered(channel: str, disposition: str, started: int, release: Release | None = None) -> None:
     """A turn has ended, and what it sends itself has been sent; `started` in Unix nanoseconds."""
     seconds = max(time_ns() - started, 0) / 1e9
-    metrics.record_turn(seconds, {names.CHANNEL: channel, names.DISPOSITION: disposition})
+    told = {names.CHANNEL: channel, names.DISPOSITION: disposition} | of_release(release)
+    metrics.record_turn(seconds, told)
 
 
 def held_back(channel: str, count: int) -> None:

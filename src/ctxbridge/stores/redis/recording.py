@@ -1,6 +1,6 @@
 """Records: scoped bytes with a revision and a lifetime, one key each."""
 
-import anyio
+import asyncio
 
 from ctxbridge.errors import Conflict, CorruptRecord
 from ctxbridge.model import Record, RecordRead, RecordWrite
@@ -54,9 +54,12 @@ class Recording:
 
         Where that breaks off, the same act again finishes it: a copy never takes back a newer one.
         """
-        async with anyio.create_task_group() as group:
-            for shard in range(self._ground.keys.shards):
-                group.start_soon(self._copy_into, shard, tenant, control)
+        shards = range(self._ground.keys.shards)
+        copies = [self._copy_into(shard, tenant, control) for shard in shards]
+        # One that fails keeps no other from being stopped.
+        for failed in await asyncio.gather(*copies, return_exceptions=True):
+            if failed is not None:
+                raise failed
 
     async def _copy_into(self, shard: int, tenant: str, control: bytes) -> None:
         nonce, key = self._ground.nonce(), self._ground.keys.agenda(tenant, shard).control

@@ -53,15 +53,16 @@ class _Shelf:
         self.done = False
 
     def add(self, scan: Scan, page: Sequence[_Listed]) -> None:
-        """Take a page in. Turns and deliveries are mixed, so a page may be too little of one."""
-        both = scan.what == "due"
-        turns = scan.what == "waiting"
+        """Take a page in. Turns stand among deliveries, so a page may be too little of either."""
         self.start += len(page)
-        self.entries |= {
-            one.entry: one for one in page if both or (len(one.entry) == _HASH_BYTES) == turns
-        }
-        enough = both or len(self.entries) >= scan.limit
+        self.entries |= {o.entry: o for o in page if _is_wanted(scan, o.entry)}
+        enough = scan.what == "due" or len(self.entries) >= scan.limit
         self.done = enough or len(page) < scan.limit
+
+
+def _is_wanted(scan: Scan, entry: bytes) -> bool:
+    is_turn = len(entry) == _HASH_BYTES
+    return scan.what == "due" or is_turn == (scan.what == "waiting")
 
 
 class Scanning:

@@ -1,6 +1,8 @@
 """The list of all conversations, which operators read."""
 
-from ctxbridge.model import Assurance
+from msgspec.structs import replace
+
+from ctxbridge.model import Assurance, Committed
 from ctxbridge.ports import Store
 from ctxbridge.testing.actor import CHAT, MAIL, PHONE, Actor
 
@@ -23,6 +25,29 @@ class ListingContract:
             assert context.contact is not None
             assert context.contact.id == found.contact
         assert len(await store.scan(actor.scan("conversations", limit=1))) == 1
+
+    async def test_who_waits_for_an_answer_is_listed_also_while_the_turn_runs(
+        self, store: Store
+    ) -> None:
+        actor = Actor()
+        opened = await store.open(actor.claim())
+        await store.open(actor.claim(message_id="SM2"))
+        other = await store.open(actor.claim(message_id="M3", address=MAIL))
+        delivery = actor.delivery(due=actor.now + 1_000)
+        told = replace(actor.claim(message_id="M3", address=MAIL).message, disposition="accepted")
+        change = actor.change(other, "later", address=MAIL, accept=told, deliveries=(delivery,))
+        assert isinstance(await store.commit(change), Committed)
+        assert list(await store.scan(actor.scan())) == []
+        (found,) = await store.scan(actor.scan("waiting"))
+        assert (found.place, found.id, found.delivery) == (opened.seq, b"", None)
+        assert found.message is not None
+        assert found.message.turn == opened.turn
+        assert list(await store.scan(Actor(tenant="globex").scan("waiting"))) == []
+        accepted = replace(found.message, disposition="accepted")
+        await store.commit(actor.change(opened, "ok", accept=accepted))
+        (found,) = await store.scan(actor.scan("waiting"))
+        assert found.place == opened.seq + 1, "the next of the same conversation"
+        assert len(await store.scan(actor.scan("pending"))) == 1
 
     async def test_those_of_another_tenant_are_not(self, store: Store) -> None:
         actor, stranger = Actor(), Actor(tenant="globex")
