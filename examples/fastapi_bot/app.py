@@ -8,9 +8,11 @@ traces, the app. The agent is in ``shop.py``.
 import asyncio
 import logging
 import os
-from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from importlib import import_module
+from types import MappingProxyType
 from typing import Any
 
 import anyio
@@ -18,23 +20,16 @@ import msgspec
 import uvicorn
 from aiosmtpd.smtp import SMTP, Envelope, Session
 from fastapi import FastAPI
-from msgspec import Struct
+from opentelemetry import trace
 from shop import Model, Shop, Ticket, no_promises
 
-from ctxbridge import Bridge, Inbound, Overlap, RawRequest, errors, guards
+from ctxbridge import Bridge, Inbound, Overlap, RawRequest, Turn, errors, guards
 from ctxbridge.asgi import Limits, webhooks
 from ctxbridge.bridge.recovery import Agent
 from ctxbridge.channels import Email, Postmark, SinchSms, Twilio, WebChat
 from ctxbridge.chatting import chat
-from ctxbridge.delivery.senders import (
-    HttpSender,
-    PostmarkBuilder,
-    SinchSmsBuilder,
-    SmtpSender,
-    TwilioSender,
-    WebChatSender,
-)
-from ctxbridge.model import Capabilities, Notice, Outgoing, Parsed, Receipt, Sent
+from ctxbridge.delivery import senders
+from ctxbridge.model import Outgoing, Sent
 from ctxbridge.ports import Channel, Sender
 
 KIB, MIB = 1024, 1024 * 1024
@@ -44,7 +39,7 @@ logger = logging.getLogger("bot")
 # --- settings: environment variables of these names, in capitals --------------------------------
 
 
-class Settings(Struct, frozen=True, kw_only=True, rename=str.upper):
+class Settings(msgspec.Struct, frozen=True, kw_only=True, rename=str.upper):
     """What is set; ``.env.example`` says what each is for."""
 
     host: str = "127.0.0.1"
@@ -120,48 +115,45 @@ def read_settings(env: Mapping[str, str]) -> Settings:
 # --- senders: what takes replies to the providers -----------------------------------------------
 
 
-class ByNumber:
+class ByNumber(senders.TwilioSender):
     """SMS by two providers: a reply leaves by the one whose number was written to."""
 
-    channel = "sms"
-    repeatable = False
-    timeout_seconds = 15.0
-    per_second = 0.0
-    capabilities = Capabilities(longest=1_600)  # Twilio's; Sinch takes more
-
-    def __init__(self, usual: Sender, others: Mapping[str, Sender]) -> None:
-        self._usual = usual
-        self._others = others
+    others: Mapping[str, Sender] = MappingProxyType({})
 
     async def send(self, outgoing: Outgoing, /) -> Sent:
-        """Send by the number's own provider."""
-        return await self._others.get(outgoing.endpoint.value, self._usual).send(outgoing)
+        """Send by the number's own provider; by Twilio, if it is nobody else's."""
+        other = self.others.get(outgoing.endpoint.value)
+        return await (other.send(outgoing) if other else super().send(outgoing))
 
     async def aclose(self) -> None:
         """Close all of them."""
-        for sender in (self._usual, *self._others.values()):
+        for sender in self.others.values():
             await sender.aclose()
+        await super().aclose()
 
 
 def senders_of(s: Settings) -> list[Sender]:
     """One for each channel that is set up."""
-    sms: dict[str, Sender] = {}
+    found: list[Sender] = []
+    if s.sinch_secret:
+        sinch = senders.SinchSmsBuilder(
+            s.sinch_service_plan, s.sinch_api_token, base_url=s.sinch_api
+        )
+        found.append(senders.HttpSender(sinch))
     if s.twilio_auth_token:
         told = f"{s.public_url}/hooks/twilio" if s.public_url else None
-        sms[""] = TwilioSender(
+        sms = ByNumber(
             s.twilio_account_sid, s.twilio_auth_token, status_callback=told, base_url=s.twilio_api
         )
-    if s.sinch_secret:
-        sinch = SinchSmsBuilder(s.sinch_service_plan, s.sinch_api_token, base_url=s.sinch_api)
-        sms[s.sinch_number] = HttpSender(sinch)
-    found: list[Sender] = list(sms.values()) if len(sms) < 2 else [ByNumber(sms.pop(""), sms)]
+        sms.others = {s.sinch_number: found.pop()} if found else {}
+        found.append(sms)
     if s.smtp_host:
         user, password = s.smtp_username or None, s.smtp_password or None
-        found.append(SmtpSender(s.smtp_host, s.smtp_port, username=user, password=password))
+        found.append(senders.SmtpSender(s.smtp_host, s.smtp_port, username=user, password=password))
     elif s.postmark_server_token:
-        found.append(HttpSender(PostmarkBuilder(s.postmark_server_token)))
+        found.append(senders.HttpSender(senders.PostmarkBuilder(s.postmark_server_token)))
     if s.chat_secret:
-        found.append(WebChatSender())
+        found.append(senders.WebChatSender())
     return found
 
 
@@ -204,77 +196,80 @@ class MailDoor:
 
     async def handle_DATA(self, _server: SMTP, _session: Session, envelope: Envelope) -> str:  # noqa: N802
         """Store the mail, and acknowledge it then."""
-        content = envelope.content or b""
-        raw = content if isinstance(content, bytes) else content.encode()
+        raw = envelope.content if isinstance(envelope.content, bytes) else b""
         sender = (envelope.mail_from or "").strip("<>")  # a bounce's is empty
         returns = f"Return-Path: <{sender}>\r\n".encode("utf-8", "replace")
         request = RawRequest(returns + raw, received_at=self._bridge.clock.now())
-        parsed = await anyio.to_thread.run_sync(self._read, request)  # a long mail takes a while
+        parsed = await anyio.to_thread.run_sync(  # a long mail takes a while
+            lambda: self._channel.parse(request, self._channel.verify(request))
+        )
+        wrong: list[Exception] = list(parsed.errors)
         try:
             for event in parsed.events:
-                await self._take(event)
+                if isinstance(event, Inbound):
+                    await self._bridge.accept(event, self._agent)
+                else:
+                    await self._bridge.receive(event)
         except (errors.Malformed, errors.IdempotencyMismatch) as error:
-            self._put_aside(error)
-        for wrong in parsed.errors:
-            self._put_aside(wrong)
+            wrong.append(error)
+        for one in wrong:  # a repetition would not help, and a bounce goes to a stranger
+            logger.warning("a mail was put aside: %s", type(one).__name__)
         return "250 stored"
-
-    def _put_aside(self, error: Exception) -> None:
-        """Say so, and acknowledge: a repetition would not help, and a bounce goes to a stranger."""
-        logger.warning("a mail was put aside: %s", type(error).__name__)
 
     async def handle_exception(self, error: Exception) -> str:
         """It was not stored, whatever the reason: your mail server keeps it and tries again."""
         logger.error("a mail was not stored: %s", type(error).__name__)
         return "451 4.3.0 not stored, please try again"
 
-    def _read(self, request: RawRequest) -> Parsed:
-        return self._channel.parse(request, self._channel.verify(request))
-
-    async def _take(self, event: Inbound | Receipt | Notice) -> None:
-        if isinstance(event, Inbound):
-            await self._bridge.accept(event, self._agent)
-        else:
-            await self._bridge.receive(event)
-
     @asynccontextmanager
     async def open(self, host: str, port: int) -> AsyncIterator[None]:
         """Listen while the block runs."""
-
-        def spoken_with() -> SMTP:
-            return SMTP(self, data_size_limit=10 * MIB, enable_SMTPUTF8=True, timeout=60)
-
-        async with await asyncio.get_running_loop().create_server(spoken_with, host, port):
+        spoken = partial(SMTP, self, data_size_limit=10 * MIB, enable_SMTPUTF8=True, timeout=60)
+        async with await asyncio.get_running_loop().create_server(spoken, host, port):
             yield
 
 
 # --- traces: to the console, or by OTLP ---------------------------------------------------------
 
 
-@contextmanager
-def traced(s: Settings) -> Iterator[None]:
-    """Send spans where the settings say; they hold no text, address or name."""
-    if not (s.otel_exporter_otlp_endpoint or s.otel_traces_exporter == "console"):
-        yield
-        return
-    from opentelemetry import trace
-    from opentelemetry.sdk.trace import TracerProvider
-    from opentelemetry.sdk.trace.export import BatchSpanProcessor, ConsoleSpanExporter
+def traced(s: Settings) -> Callable[[], None]:
+    """Send spans where the settings say, until what this gives is called.
 
-    exporter: Any = ConsoleSpanExporter()
+    They hold no text, address or name.
+    """
+    if not (s.otel_exporter_otlp_endpoint or s.otel_traces_exporter == "console"):
+        return lambda: None
+    from opentelemetry.sdk.trace import TracerProvider, export
+
+    exporter: Any = export.ConsoleSpanExporter()
     if s.otel_exporter_otlp_endpoint:  # pip install opentelemetry-exporter-otlp-proto-http
         otlp = import_module("opentelemetry.exporter.otlp.proto.http.trace_exporter")
         exporter = otlp.OTLPSpanExporter()
-    provider = TracerProvider()
-    provider.add_span_processor(BatchSpanProcessor(exporter))
-    trace.set_tracer_provider(provider)
-    try:
-        yield
-    finally:
-        provider.shutdown()
+    if not isinstance(trace.get_tracer_provider(), TracerProvider):
+        trace.set_tracer_provider(TracerProvider())
+    provider: Any = trace.get_tracer_provider()
+    provider.add_span_processor(export.BatchSpanProcessor(exporter))
+    return provider.shutdown  # type: ignore[no-any-return]
+
+
+def spanned(agent: Shop | Model) -> Agent:
+    """The agent, with a span around it under its name in OpenTelemetry's conventions."""
+    tracer = trace.get_tracer("bot")
+
+    async def asked(turn: Turn[Any]) -> Any:
+        with tracer.start_as_current_span(f"invoke_agent {type(agent).__name__}"):
+            return await agent(turn)
+
+    return asked
 
 
 # --- the app ------------------------------------------------------------------------------------
+
+
+def plainly(record: logging.LogRecord) -> bool:
+    """Of what we end the start with, uvicorn logs our words and no traceback: a filter."""
+    record.msg = str(record.msg).rpartition("SystemExit: ")[2].strip()
+    return True
 
 
 def bridge_of(s: Settings) -> Bridge[Ticket]:
@@ -295,25 +290,29 @@ def bridge_of(s: Settings) -> Bridge[Ticket]:
 def create(s: Settings) -> FastAPI:
     """The app: webhooks under ``/hooks``, the chat under ``/chat``, mail by SMTP beside it."""
     bridge = bridge_of(s)
-    agent: Agent = Shop(bridge, s.mailbox, s.think_seconds)
+    mind: Shop | Model = Shop(bridge, s.mailbox, s.think_seconds)
     if s.openai_base_url:
-        agent = Model(s.openai_base_url, s.openai_api_key, s.openai_model)
+        mind = Model(s.openai_base_url, s.openai_api_key, s.openai_model)
+    agent = spanned(mind)
 
     @asynccontextmanager
     async def life(_app: FastAPI) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
-            stack.enter_context(traced(s))
-            await stack.enter_async_context(bridge)
+            stack.callback(traced(s))
+            try:
+                await stack.enter_async_context(bridge)
+                if s.mail_in_port:
+                    door = MailDoor(bridge, agent, s)
+                    await stack.enter_async_context(door.open(s.host, s.mail_in_port))
+            except (OSError, errors.CtxBridgeError) as error:
+                raise SystemExit(str(error)) from None
             group = await stack.enter_async_context(anyio.create_task_group())
             group.start_soon(bridge.run, agent)  # takes up what a worker that died left behind
             stack.callback(group.cancel_scope.cancel)
-            if s.mail_in_port:
-                door = MailDoor(bridge, agent, s)
-                await stack.enter_async_context(door.open(s.host, s.mail_in_port))
             yield
 
     app = FastAPI(lifespan=life)
-    app.state.bridge = bridge
+    app.state.bridge, app.state.agent = bridge, mind
     if channels := channels_of(s):
         limits = Limits(body_bytes=256 * KIB, mail_bytes=10 * MIB)
         app.mount("/hooks", webhooks(bridge, channels, agent, origin=s.public_url, limits=limits))
@@ -326,4 +325,5 @@ def create(s: Settings) -> FastAPI:
 
 if __name__ == "__main__":
     settings = read_settings(os.environ)
+    logging.getLogger("uvicorn.error").addFilter(plainly)
     uvicorn.run(create(settings), host=settings.host, port=settings.port, ws_max_size=64 * KIB)

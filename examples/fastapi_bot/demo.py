@@ -1,14 +1,16 @@
 """``make demo``: the bot, the simulator around it, and a page that shows both.
 
-python examples/fastapi_bot/demo.py [--once] [--no-browser] [--port N]
+python examples/fastapi_bot/demo.py [--once] [--no-browser] [--port N] [--store ADDRESS]
 
-It runs on an embedded store that is removed afterwards. ``--once`` plays the scene through the
-running server, prints the timeline and ends; so it does by itself where there is no terminal.
+It runs on an embedded store that is removed afterwards, or on yours. ``--once`` plays
+the scene through the running server, prints the timeline and ends; so it does by itself where
+there is no terminal.
 """
 
 import argparse
 import asyncio
 import json
+import logging
 import os
 import socket
 import sys
@@ -20,13 +22,17 @@ from pathlib import Path
 from types import FrameType
 from typing import Annotated, Any
 
+import aiosmtplib
+import httpx
 import uvicorn
-from app import create, read_settings
+from app import create, plainly, read_settings
+from desk import Desk
 from fastapi import Body, FastAPI, HTTPException, Request
 from fastapi.responses import FileResponse, PlainTextResponse, StreamingResponse
 from mishaps import Mishaps
 from simulator import ANN, LOGIN, MAILBOX, NAMES, Simulator, environment, free_port
 from starlette.middleware.trustedhost import TrustedHostMiddleware
+from timings import watch
 from view import View
 
 from ctxbridge.cli.output import colourful, say, width
@@ -85,27 +91,43 @@ def pages(app: FastAPI, simulator: Simulator, view: View) -> None:
         serve(path, name)
 
     @app.get("/sim/state")
-    async def state() -> dict[str, Any]:
-        return await view.look()
+    async def state(whose: str = "") -> dict[str, Any]:
+        return await view.look(whose)
 
     @app.get("/sim/live")
-    async def live(request: Request) -> StreamingResponse:
-        return StreamingResponse(looks(view, request), media_type="text/event-stream")
+    async def live(request: Request, whose: str = "") -> StreamingResponse:
+        return StreamingResponse(looks(view, request, whose), media_type="text/event-stream")
 
     @app.get("/sim/token")
     async def token() -> PlainTextResponse:
         return PlainTextResponse(simulator.token())
 
 
-def buttons(app: FastAPI, simulator: Simulator) -> None:
+def buttons(app: FastAPI, simulator: Simulator, view: View) -> None:
     """What is typed and pressed on the page."""
-    mishaps = Mishaps(simulator)
+    mishaps, desk = Mishaps(simulator, app.state.agent), Desk(simulator.bridge)
 
     @app.post("/sim/do/{name}")
     async def do(name: str, request: Request) -> dict[str, str]:
         of_the_page(request)
         try:
             return {"told": await mishaps.do(name)}
+        except KeyError:
+            raise HTTPException(404, "no such button") from None
+
+    @app.post("/sim/floor/{name}")
+    async def floor(
+        name: str,
+        request: Request,
+        whose: Annotated[str, Body()],
+        text: Annotated[str, Body(max_length=LONGEST)] = "",
+    ) -> dict[str, str]:
+        of_the_page(request)
+        address = view.people.address_of(whose)
+        if not address:
+            raise HTTPException(404, "no such conversation")
+        try:
+            return {"told": await desk.do(name, address, text)}
         except KeyError:
             raise HTTPException(404, "no such button") from None
 
@@ -118,12 +140,15 @@ def buttons(app: FastAPI, simulator: Simulator) -> None:
         number: Annotated[str, Body()] = ANN,
     ) -> dict[str, str]:
         of_the_page(request)
-        if device == "phone" and f"sms:{number}" in NAMES and via in {"twilio", "sinch"}:
-            await simulator.sms(text, number, via)
-        elif device == "mailbox" and via in {"smtp", "postmark"}:
-            await simulator.mail(text, via=via)
-        else:
-            raise HTTPException(422, "no such device")
+        try:
+            if device == "phone" and f"sms:{number}" in NAMES and via in {"twilio", "sinch"}:
+                await simulator.sms(text, number, via)
+            elif device == "mailbox" and via in {"smtp", "postmark"}:
+                await simulator.mail(text, via=via)
+            else:
+                raise HTTPException(422, "no such device")
+        except (httpx.HTTPError, aiosmtplib.SMTPException) as error:
+            raise HTTPException(503, f"not taken: {type(error).__name__}") from None
         return {"told": "sent"}
 
 
@@ -152,18 +177,24 @@ def of_the_page(request: Request) -> None:
         raise HTTPException(403, "only the page itself may do that")
 
 
-async def looks(view: View, request: Request) -> AsyncIterator[str]:
-    """What the page shows, whenever it has changed: server-sent events."""
-    before = ""
+async def looks(view: View, request: Request, whose: str) -> AsyncIterator[str]:
+    """What the page shows, whenever it has changed: server-sent events.
+
+    The list of people is left out where it is as it was: it is the longest part.
+    """
+    before, people = "", None
     server: uvicorn.Server = request.app.state.server
     while not (server.should_exit or await request.is_disconnected()):
         try:
-            seen = await view.look()
+            seen = await view.look(whose)
         except Exception as error:  # noqa: BLE001 - a store that is away comes back
             seen = {"away": type(error).__name__}
         told = json.dumps(seen | {"look_up": 0})
         if told != before:
             before = told
+            if seen.get("people") == people:
+                seen = seen | {"people": None}
+            people = seen.get("people") or people
             yield f"data: {json.dumps(seen)}\n\n"
         await asyncio.sleep(LOOK_SECONDS)
 
@@ -223,7 +254,7 @@ def can_show() -> bool:
     return bool(screen) or sys.platform in {"darwin", "win32"}
 
 
-async def run(folder: str, port: int, *, once: bool, browser: bool) -> None:
+async def run(store: str, port: int, *, once: bool, browser: bool) -> None:
     """Start everything, play the scene, and stay until somebody ends it."""
     with socket.socket() as listening:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -234,13 +265,15 @@ async def run(folder: str, port: int, *, once: bool, browser: bool) -> None:
                 f"port {port}: {error.strerror}; without --port, one is found"
             ) from None
         url = f"http://127.0.0.1:{listening.getsockname()[1]}"
-        env = environment(url, f"sqlite:///{folder}/demo.db", free_port(), free_port())
+        env = environment(url, store, free_port(), free_port())
         settings = read_settings({**MODEL, **env})
         app = create(settings)
         simulator = Simulator(app.state.bridge, url, env)
-        pages(app, simulator, View(app.state.bridge, simulator))
-        buttons(app, simulator)
+        view = View(app.state.bridge, simulator, watch())
+        pages(app, simulator, view)
+        buttons(app, simulator, view)
         providers(app, simulator)
+        logging.getLogger("uvicorn.error").addFilter(plainly)
         app.add_middleware(TrustedHostMiddleware, allowed_hosts=["127.0.0.1", "localhost"])
         async with simulator.open(), serving(app, listening) as running:
             try:
@@ -265,10 +298,12 @@ def main() -> None:
     parser.add_argument("--once", action="store_true", help="play the scene, print it, and end")
     parser.add_argument("--no-browser", action="store_true", help="open none")
     parser.add_argument("--port", type=int, default=0, help="where to listen (default: any)")
+    parser.add_argument("--store", default="", help="an empty one of yours: redis://host:6379/0")
     given = parser.parse_args()
     once = given.once or not sys.stdout.isatty()
     with tempfile.TemporaryDirectory(prefix="ctxbridge-") as folder, suppress(KeyboardInterrupt):
-        asyncio.run(run(folder, given.port, once=once, browser=not given.no_browser))
+        store = given.store or f"sqlite:///{folder}/demo.db"
+        asyncio.run(run(store, given.port, once=once, browser=not given.no_browser))
 
 
 if __name__ == "__main__":

@@ -8,20 +8,24 @@ from contextlib import suppress
 from pathlib import Path
 
 import httpx
-from shop import known_of_both
+from desk import BEA
+from shop import Model, Shop, known_of_both
 from simulator import ANN, BOB, MAILBOX, NEW, Simulator, free_port, now
 
 from ctxbridge import Assurance, CtxBridgeError
+from ctxbridge.model import Floor
 
 APP = Path(__file__).with_name("app.py")
+THINKS_SECONDS = 1.0
 _KEPT = ("PATH", "HOME", "LANG", "PYTHONPATH", "VIRTUAL_ENV", "SYSTEMROOT")
 
 
 class Mishaps:
     """Each function is a button: it gives a sentence about what became of it."""
 
-    def __init__(self, world: Simulator) -> None:
+    def __init__(self, world: Simulator, agent: Shop | Model) -> None:
         self._world = world
+        self._agent = agent
         self._wrong: bytes | None = None
 
     async def twice(self) -> str:
@@ -68,6 +72,35 @@ class Mishaps:
             f"email:{MAILBOX}", assurance=Assurance.CLAIMED, window=0, fresh=True
         )
         return f"A mail with a forged From: {eyes.withheld} entries were kept from the agent."
+
+    async def takeover(self) -> str:
+        """A colleague takes over while the agent thinks: what it had prepared does not leave."""
+        phone = f"sms:{ANN}"
+        if (await self._world.bridge.context(phone, fresh=True)).floor is not Floor.AGENT:
+            return "The agent does not speak now: give the conversation back first."
+        before = self._let_think(THINKS_SECONDS)
+        try:
+            id = await self._world.sms("What did you say about Friday?")
+            await asyncio.sleep(THINKS_SECONDS / 2)
+            await self._world.bridge.floor.accept(phone, by=BEA)
+            await self._world.idle(phone)
+        finally:
+            self._let_think(before)
+        context = await self._world.bridge.context(phone, window=0, fresh=True)
+        turns = {m.turn for m in context.messages if m.message_id == id}
+        said = [m for m in context.messages if m.turn in turns and m.author == "agent"]
+        left = sum(m.visible for m in said)
+        return (
+            f"{BEA} took over while the agent was thinking: {len(said)} reply was prepared, "
+            f"{left} left."
+        )
+
+    def _let_think(self, seconds: float) -> float:
+        """How long it thought until now; a model thinks as long as it likes."""
+        if isinstance(self._agent, Model):
+            return 0.0
+        before, self._agent.think_seconds = self._agent.think_seconds, seconds
+        return before
 
     async def kill(self) -> str:
         """A second worker takes a message, thinks, and is killed (SIGKILL) in the middle of it."""
@@ -167,7 +200,7 @@ class Mishaps:
     async def do(self, name: str) -> str:
         """Press a button; what became of it, in a sentence. Raises `KeyError` for none of ours."""
         action = {one.__name__: one for one in (self.twice, self.both, self.stop, self.forge,
-                  self.kill, self.join, self.merge, self.split)}[name]  # fmt: skip
+                  self.takeover, self.kill, self.join, self.merge, self.split)}[name]  # fmt: skip
         try:
             return self._world.tell(await action())
         except (CtxBridgeError, TimeoutError, OSError, httpx.HTTPError) as error:

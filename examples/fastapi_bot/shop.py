@@ -11,7 +11,7 @@ import anyio
 import httpx
 from msgspec import Struct, to_builtins
 
-from ctxbridge import Assurance, Bridge, Context, Endpoint, Message, Turn, errors, guards
+from ctxbridge import Assurance, Bridge, Context, Endpoint, Event, Message, Turn, errors, guards
 from ctxbridge.model import Verdict
 
 NAMES = {"sms": "SMS", "email": "e-mail"}
@@ -21,6 +21,8 @@ STRANGER = (
 )
 CAREFUL = "I cannot promise a day, as the bank decides. Three working days are usual."
 ASKED = "If that mailbox is yours, a code is waiting there. What does it say?"
+KEPT = " I kept those four digits only: please never send a whole number."
+HANDED = "One moment, I ask a colleague. They will answer you here."
 PROMPT = (
     "You answer the customers of a small shop, briefly and without Markdown. What you know of "
     "their orders: {orders}. Say so where you do not know something; never promise a day."
@@ -43,6 +45,7 @@ _ORDER = re.compile(r"\b[A-Z]-\d{4}\b", re.IGNORECASE)
 _CARD = re.compile(r"\[card …(\d{4})\]|\b(\d{4})\b")
 _CODE = re.compile(r"\b\d{6}\b")
 _CLAIM = re.compile(r"\bI am (\S+@[\w.-]+\w)", re.IGNORECASE)
+_PERSON = re.compile(r"\b(a|some|any|real) (person|human|colleague)\b", re.IGNORECASE)
 
 
 class Ticket(Struct):
@@ -58,14 +61,23 @@ class Ticket(Struct):
 @guards.guard("reply", name="no_promises")
 def no_promises(check: guards.TextCheck) -> Verdict:
     """What this shop never says, whoever thought of it."""
-    if "promise" in check.text.lower():
-        return guards.block("promise", say=CAREFUL)
-    return guards.allow()
+    promised = "promise" in check.text.lower()
+    return guards.block("promise", say=CAREFUL) if promised else guards.allow()
 
 
 def known_of_both(first: Ticket, other: Ticket) -> Ticket:
     """The state of two who turn out to be one person."""
     return first if first.order else other
+
+
+def said_at_once(turn: Turn[Ticket]) -> str:
+    """What any agent says to a stranger, and to who asks for a person; to others nothing."""
+    if turn.context.reader < Assurance.CHANNEL:
+        return STRANGER
+    if not any(_PERSON.search(message.text) for message in turn.messages):
+        return ""
+    turn.hand_over("asked for a person", promised=["an answer by a colleague"])
+    return HANDED
 
 
 class Shop:
@@ -74,13 +86,13 @@ class Shop:
     def __init__(self, bridge: Bridge[Ticket], mailbox: str, think_seconds: float = 0.0) -> None:
         self._bridge = bridge
         self._mailbox = Endpoint("email", mailbox)
-        self._think_seconds = think_seconds
+        self.think_seconds = think_seconds
 
     async def __call__(self, turn: Turn[Ticket]) -> str:
         """The reply's text; what is learnt from the message is kept in the turn's state."""
-        await anyio.sleep(self._think_seconds)
-        if turn.context.reader < Assurance.CHANNEL:
-            return STRANGER
+        await anyio.sleep(self.think_seconds)
+        if at_once := said_at_once(turn):
+            return at_once
         said = turn.inbound.text
         if claim := _CLAIM.search(said):
             return await self._ask_for_proof(turn, claim.group(1))
@@ -88,15 +100,13 @@ class Shop:
             return await self._prove(turn, said)
         if _CODE.fullmatch(said.strip()):
             return "Thank you, now I know that it is you. " + answer(turn.context, turn.state)
-        return answer(turn.context, turn.state)
+        return _colleague(turn.context) + answer(turn.context, turn.state)
 
     async def _ask_for_proof(self, turn: Turn[Ticket], claimed: str) -> str:
         """Mail a code: it says the same whether anybody is known under that address or not."""
         address, writer = f"email:{claimed}", turn.inbound.sender
         try:
-            await self._bridge.challenge(
-                address, to=writer, endpoint=self._mailbox, subject="Your code"
-            )
+            await self._bridge.challenge(address, to=writer, endpoint=self._mailbox, subject="Code")
         except errors.TooManyChallenges:
             return "There were too many codes lately. Please try again later."
         except errors.CtxBridgeError:
@@ -127,11 +137,21 @@ def answer(context: Context, ticket: Ticket) -> str:
     found = _ORDER.search(said.text)
     if found and found.group().upper() in ORDERS:
         ticket.order, ticket.asked_by = found.group().upper(), said.channel
-        ticket.refund, ticket.card = "", ""
+        ticket.refund = ticket.card = ""
         return _status(ticket)
     if ticket.order not in ORDERS:
         return "Which order is it about? The number looks like A-1042."
     return _continue(said, context, ticket)
+
+
+def _colleague(context: Context) -> str:
+    """A word about the colleague who had the conversation until now."""
+    for entry in reversed(context.window):
+        if isinstance(entry, Event) and entry.kind == "handoff.released":
+            return f"I have read what you wrote with {entry.about('last_holder')}. "
+        if isinstance(entry, Message) and entry.author == "agent":
+            break
+    return ""
 
 
 def _continue(said: Message, context: Context, ticket: Ticket) -> str:
@@ -139,10 +159,8 @@ def _continue(said: Message, context: Context, ticket: Ticket) -> str:
     price = ORDERS[ticket.order].price
     if ticket.refund == "wanted" and card:
         ticket.refund, ticket.card = "paid", card.group(1) or card.group(2)
-        only = " I kept those four digits only: please never send a whole number."
-        return f"Thank you. {price} go to the card ending in {ticket.card}." + (
-            only if card.group(1) else ""
-        )
+        only = KEPT if card.group(1) else ""
+        return f"Thank you. {price} go to the card ending in {ticket.card}.{only}"
     if "promise" in words and ticket.refund:
         return "I promise that the money is there by Friday."
     if ticket.refund == "paid":
@@ -178,9 +196,8 @@ def _missed(context: Context) -> str:
     missed = next((m for m in reversed(before) if m.turn not in answered), None)
     if missed is None or missed.channel not in refused:
         return ""
-    return (
-        f" (I saw your {NAMES.get(missed.channel, missed.channel)} too, but you opted out there.)"
-    )
+    where = NAMES.get(missed.channel, missed.channel)
+    return f" (I saw your {where} too, but you opted out there.)"
 
 
 class Model:
@@ -193,8 +210,8 @@ class Model:
 
     async def __call__(self, turn: Turn[Ticket]) -> str:
         """The model's words. What it may not see is not in the context; what it says is judged."""
-        if turn.context.reader < Assurance.CHANNEL:
-            return STRANGER
+        if at_once := said_at_once(turn):
+            return at_once
         said = turn.context.as_chat(budget=4_000)
         named = {n.upper() for one in said for n in _ORDER.findall(one["content"])}
         known = {n: to_builtins(ORDERS[n]) for n in named & ORDERS.keys()}

@@ -53,6 +53,8 @@ SECRETS = {
     "CODE_SECRET": "code-secret-of-the-simulator-of-32-bytes",
 }
 MOST_SHOWN = 200
+AGAIN_SECONDS, PATIENCE_SECONDS = 0.5, 60.0
+"""How a provider repeats what was not taken; real ones wait longer, and repeat for hours."""
 
 
 def environment(url: str, store: str, mail_in: int, mail_out: int) -> dict[str, str]:
@@ -166,7 +168,14 @@ class Simulator:
             f"{head}-algorithm": "HmacSHA256", "Content-Type": "application/json"})  # fmt: skip
 
     async def _post(self, url: str, body: bytes, headers: dict[str, str]) -> None:
-        (await self.http.post(url, content=body, headers=headers)).raise_for_status()
+        """Call the webhook, and again while it says that it could not store the message."""
+        until = time.monotonic() + PATIENCE_SECONDS
+        while True:
+            answer = await self.http.post(url, content=body, headers=headers)
+            if answer.status_code != 503 or time.monotonic() > until:
+                break
+            await asyncio.sleep(AGAIN_SECONDS)
+        answer.raise_for_status()
 
     async def mail(self, text: str, *, via: str = "smtp", forged: bool = False) -> None:
         """A mail to the shop, by its own mail server or by Postmark; `forged`: somebody else's."""
@@ -184,9 +193,22 @@ class Simulator:
         word = "fail" if forged else "pass"
         said = f"Authentication-Results: {AUTHSERV}; dmarc={word} header.from=example.org\r\n"
         raw = said.encode() + mail.as_bytes(policy=policy.SMTP)
-        port = int(self.env["MAIL_IN_PORT"])
-        await aiosmtplib.send(raw, sender=MAILBOX, recipients=[SHOP], hostname="127.0.0.1",
-                              port=port, start_tls=False, timeout=20)  # fmt: skip
+        await self._hand_in(raw, int(self.env["MAIL_IN_PORT"]))
+
+    async def _hand_in(self, raw: bytes, port: int) -> None:
+        """As a mail server does: what was refused for now is kept, and tried again."""
+        until = time.monotonic() + PATIENCE_SECONDS
+        while True:
+            try:
+                await aiosmtplib.send(
+                    raw, sender=MAILBOX, recipients=[SHOP], hostname="127.0.0.1", port=port,
+                    start_tls=False, timeout=20,
+                )  # fmt: skip
+                return
+            except aiosmtplib.SMTPResponseException as refused:
+                if refused.code >= 500 or time.monotonic() > until:
+                    raise
+            await asyncio.sleep(AGAIN_SECONDS)
 
     async def _postmark(self, mail: EmailMessage, text: str) -> None:
         body = {

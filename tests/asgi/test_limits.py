@@ -1,7 +1,9 @@
 """What a request may cost, and how much is done at once; the life of the app, and its health."""
 
 import json
+import sqlite3
 import time
+from contextlib import closing
 
 import anyio
 import pytest
@@ -10,6 +12,7 @@ from ctxbridge import Bridge, errors
 from ctxbridge.asgi import Limits, receiving, webhooks
 from ctxbridge.channels import Email, Twilio
 from ctxbridge.model import Parsed
+from ctxbridge.stores.sqlite import schema
 
 from .conftest import ORIGIN, TOKEN, Agent, call, encoded, form, said, scope_of, settled, sms, until
 
@@ -199,6 +202,36 @@ class TestHealth:
         status, told = await health(hooks(Agent()))
         assert (status, told["status"], told["error"]) == (503, "failing", "Unavailable")
         assert "secret" not in str(told)
+
+    async def test_a_file_that_another_process_holds_is_failing_until_it_is_free(
+        self, tmp_path, monkeypatch
+    ):
+        monkeypatch.setattr(schema, "_BUSY_SECONDS", 0.3)
+        path = tmp_path / "bot.db"
+        async with Bridge(f"sqlite:///{path}", tenant="acme", drain_seconds=0) as bridge:
+            app = webhooks(bridge, [Twilio(TOKEN)], Agent(), origin=ORIGIN)
+            assert (await health(app))[0] == 200
+            other = sqlite3.connect(path, isolation_level=None)
+            other.execute("BEGIN IMMEDIATE")
+            await anyio.sleep(1.05)
+            status, told = await health(app)
+            assert (status, told["status"], told["error"]) == (503, "failing", "Unavailable")
+            assert (await sms(app, "SM1", "Hello")).status == 503
+            other.close()
+            await anyio.sleep(1.05)
+            assert (await health(app))[0] == 200
+
+    async def test_asking_leaves_nothing_in_the_store(self, tmp_path):
+        path = tmp_path / "bot.db"
+        async with Bridge(f"sqlite:///{path}", tenant="acme", drain_seconds=0) as bridge:
+            app = webhooks(bridge, [Twilio(TOKEN)], Agent(), origin=ORIGIN)
+            with closing(sqlite3.connect(path)) as other:
+                versions = [other.execute("PRAGMA data_version").fetchone()]
+                assert (await health(app))[0] == 200
+                versions.append(other.execute("PRAGMA data_version").fetchone())
+                await sms(app, "SM1", "Hello")
+                versions.append(other.execute("PRAGMA data_version").fetchone())
+        assert versions[0] == versions[1] != versions[2]  # the last: a write would be seen
 
     async def test_it_asks_the_store_once_a_second(self, hooks, bridge):
         asked, check = 0, bridge.store.check

@@ -202,6 +202,7 @@ class TestActing:
             for options in ({"percent": 100}, {"percent": 10, "channels": ["sms"]}):
                 with pytest.raises(errors.ConfigurationError):
                     await bridge.control.canary("support", "v12", trial=TrialPolicy(), **options)
+                assert await bridge.control.trial("support", "v12") is None, "none has begun"
 
 
 def test_the_lot_is_another_for_each_release():

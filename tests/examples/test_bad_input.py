@@ -71,13 +71,15 @@ class TestTaken:
             port = str(taken.getsockname()[1])
             ports = {"PORT": str(free_port()), "MAIL_IN_PORT": str(free_port()), setting: port}
             done = started(tmp_path, MAIL_AUTHSERV_ID="mx.example.com", **ports)
-        assert done.returncode != 0
+        assert done.returncode == 3
         assert f"('127.0.0.1', {port}): address already in use" in done.stderr
+        assert "Traceback" not in done.stderr
 
     def test_a_database_that_is_locked_ends_the_start_and_is_named(self, tmp_path):
         with locked(tmp_path / "bot.db"):
             done = started(tmp_path, PORT=str(free_port()))
-        assert done.returncode != 0
+        assert done.returncode == 3
+        assert "Traceback" not in done.stderr
         assert "bot.db: the store cannot be used now (SQLITE_BUSY)" in done.stderr
         assert "nothing was changed" in done.stderr
 
@@ -93,6 +95,18 @@ class TestTaken:
             assert again.status_code == 200
             assert service.providers.told("+15550100101", 2) == [ASKS, ASKS]
             assert len(service.stored("+15550100101")) == 4
+
+    def test_a_mistake_in_the_code_keeps_its_traceback(self, tmp_path):
+        """The control: what nobody foresaw is not told in one line."""
+        mistaken = "import app, ctxbridge; ctxbridge.Bridge.__aenter__ = lambda _: 1 / 0; "
+        mistaken += "import os, uvicorn; uvicorn.run(app.create(app.read_settings(os.environ)))"
+        done = subprocess.run(
+            [sys.executable, "-c", mistaken], cwd=FOLDER, capture_output=True, text=True, timeout=30,
+            env=ENVIRONMENT | TWILIO | {"CTXBRIDGE_STORE": f"sqlite:///{tmp_path}/bot.db"}, check=False,
+        )  # fmt: skip
+        assert done.returncode == 3
+        assert "Traceback" in done.stderr
+        assert "ZeroDivisionError" in done.stderr
 
 
 @pytest.fixture(scope="module")
@@ -198,7 +212,7 @@ async def link_hostile(path):
         await bridge.consent(phone, granted=True, evidence=HOSTILE)
 
 
-async def opened(playwright, demo, change=None):
+async def opened(playwright, demo, change=None, *, linked=True):
     browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=ARGS)
     page = await browser.new_page()
     page.set_default_timeout(15_000)
@@ -215,7 +229,8 @@ async def opened(playwright, demo, change=None):
         await page.route("**/page.js", other)
     await page.goto(demo.url)
     await page.locator("#timeline > li").first.wait_for()
-    await page.locator("#links li", has_text="evidence").wait_for()
+    if linked:
+        await page.locator("#links li", has_text="evidence").wait_for()
     await page.wait_for_timeout(500)
     return page
 

@@ -69,12 +69,12 @@ class TestOnce:
 class Demo:
     """A demo on a terminal."""
 
-    def __init__(self, log):
+    def __init__(self, log, *arguments):
         self.terminal, theirs = pty.openpty()
         self.log = log
         with log.open("wb") as errors:
             self.process = subprocess.Popen(
-                [sys.executable, DEMO, "--no-browser"],
+                [sys.executable, DEMO, "--no-browser", *arguments],
                 env=ENVIRONMENT, stdin=subprocess.DEVNULL, stdout=theirs, stderr=errors,
             )  # fmt: skip
         os.close(theirs)
@@ -213,7 +213,7 @@ class TestPage:
         assert told[2] == "Hi, my order A-1042 has not arrived. It was due on Friday."
         assert set(await texts(page, "#timeline .channel")) == {"SMS", "e-mail", "chat"}
         assert "duplicate: came 2 times, answered once" in await texts(page, "#timeline .tag")
-        assert len(await texts(page, "#whose label")) == 1
+        assert len(await texts(page, "#people [role=option]")) == 1
         assert await texts(page, "#state dd") == ["A-1042", "sms", "paid", "1111"]
         assert (await texts(page, "#links li"))[0].splitlines() == [
             "Ann’s phone", "sms:+15550100142 · authenticated", "crm:4711",
@@ -319,7 +319,7 @@ class TestPage:
         assert "both are one person" in await press(page, "join")
         await page.locator("#links li", has_text="a new phone").wait_for()
         await page.locator("#timeline .text", has_text="merge (code to the mailbox)").wait_for()
-        assert len(await texts(page, "#whose label")) == 1
+        assert len(await texts(page, "#people [role=option]")) == 1
         assert await press(page, "join") == "The new phone is Ann’s already."
 
     async def test_a_wrong_merge_is_split_again(self, page):
@@ -334,12 +334,83 @@ class TestPage:
         await page.locator("#links li", has_text="Bob’s phone").wait_for(state="detached")
         assert await page.locator("#timeline .text", has_text="Bob here").count() == 0
         assert (await texts(page))[: len(before)] == before
-        people = page.locator("#whose label")
-        assert await people.count() == 2
-        await people.nth(1).locator("input").check()
+        await page.locator("#people-count", has_text="2 conversations").wait_for()
+        await page.locator("#people [role=option]", has_text="Bob’s phone").click()
+        await page.locator("#timeline .text", has_text="Hi, Bob here.").wait_for()
         assert "Hi, Bob here. Where is my order A-1077?" in await texts(page)
         assert await texts(page, "#links li small >> nth=0") == ["sms:+15550100177 · channel"]
-        await people.nth(0).locator("input").check()
+        await page.locator("#people [role=option]", has_text="Ann’s phone").click()
+        await page.locator("#links li", has_text="Ann’s phone").wait_for()
+
+    async def test_it_tells_what_the_latest_turn_took(self, page):
+        """By its spans, as the timeline names it: in their order, none longer than the turn."""
+        await send(page, "phone", "What took so long?")
+        await shown(page, "What took so long?")
+        turn = await page.inner_text("#timing-turn")
+        assert re.fullmatch(r"process sms, turn [0-9a-f]{8}: [\d.]+ ms", turn)
+        assert turn.split()[3][:-1] in (await texts(page, "#timeline summary"))[-1]
+        rows = [re.split(r"\s*\t\s*", row) for row in await texts(page, "#steps tr")]
+        assert [row[0] for row in rows if row[0] != "look-up"] == [
+            "agent", "commit", "send", "6 guards",
+        ]  # fmt: skip
+        whole = float(turn.split()[4])
+        took = {row[0]: float(row[2].split()[0]) for row in rows}
+        assert took["agent"] >= 50  # THINK_SECONDS of the demo
+        assert all(0 <= one <= whole for one in took.values())
+        bars = await page.evaluate(BARS)
+        assert len(bars) == len(rows) - 1
+        assert max(bars, key=lambda bar: bar[1])[1] <= 100
+        assert "look-up" in await page.inner_text("#figures")
+
+    async def test_a_person_is_asked_for_takes_over_writes_and_gives_back(self, page):
+        await send(page, "phone", "Can I talk to a person?")
+        await page.locator("#floor-now", has_text="Nobody: it waits for a colleague.").wait_for()
+        assert await texts(page, "#floor-package dd") == [
+            "asked for a person", "an answer by a colleague",
+        ]  # fmt: skip
+        await shown(page, "One moment, I ask a colleague. They will answer you here.")
+
+        await page.locator("#floor-take").focus()
+        await page.keyboard.press("Enter")
+        await page.locator("#floor-now", has_text="Bea, a colleague.").wait_for()
+        assert await page.evaluate("document.activeElement.id") == "floor-text"
+        await send(page, "chat", "Is somebody there?")
+        await shown(page, "Is somebody there?")  # and nothing else is, by the agent
+        assert await texts(page, "#timeline > li:last-child .text") == ["Is somebody there?"]
+
+        await page.fill("#floor-text", "Bea here. Your money is booked.")
+        await page.keyboard.press("Enter")
+        await page.locator("#chat .messages li.bot", has_text="Bea here.").wait_for()
+        colleague = page.locator("#timeline > li:last-child", has_text="colleague")
+        await colleague.locator(".text", has_text="Bea here.").wait_for()
+        await page.fill("#floor-note", "money booked <b>today</b>")
+        await page.keyboard.press("Enter")
+        await page.locator("#floor-now", has_text="The agent.").wait_for()
+        assert await page.evaluate("document.activeElement.id") == "floor-take"
+
+        await send(page, "chat", "When is it there?")
+        await page.locator("#chat .messages li.bot", has_text="what you wrote with Bea.").wait_for()
+        assert "money booked <b>today</b>" in await page.inner_text("#timeline")
+
+    async def test_what_was_prepared_before_a_takeover_does_not_leave(self, page):
+        before = await texts(page, "#phone .messages li.bot")
+        assert await press(page, "takeover") == (
+            "Bea took over while the agent was thinking: 1 reply was prepared, 0 left."
+        )
+        await page.locator("#timeline .tag", has_text="blocked: floor.not_agent").wait_for()
+        assert await press(page, "takeover") == (
+            "The agent does not speak now: give the conversation back first."
+        )
+        assert await texts(page, "#phone .messages li.bot") == before
+        await page.locator("#floor-back button").click()
+        await page.locator("#floor-now", has_text="The agent.").wait_for()
+        await send(page, "phone", "And now?")
+        await (
+            page.locator("#phone .messages li.bot", has_text="what you wrote with Bea.")
+            .nth(0)
+            .wait_for()
+        )
+        assert len(await texts(page, "#phone .messages li.bot")) == len(before) + 1
 
     async def test_everything_has_a_name_and_is_reached_by_keyboard(self, page):
         controls = page.locator("button, input, select, textarea, summary, [tabindex='0']")
@@ -386,6 +457,10 @@ class TestPage:
         demo.process.send_signal(signal.SIGINT)
         await page.locator("#line", has_text="The server is away").wait_for()
 
+
+# From where to where the bars go, in percent of the turn.
+BARS = """[...document.querySelectorAll("#steps .bar")].map((bar) =>
+  [parseFloat(bar.style.marginLeft), parseFloat(bar.style.marginLeft) + parseFloat(bar.style.width)])"""
 
 # Milliseconds from the moment in which a form is sent until the timeline shows its text.
 STOPWATCH = """([device, said]) => {

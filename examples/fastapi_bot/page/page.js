@@ -4,8 +4,10 @@ import { Chat } from "/chat/client.js";
 
 const $ = (id) => document.getElementById(id);
 const known = new Map(); // what an element shows, so that only what changed is built anew
-let seen = { conversations: [], devices: [], deliveries: [], held: [] };
-let whose = "";
+let seen = { chosen: null, devices: [], deliveries: [], held: [] };
+let people = []; // all conversations, the latest first
+let whose = ""; // the one that was chosen; nothing: the server's choice
+let active = ""; // the one that the keyboard is at
 let busy = 0; // buttons that were pressed and are not done
 
 /** An element with text and children. */
@@ -72,6 +74,7 @@ function entry(one) {
   const event = one.event !== undefined;
   const tags = make("div", {},
     one.note ? make("span", { class: `tag ${one.tone}`, text: one.note }) : null,
+    one.release ? make("span", { class: "tag dim", text: `release ${one.release}` }) : null,
     one.again ? make("span", { class: "tag cyan", text: `duplicate: came ${one.again + 1} times, answered once` }) : null,
     one.assurance ? make("span", { class: "tag dim", text: `${one.who}, ${one.assurance}` }) : null);
   const text = ["merge", "split"].includes(one.event) ? `${one.text} (${one.evidence})` : one.text;
@@ -94,23 +97,85 @@ function reasons(one) {
 }
 
 function showTimeline() {
-  const all = seen.conversations;
-  const chosen = all.find((one) => one.id === whose || one.merged.includes(whose)) ?? all[0];
-  whose = chosen?.id ?? "";
-  const told = JSON.stringify(all.map((one) => [one.id, one.title, whose]));
-  if (known.get($("whose")) !== told) {
-    known.set($("whose"), told);
-    const had = document.activeElement?.name === "whose";
-    $("whose").replaceChildren($("whose").querySelector("legend"), ...all.map((one) => {
-      const radio = make("input", { type: "radio", name: "whose", value: one.id });
-      radio.checked = one.id === whose;
-      return make("label", {}, radio, document.createTextNode(` ${one.title}`));
-    }));
-    if (had) $("whose").querySelector("input:checked")?.focus();
-  }
-  fill($("timeline"), chosen?.entries ?? [], entry, { follow: $("timeline") });
-  showKnown(chosen);
+  fill($("timeline"), seen.chosen?.entries ?? [], entry, { follow: $("timeline") });
+  showKnown(seen.chosen);
+  showFloor(seen.chosen?.floor ?? { floor: "agent" });
+  showTiming(seen.chosen?.timing);
 }
+
+// --- all conversations: of a long list only what can be seen is there --------------------------
+
+const list = $("people");
+const space = list.appendChild(make("div", { class: "space", role: "presentation" }));
+const rowHeight = () => 2.75 * parseFloat(getComputedStyle(document.documentElement).fontSize); // as in page.css
+const SPARE = 3; // rows above and below
+
+function showPeople() {
+  const height = rowHeight();
+  const chosen = seen.chosen?.id ?? "";
+  if (!people.some((one) => one.id === active)) active = chosen;
+  space.style.height = `${people.length * height}px`; // which also is the height of a short list
+  const first = Math.floor(list.scrollTop / height) - SPARE;
+  const last = Math.ceil((list.scrollTop + list.clientHeight) / height) + SPARE;
+  const there = new Map([...list.querySelectorAll("[role=option]")].map((row) => [row.id, row]));
+  let next = space.nextElementSibling; // rows stand in their order, for who reads them aloud
+  people.forEach((one, place) => {
+    if ((place < first || place > last) && one.id !== active) return;
+    const told = JSON.stringify([one, place, people.length, one.id === chosen]);
+    let row = there.get(`person-${one.id}`);
+    there.delete(`person-${one.id}`);
+    if (!row || known.get(row) !== told) {
+      const made = person(one, place, one.id === chosen);
+      if (row === next) next = row?.nextElementSibling ?? null;
+      if (row) { known.delete(row); row.remove(); }
+      row = made;
+      known.set(row, told);
+      row.style.top = `${place * height}px`;
+    }
+    if (row === next) next = row.nextElementSibling;
+    else list.insertBefore(row, next);
+    row.classList.toggle("active", one.id === active);
+  });
+  for (const row of there.values()) { known.delete(row); row.remove(); }
+  if (active) list.setAttribute("aria-activedescendant", `person-${active}`);
+  const count = people.length === 1 ? "1 conversation" : `${people.length} conversations`;
+  if ($("people-count").textContent !== count) $("people-count").textContent = count;
+}
+
+function person(one, place, chosen) {
+  const says = { human: "a colleague has it · ", queue: "waits for a colleague · " }[one.floor] ?? "";
+  return make("div", { role: "option", id: `person-${one.id}`, "data-id": one.id, "aria-selected": String(chosen),
+    "aria-posinset": String(place + 1), "aria-setsize": String(people.length) },
+    make("span", { text: one.title }), make("small", { text: `${says}${clock(one.at)} ${one.text}` }));
+}
+
+function choose(id) {
+  active = id;
+  if (id === (seen.chosen?.id ?? "")) return showPeople();
+  whose = id;
+  $("timeline").replaceChildren();
+  watch();
+}
+
+const STEPS = { ArrowDown: 1, ArrowUp: -1, PageDown: 4, PageUp: -4, Home: -Infinity, End: Infinity };
+list.addEventListener("keydown", (event) => {
+  const place = people.findIndex((one) => one.id === active);
+  if (event.key in STEPS && people.length) {
+    const next = Math.min(Math.max(place + STEPS[event.key], 0), people.length - 1);
+    active = people[next].id;
+    const top = next * rowHeight();
+    if (top < list.scrollTop) list.scrollTop = top;
+    if (top + rowHeight() > list.scrollTop + list.clientHeight) list.scrollTop = top + rowHeight() - list.clientHeight;
+    showPeople();
+  } else if (["Enter", " "].includes(event.key) && active) choose(active);
+  else return;
+  event.preventDefault();
+});
+list.addEventListener("scroll", () => requestAnimationFrame(showPeople), { passive: true });
+list.addEventListener("click", (event) => {
+  const row = event.target.closest("[role=option]");
+  if (row) choose(row.dataset.id);
+});
 
 // --- what is known -----------------------------------------------------------------------------
 
@@ -138,6 +203,54 @@ function showKnown(one) {
     document.createTextNode(`${d.channel} ${d.to ?? ""} ${d.code ?? ""}`), make("small", { text: d.text })));
 }
 
+// --- who may speak, and what the latest turn took ------------------------------------------------
+
+const NOW = { agent: "The agent.", human: "A colleague.", queue: "Nobody: it waits for a colleague." };
+
+function showFloor(floor) {
+  const said = floor.holder ? `${floor.holder}, a colleague.` : NOW[floor.floor];
+  if ($("floor-now").textContent !== said) $("floor-now").textContent = said;
+  $("floor").className = floor.floor;
+  const about = [["why", floor.reason], ["promised", (floor.promised ?? []).join("; ")], ["note", floor.note]].filter(([, text]) => text);
+  fill($("floor-package"), about.flat().map((text, place) => [place % 2 ? "dd" : "dt", text]), ([tag, text]) => make(tag, { text }));
+  const held = floor.floor === "human";
+  if (held !== $("floor-take").hidden) {
+    const had = $("floor").contains(document.activeElement);
+    $("floor-take").hidden = held;
+    $("floor-say").hidden = $("floor-back").hidden = !held;
+    if (had) (held ? $("floor-text") : $("floor-take")).focus(); // what had the focus is gone
+  }
+}
+
+const ms = (microseconds) => `${(microseconds / 1000).toFixed(1)} ms`;
+
+function showTiming(timing) {
+  $("timing-turn").textContent = timing ? `${timing.span}, turn ${timing.turn.slice(-8)}: ${ms(timing.took)}` : "none yet";
+  const steps = (timing?.steps ?? []).map((one) => ({ ...one, of: timing.took }));
+  if (timing?.guards.times) steps.push({ name: `${timing.guards.times} guards`, took: timing.guards.took });
+  fill($("steps"), steps, (one) => {
+    const bar = make("span", { class: "bar" });
+    bar.style.marginLeft = `${100 * one.start / one.of}%`;
+    bar.style.width = `${100 * one.took / one.of}%`;
+    return make("tr", {}, make("td", { text: one.name }), make("td", { text: one.of ? ms(one.start) : "in all" }),
+      make("td", { text: ms(one.took) }), make("td", { class: "wide", "aria-hidden": "true" }, one.of ? bar : null));
+  });
+}
+
+async function tell(doing) {
+  try { $("told").textContent = await doing; }
+  catch (error) { $("told").textContent = `That did not work: ${error.message}`; }
+}
+const step = (name, text = "") => tell(post(`/sim/floor/${name}`, { whose: seen.chosen?.id ?? "", text }));
+$("floor-take").addEventListener("click", () => step("take"));
+for (const [name, field] of [["say", $("floor-text")], ["back", $("floor-note")]]) {
+  $(`floor-${name}`).addEventListener("submit", (event) => {
+    event.preventDefault();
+    step(name, field.value);
+    field.value = "";
+  });
+}
+
 // --- the line to the server --------------------------------------------------------------------
 
 function line(text, away = false) {
@@ -145,18 +258,25 @@ function line(text, away = false) {
   $("line").classList.toggle("away", away);
 }
 
-const live = new EventSource("/sim/live");
-live.onmessage = (event) => {
-  const told = JSON.parse(event.data);
-  if (told.away) return line(`The store is away (${told.away}); trying again.`, true);
-  seen = told;
-  if (busy && seen.happened.length) $("told").textContent = seen.happened.at(-1);
-  line("Live.");
-  $("figures").textContent = `A look-up of a whole conversation took ${seen.look_up} µs.`;
-  showDevices();
-  showTimeline();
-};
-live.onerror = () => line("The server is away; trying again.", true);
+let live;
+function watch() {
+  live?.close();
+  live = new EventSource(`/sim/live?whose=${encodeURIComponent(whose)}`);
+  live.onmessage = (event) => {
+    const told = JSON.parse(event.data);
+    if (told.away) return line(`The store is away (${told.away}); trying again.`, true);
+    seen = told;
+    people = told.people ?? people;
+    if (busy && seen.happened.length) $("told").textContent = seen.happened.at(-1);
+    line("Live.");
+    $("figures").textContent = `A look-up of this whole conversation by the page took ${seen.look_up} µs.`;
+    showDevices();
+    showPeople();
+    showTimeline();
+  };
+  live.onerror = () => line("The server is away; trying again.", true);
+}
+watch();
 
 async function post(path, body = {}) {
   const answer = await fetch(path, { method: "POST", body: JSON.stringify(body), headers: { "Content-Type": "application/json", "X-Simulator": "1" } });
@@ -196,4 +316,3 @@ for (const device of ["phone", "mailbox", "chat"]) {
 }
 $("chat-text").addEventListener("input", () => chat.typing());
 $("phone-number").addEventListener("change", () => { document.querySelector("#phone ol").replaceChildren(); showDevices(); });
-$("whose").addEventListener("change", (event) => { whose = event.target.value; $("timeline").replaceChildren(); showTimeline(); });

@@ -132,9 +132,10 @@ class Controls:
         one trial for each release; where it has begun it goes on, with the policy it began with.
         """
         canary = Canary(version, percent, tuple(channels), tuple(labels), trial is not None)
-        if trial is not None and not dry_run:
-            await self._begin_trial(Release.parse(f"{agent}@{version}"), trial)
         act = self._rerouting(agent, lambda route: rules.with_canary(route, canary))
+        if trial is not None and not dry_run:
+            act(await self.read())  # where the canary is refused, its trial must not have begun
+            await self._begin_trial(Release.parse(f"{agent}@{version}"), trial)
         return await self.do(
             f"canary {agent}@{version} {percent:g} %", act, by, why, dry_run=dry_run
         )

@@ -2,7 +2,7 @@
 
 import getpass
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, NoReturn
 
 import anyio
 from msgspec import Struct
@@ -27,7 +27,7 @@ class Asked(Struct, frozen=True):
     as_json: bool = False
 
 
-class Missing(CtxBridgeError):
+class _Missing(CtxBridgeError):
     """What the command line names is not there, so nothing is done."""
 
 
@@ -58,22 +58,27 @@ def run(asked: Asked, act: Act) -> int:
 
     try:
         return anyio.run(within)
-    except Missing as missing:
-        warn(str(missing))
+    except _Missing as told:
+        warn(str(told))
         return UNKNOWN
 
 
+def missing(told: str) -> NoReturn:
+    """End the act, with nothing changed: `run` tells it, and gives `UNKNOWN`."""
+    raise _Missing(told)
+
+
 def route_of(control: Control, agent: str, *versions: str) -> Route:
-    """The route of an agent that knows all `versions`; raises `Missing`.
+    """The route of an agent that knows all `versions`; else it is `missing`.
 
     A misspelt name must not pass for an act that was done.
     """
     route = control.route(agent)
     if route is None:
         known = ", ".join([one.agent for one in control.routes]) or "none"
-        raise Missing(f"no agent {agent!r} was deployed; known: {known}")
+        missing(f"no agent {agent!r} was deployed; known: {known}")
     for version in versions:
         if version not in route.known:
             known = ", ".join(route.known)
-            raise Missing(f"{agent}@{version} was never deployed; known versions: {known}")
+            missing(f"{agent}@{version} was never deployed; known versions: {known}")
     return route

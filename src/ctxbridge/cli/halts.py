@@ -5,7 +5,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from ctxbridge import Bridge
-from ctxbridge.cli.acting import Asked, Missing, id_in, route_of, run
+from ctxbridge.cli.acting import Asked, id_in, missing, route_of, run
 from ctxbridge.cli.control import options, tell
 from ctxbridge.model.control import Control, Mode, Scope
 
@@ -44,17 +44,17 @@ def resume(asked: Asked, scope: Scope) -> int:
 def _require_halt(control: Control, scope: Scope) -> None:
     if all(one.scope != scope for one in control.halts):
         halted = "; ".join([options(one.scope) for one in control.halts]) or "nothing"
-        raise Missing(f"nothing of this scope stands still; what does: {halted}")
+        missing(f"nothing of this scope stands still; what does: {halted}")
 
 
 async def _resolved(bridge: Bridge[Any], scope: Scope) -> Scope:
-    """The scope with the contact's id in the place of an address; raises `Missing`."""
+    """The scope with the contact's id in the place of an address; else it is `missing`."""
     if not scope.contact:
         return scope
     id = id_in(scope.contact)
     if not id:
         contact = (await bridge.context(scope.contact, window=1, fresh=True)).contact
         if contact is None or not contact.addresses:
-            raise Missing(f"nobody is stored under this address for tenant {bridge.tenant!r}")
+            missing(f"nobody is stored under this address for tenant {bridge.tenant!r}")
         id = contact.id.hex()
     return replace(scope, contact=id)

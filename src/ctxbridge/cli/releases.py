@@ -6,8 +6,7 @@ from typing import Any
 from msgspec.structs import asdict
 
 from ctxbridge import Bridge
-from ctxbridge.bridge.controlling import Controls
-from ctxbridge.bridge.rolling import Report
+from ctxbridge.bridge import Controls, Report
 from ctxbridge.cli.acting import Asked, route_of, run
 from ctxbridge.cli.control import tell, trials_of
 from ctxbridge.cli.output import emit, say, warn
@@ -80,19 +79,13 @@ def canary(
     trial: TrialPolicy | None,
 ) -> int:
     """Let a version answer some of the new conversations."""
-
-    async def act(controls: Controls, *, dry_run: bool) -> Control:
-        return await controls.canary(
+    return _rerouted(
+        asked, agent, version,
+        lambda c: c.canary(
             agent, version, percent, channels=channels, labels=labels, trial=trial,
-            by=asked.by, why=asked.why, dry_run=dry_run,
-        )  # fmt: skip
-
-    async def rehearsed(controls: Controls) -> Control:
-        # A trial begins before its canary, and must not where the canary will be refused.
-        rehearsal = await act(controls, dry_run=True)
-        return rehearsal if asked.dry_run else await act(controls, dry_run=False)
-
-    return _rerouted(asked, agent, version, rehearsed)
+            by=asked.by, why=asked.why, dry_run=asked.dry_run,
+        ),
+    )  # fmt: skip
 
 
 def _rerouted(
