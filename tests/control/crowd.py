@@ -12,18 +12,20 @@ from ctxbridge import Bridge
 from ctxbridge.model import Floor, Message, Scan
 from ctxbridge.stores import open_store
 
-from .crowd_worker import NEW, OLD, THINK_SECONDS, answers, customer, puts_off
+from .crowd_worker import NEW, OLD, answers, customer, puts_off
 
 ROOT = Path(__file__).parents[2]
 PROCESSES, WORKERS = 4, 20
-WITHIN_SECONDS = 60.0
+WITHIN_SECONDS, TURNS_A_SECOND = 60.0, 100
 _numbers = count(1)
 
 
 class Crowd:
     """`turns` conversations whose turns run, and some more whose reply was put off for an hour."""
 
-    def __init__(self, url, folder, turns, *, later=0, think=THINK_SECONDS, broken=False):
+    def __init__(self, url, folder, turns, *, later=0, broken=False):
+        # They end by and by: where all end at once the machine has enough to do with that alone.
+        think = turns / TURNS_A_SECOND
         self.turns, self.later = turns // PROCESSES, later // PROCESSES
         self.step = self.turns + self.later
         self._diary = folder / f"diary{next(_numbers)}"
@@ -144,14 +146,19 @@ class Crowd:
             yield f"{-waits} have no answer, besides those whose reply was released and leaves later"
 
     def _untold(self):
-        """What was still on its way when the call returned, or a second after it held."""
-        for release, key, text, began, ended in self.sent:
-            if (
-                release == OLD
-                and ended > self.in_force + 1.0
-                and key not in self.report.already_sent
-            ):
-                yield f"{text}, sent from {began - self.in_force:.3f} s, is not in the report"
+        """What was still on its way when the call returned is in the report."""
+        for text, ended in self.untold_sends:
+            if ended > self.returned:
+                yield f"{text} ended {ended - self.returned:.3f} s after the call, and is not told"
+
+    @property
+    def untold_sends(self):
+        """What was on its way when the rollback held, and is not in the report."""
+        return [
+            (text, ended) for release, key, text, began, ended in self.sent
+            if release == OLD and began < self.in_force < ended
+            and key not in {*self.report.already_sent, *self.report.released}
+        ]  # fmt: skip
 
     def _miscounted(self):
         report = self.report
@@ -184,7 +191,8 @@ class Crowd:
             f"{self.returned - self.called:.1f} s; stopped {len(report.stopped)} and "
             f"{self.untold} more that are not told, taken up "
             f"{len(report.taken_up)}, handed over {len(report.handed_over)}, waiting "
-            f"{len(report.waiting)}, already sent {len(report.already_sent)}, withheld "
+            f"{len(report.waiting)}, already sent {len(report.already_sent)} (and "
+            f"{len(self.untold_sends)} that are not told), withheld "
             f"{len(report.withheld)}, released {len(report.released)}, asked anew "
             f"{len(report.asked_anew)}; sent {dict(releases)}; nobody "
             f"waited {self.quiet - self.in_force:.1f} s after it held; {len(self.too_late)} claimed too late, "

@@ -25,7 +25,7 @@ from ctxbridge.testing.storm.around import Around
 US = Endpoint("sms", "+15550199999")
 OLD, NEW = "support@v12", "support@v11"
 LATER, HOUR = "later: ", 3_600_000
-SWEEP_SECONDS, THINK_SECONDS, SLOW_SECONDS = 0.5, 0.5, 3.0
+SWEEP_SECONDS, SLOW_SECONDS = 0.5, 3.0
 
 
 def customer(number):

@@ -42,14 +42,13 @@ class Report(Struct, frozen=True):
     """What a rollback has done. Contacts are ids in hexadecimal digits, deliveries are keys.
 
     `stopped` are contacts whose turn ran or waited under a version that was taken back when it was
-    called, or when it held; some that were answered anew while the call was on its way are missing. Of these
-    `taken_up` were answered meanwhile by the version `to`, `handed_over` are for a person,
+    called, or when it held; some that were answered anew while the call was on its way are missing.
+    Of these `taken_up` were answered meanwhile by the version `to`, `handed_over` are for a person,
     `waiting` were neither when the time was over: they stay stored and are answered by whoever
     sweeps. `already_sent` are deliveries that a worker had claimed before: they are with the
     provider or on the way there, or were when it was called (what a provider has confirmed while
-    the call was on its way may be missing). `withheld` and `released` are those
-    that had not left, and `asked_anew` the contacts of withheld ones, whose message is answered
-    again.
+    the call was on its way may be missing). `withheld` and `released` are those that had not left,
+    and `asked_anew` the contacts of withheld ones, whose message is answered again.
     """
 
     agent: str
@@ -165,8 +164,8 @@ class _Aftermath:
     async def look(self) -> None:
         """See what there is while the rollback is on its way: some of it ends meanwhile."""
         try:
-            await self._stopping.look(_FIRST_LOOKED_AT)
             self._claimed = _in(await self._to_leave(_FIRST_LOOKED_AT), "claimed")
+            await self._stopping.look(_FIRST_LOOKED_AT)
         except CtxBridgeError as error:
             logger.warning("what a rollback stops is told in part: %s", type(error).__name__)
 
