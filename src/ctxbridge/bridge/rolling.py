@@ -42,14 +42,13 @@ class Report(Struct, frozen=True):
     """What a rollback has done. Contacts are ids in hexadecimal digits, deliveries are keys.
 
     `stopped` are contacts whose turn ran or waited under a version that was taken back when it was
-    called, or when it held. Of these
-    `taken_up` were answered meanwhile by the version `to`, `handed_over` are for a person,
+    called, or when it held; some that were answered anew while the call was on its way are missing.
+    Of these `taken_up` were answered meanwhile by the version `to`, `handed_over` are for a person,
     `waiting` were neither when the time was over: they stay stored and are answered by whoever
     sweeps. `already_sent` are deliveries that a worker had claimed before: they are with the
     provider or on the way there, or were when it was called (what a provider has confirmed while
-    the call was on its way may be missing). `withheld` and `released` are those
-    that had not left, and `asked_anew` the contacts of withheld ones, whose message is answered
-    again.
+    the call was on its way may be missing). `withheld` and `released` are those that had not left,
+    and `asked_anew` the contacts of withheld ones, whose message is answered again.
     """
 
     agent: str
@@ -165,16 +164,16 @@ class _Aftermath:
     async def look(self) -> None:
         """See what there is while the rollback is on its way: some of it ends meanwhile."""
         try:
-            await self._stopping.look(_FIRST_LOOKED_AT)
             self._claimed = _in(await self._to_leave(_FIRST_LOOKED_AT), "claimed")
+            await self._stopping.look(_FIRST_LOOKED_AT)
         except CtxBridgeError as error:
             logger.warning("what a rollback stops is told in part: %s", type(error).__name__)
 
     async def reported(self, report: Report, before: Route, after: Control) -> Report:
-        stopping = self._stopping
+        stopping, to_leave = self._stopping, await self._to_leave(MOST_LOOKED_AT)
         await stopping.look()
         await stopping.begin(before, report.versions)
-        report = await self._settled(report, after)
+        report = await self._settled(report, after, to_leave)
         if not report.dry_run:
             await stopping.settle(self._wanted.within_seconds)
         report = replace(report, stopped=stopping.contacts())
@@ -193,9 +192,8 @@ class _Aftermath:
         bridge = self._bridge
         return await bridge.store.scan(Scan(bridge.tenant, bridge.clock.now(), "pending", limit))
 
-    async def _settled(self, report: Report, after: Control) -> Report:
-        """The report with what was to leave, which by now cannot be claimed any more."""
-        found = await self._to_leave(MOST_LOOKED_AT)
+    async def _settled(self, report: Report, after: Control, found: Sequence[Found]) -> Report:
+        """The report with what was found to leave, which by now cannot be claimed any more."""
         names = {str(Release(report.agent, version)) for version in report.versions}
         under_way = [*_in(self._claimed, "claimed"), *_in(found, "claimed")]
         sent = dict.fromkeys([one.id.hex() for one in under_way if _is_of(one, names)])
