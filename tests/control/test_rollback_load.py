@@ -16,6 +16,11 @@ TURNS = min(2_000, times(400))
 LATER = TURNS // 20
 
 
+@pytest.fixture
+def anyio_backend():
+    return "asyncio"
+
+
 @pytest.mark.parametrize(
     ("running", "pending"),
     [("retake", "withhold"), ("handoff", "release"), ("handoff", "withhold")],
