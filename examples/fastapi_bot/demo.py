@@ -222,10 +222,9 @@ async def print_timeline(simulator: Simulator) -> None:
 class Unhurried(uvicorn.Server):
     """It ends within a second, so a second Ctrl-C hurries nothing, and cuts nothing off."""
 
-    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Begin to end, once."""
-        if not self.should_exit:
-            super().handle_exit(sig, frame)
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002
+        """Begin to end. Uvicorn's own, where two come at once, takes the first for a second one."""
+        self.should_exit = True
 
 
 @asynccontextmanager

@@ -116,6 +116,14 @@ def test_one_who_presses_ctrl_c_twice_is_shown_no_traceback(tmp_path, seconds):
     assert impatient.log.read_text() == ""
 
 
+def state(demo):
+    return httpx.get(f"{demo.url}/sim/state").json()
+
+
+def somebody(demo):
+    return state(demo)["people"][0]["id"]
+
+
 class TestServer:
     """What the page's server lets others do: nothing."""
 
@@ -125,6 +133,10 @@ class TestServer:
             body = json.dumps({"device": "phone", "via": "twilio", "text": "x"})
             said = httpx.post(f"{demo.url}/sim/say", content=body, headers=headers)
             assert said.status_code in {403, 422}
+            body = json.dumps({"whose": somebody(demo)})
+            floor = httpx.post(f"{demo.url}/sim/floor/take", content=body, headers=headers)
+            assert floor.status_code in {403, 422}
+        assert state(demo)["chosen"]["floor"] == {"floor": "agent"}
 
     def test_another_name_that_leads_here_is_not_answered(self, demo):
         for path in ("/", "/sim/state", "/sim/token"):
@@ -149,6 +161,28 @@ class TestServer:
         for name in ("none", "__init__", "_stored"):
             told = httpx.post(f"{demo.url}/sim/do/{name}", headers={"X-Simulator": "1"})
             assert told.status_code == 404
+
+    @pytest.mark.parametrize(
+        ("name", "body", "status"),
+        [
+            ("none", {}, 404), ("do", {}, 404), ("take", {"whose": "0" * 32}, 404),
+            ("take", {"whose": ""}, 404), ("take", {"whose": 1}, 422),
+            ("say", {"text": "x" * 2001}, 422), ("take", [], 422),
+        ],
+    )  # fmt: skip
+    def test_a_step_that_is_none_is_not_done(self, demo, name, body, status):
+        if isinstance(body, dict):
+            body = {"whose": somebody(demo), **body}
+        told = httpx.post(f"{demo.url}/sim/floor/{name}", json=body, headers={"X-Simulator": "1"})
+        assert told.status_code == status
+        assert state(demo)["chosen"]["floor"] == {"floor": "agent"}
+
+    @pytest.mark.parametrize("name", ["say", "back"])
+    def test_who_has_no_floor_neither_speaks_nor_gives_it_back(self, demo, name):
+        body = {"whose": somebody(demo), "text": "Bea was never here"}
+        told = httpx.post(f"{demo.url}/sim/floor/{name}", json=body, headers={"X-Simulator": "1"})
+        assert told.json() == {"told": "That came late: agent has the conversation."}
+        assert "Bea was never here" not in httpx.get(f"{demo.url}/sim/state").text
 
     def test_the_page_is_small(self, demo):
         paths = ("/", "/page.css", "/page.js", "/chat/client.js")

@@ -179,6 +179,16 @@ class Service:
 
         return anyio.run(read)
 
+    def give_back(self, address: str, by: str) -> None:
+        """A colleague takes the conversation and gives it back."""
+
+        async def give() -> None:
+            async with Bridge(f"sqlite:///{self.db}", tenant="bot") as bridge:
+                await bridge.floor.accept(address, by=by)
+                await bridge.floor.release(address, by=by)
+
+        anyio.run(give)
+
     def link(self, contact: str, address: str) -> None:
         async def link() -> None:
             async with Bridge(f"sqlite:///{self.db}", tenant="bot") as bridge:
@@ -286,6 +296,7 @@ def chatting(service: Service, token: str) -> Iterator[Page]:
         yield Page(line, token)
 
 
+HANDED = "One moment, I ask a colleague. They will answer you here."
 ASKS = "Which order is it about? The number looks like A-1042."
 LATE = "Sorry for that! Your walnut desk lamp (order A-1042) is delayed at our depot. It will reach you on Wednesday."
 
@@ -495,6 +506,29 @@ class TestOneConversation:
         (said,) = service.providers.told("eve@example.org")
         assert said.startswith("I cannot tell whether this mail")
 
+    def test_who_asks_for_a_person_gets_one_and_the_bot_is_silent(self, service: Service) -> None:
+        service.sms("SM54", "+15550100154", "Can I talk to a real person?")
+        assert service.providers.told("+15550100154") == [HANDED]
+        service.sms("SM55", "+15550100154", "Is somebody there?")
+        service.sms("SM56", "+15550100155", "Hello, somebody else here")
+        service.providers.told("+15550100155")
+        assert service.providers.told("+15550100154") == [HANDED]
+
+        service.give_back("sms:+15550100154", "Bea")
+        service.sms("SM57", "+15550100154", "Where is A-1042?")
+        assert service.providers.told("+15550100154", 2)[1] == (
+            f"I have read what you wrote with Bea. {LATE}"
+        )
+
+    def test_a_forged_mail_hands_nobody_over(self, service: Service) -> None:
+        asked = "Let me talk to a person"
+        service.mail(mail("gil@example.org", "m70", asked, dmarc="fail"))
+        assert service.providers.told("gil@example.org")[0].startswith("I cannot tell whether")
+        service.mail(mail("gil@example.org", "m71", "Where is A-1042?"))
+        assert service.providers.told("gil@example.org", 2)[1].startswith("Sorry for that!")
+        service.mail(mail("gil@example.org", "m72", asked))  # it would have been heard
+        assert service.providers.told("gil@example.org", 3)[2].startswith("One moment")
+
     def test_a_code_from_the_mailbox_makes_two_one(self, service: Service) -> None:
         service.mail(mail("fay@example.org", "m60", "Where is A-1042?"))
         service.providers.told("fay@example.org")
@@ -594,7 +628,12 @@ class TestSettings:
 
 
 def test_the_app_and_its_agent_are_at_most_400_lines_of_code() -> None:
-    """Lines that hold code: no blank ones, comments and docstrings."""
+    """What a team starts from. Lines that hold code: no blank ones, comments and docstrings."""
+    for name in ("app.py", "shop.py"):  # neither needs a file of the demo
+        imported = set(
+            re.findall(r"^(?:from|import) (\w+)", (FOLDER / name).read_text(), re.MULTILINE)
+        )
+        assert imported & {file.stem for file in FOLDER.glob("*.py")} <= {"shop"}
     counted = {name: _lines_of_code(FOLDER / name) for name in ("app.py", "shop.py")}
     assert sum(counted.values()) <= 400, counted
 
