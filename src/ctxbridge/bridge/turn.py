@@ -15,7 +15,7 @@ from ctxbridge.bridge.received import Entered
 from ctxbridge.bridge.remarks import Remarks
 from ctxbridge.bridge.replying import Reply, Replying, Work
 from ctxbridge.bridge.speaking import Speaking
-from ctxbridge.bridge.steering import PAUSED, Bar
+from ctxbridge.bridge.steering import ELSEWHERE, PAUSED, Bar
 from ctxbridge.bridge.streaming import Drafts
 from ctxbridge.bridge.telling import begin_span, describe, sendable, still_sendable
 from ctxbridge.bridge.tools import ToolGate
@@ -296,7 +296,10 @@ class Turn(Speaking, Generic[StateT]):
         # Who was only told to stop has not failed: another worker may try at once.
         since = self._bridge.clock.now() - (self._bar.patience if self._bar else 0)
         failed = self._bar is None and issubclass(kind, Exception)
-        await hold.give_back(received.accepted_at if failed else since)
+        elsewhere = self._bar is not None and self._bar.code == ELSEWHERE
+        if elsewhere and opened.context.contact is not None:
+            self._bridge.steering.pass_by(opened.context.contact.id, opened.seq)
+        await hold.give_back(received.accepted_at if failed else since, at_once=elsewhere)
         await self._drafts.withdraw(opened.turn)
         self._end_span(kind)
 
