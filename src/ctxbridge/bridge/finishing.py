@@ -232,12 +232,17 @@ def deliveries_of(
     return tuple(found)
 
 
-async def give_back(bridge: "Bridge[Any]", opened: Opened, accepted_at: int) -> None:
+async def give_back(
+    bridge: "Bridge[Any]", opened: Opened, accepted_at: int, *, at_once: bool
+) -> None:
     """Free the lease, to be tried again the later the longer the message waits already.
+
+    Or `at_once`, where another process is meant to have it.
 
     Should that fail too, the lease runs out by itself, and nothing is lost.
     """
     change = change_of(bridge, opened, opened.context)
     age = (change.now - accepted_at) / 1000
     retry = min(max(age / 2, _FIRST_RETRY_SECONDS), _LONGEST_RETRY_SECONDS)
+    retry = 0.0 if at_once else retry
     await bridge.store.commit(replace(change, finished=False, retry_seconds=retry))

@@ -49,12 +49,12 @@ class Hold:
         if contact is not None:
             self._bridge.lines.call(contact.id)
 
-    async def give_back(self, accepted_at: int) -> None:
-        """Let another worker have the turn, whatever becomes of this one."""
+    async def give_back(self, accepted_at: int, *, at_once: bool = False) -> None:
+        """Let another worker have the turn, whatever becomes of this one; see `give_back`."""
         self.drop()
         if self._opened.status != "new":
             return
         # The error inside the block is the one to tell, whatever becomes of this.
         with anyio.CancelScope(shield=True), anyio.move_on_after(5.0), suppress(Exception):
-            await give_back(self._bridge, self._opened, accepted_at)
+            await give_back(self._bridge, self._opened, accepted_at, at_once=at_once)
         self.end()

@@ -5,6 +5,7 @@ from collections.abc import Collection, Sequence
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
+import anyio
 from msgspec import Struct
 from msgspec.structs import replace
 
@@ -23,7 +24,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger("ctxbridge")
 
 _FIRST_LOOKED_AT = 5_000
-"""So much is looked at while the rollback is on its way, which must not wait for more."""
+_HEAD_START_SECONDS = 0.25
+"""So much is looked at before, for the report; the rollback waits no longer for it than this."""
 
 
 class Rollback(Struct, frozen=True):
@@ -103,6 +105,8 @@ async def roll_back(
     aftermath = _Aftermath(bridge, wanted)
     first_look = Background(aftermath.look)
     try:
+        with anyio.move_on_after(_HEAD_START_SECONDS):
+            await first_look.wait()
         after = await act(by, why)
     except BaseException:
         first_look.end()
@@ -162,7 +166,7 @@ class _Aftermath:
         """What was on its way when the rollback was called, and may have left since."""
 
     async def look(self) -> None:
-        """See what there is while the rollback is on its way: some of it ends meanwhile."""
+        """See what there is when the rollback is called: some of it ends before it holds."""
         try:
             self._claimed = _in(await self._to_leave(_FIRST_LOOKED_AT), "claimed")
             await self._stopping.look(_FIRST_LOOKED_AT)

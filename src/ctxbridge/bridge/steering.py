@@ -79,6 +79,7 @@ class Steering:
         self._turns: set[Turn[Any]] = set()
         self._revision = 0
         """That of its record, where it was read as one."""
+        self._passed: dict[tuple[bytes, int], int] = {}
         self.control = Control()
 
     @property
@@ -102,6 +103,7 @@ class Steering:
             if self._fails == "closed":
                 raise
             self.control = replace(self.control, epoch=epoch)
+        self._passed.clear()
         for turn in list(self._turns):
             turn.recheck()
 
@@ -132,6 +134,15 @@ class Steering:
     def ends(self, turn: "Turn[Any]") -> None:
         """It need not be told any more."""
         self._turns.discard(turn)
+
+    def pass_by(self, contact: bytes, place: int) -> None:
+        """Leave a message, whose release is not deployed here, to other processes for a while.
+
+        Else whoever sweeps a moment before them would have its lease each time anew.
+        """
+        now = self._bridge.clock.now()
+        self._passed = {key: until for key, until in self._passed.items() if until > now}
+        self._passed[contact, place] = now + LOOK_AGAIN_MILLISECONDS
 
     # --- what it means ----------------------------------------------------------------------------
 
@@ -169,7 +180,9 @@ class Steering:
         return Bar(KILLED if halt.mode == "kill" else PAUSED, patience=_patience(halt.scope))
 
     def holds(self, found: Found) -> bool:
-        """Whether a halt keeps this message waiting, as far as can be told without opening it."""
+        """Whether this message is to wait, as far as can be told without opening it."""
+        if self._passed.get((found.contact, found.place), 0) > self._bridge.clock.now():
+            return True
         if not self.control.halts or found.message is None:
             return False
         ids = tuple([id.hex() for id in (found.contact, *found.merged)])

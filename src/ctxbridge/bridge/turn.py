@@ -15,7 +15,7 @@ from ctxbridge.bridge.received import Entered
 from ctxbridge.bridge.remarks import Remarks
 from ctxbridge.bridge.replying import Reply, Replying
 from ctxbridge.bridge.speaking import Speaking
-from ctxbridge.bridge.steering import PAUSED, Bar, unreadable
+from ctxbridge.bridge.steering import ELSEWHERE, PAUSED, Bar, unreadable
 from ctxbridge.bridge.streaming import Drafts
 from ctxbridge.bridge.telling import begin_span, describe, sendable, still_sendable
 from ctxbridge.bridge.tools import ToolGate
@@ -302,7 +302,10 @@ class Turn(Speaking, Generic[StateT]):
         contact = opened.context.contact
         if failed and contact is not None and not issubclass(kind, StoreError):
             self._bridge.watching.failed(contact.id)
-        await hold.give_back(received.accepted_at if failed else since)
+        elsewhere = self._bar is not None and self._bar.code == ELSEWHERE
+        if elsewhere and contact is not None:
+            self._bridge.steering.pass_by(contact.id, opened.seq)
+        await hold.give_back(received.accepted_at if failed else since, at_once=elsewhere)
         await self._drafts.withdraw(opened.turn)
         self._end_span(kind)
 
