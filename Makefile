@@ -22,7 +22,7 @@ help:  ## what there is to make
 	@touch $@
 
 .venv/demo: .venv/core
-	@$(PIP) -e ".[fastapi,http,smtp,otel-sdk]" --group demo
+	@$(PIP) -e ".[fastapi,http,smtp]" --group demo
 	@touch $@
 
 demo: .venv/demo  ## one customer, three channels, one conversation: a bot on a page

@@ -248,8 +248,8 @@ def traced(s: Settings) -> Callable[[], None]:
     if not isinstance(trace.get_tracer_provider(), TracerProvider):
         trace.set_tracer_provider(TracerProvider())
     provider: Any = trace.get_tracer_provider()
-    provider.add_span_processor(export.BatchSpanProcessor(exporter))
-    return provider.shutdown  # type: ignore[no-any-return]
+    provider.add_span_processor(processor := export.BatchSpanProcessor(exporter))
+    return processor.shutdown
 
 
 def spanned(agent: Shop | Model) -> Agent:

@@ -39,7 +39,7 @@ from ctxbridge.cli.output import colourful, say, width
 from ctxbridge.cli.timeline import Repeated, conversations, render, rows
 
 PAGE = Path(__file__).parent / "page"
-LOOK_SECONDS = 0.1
+LOOK_SECONDS, PATIENCE_SECONDS = 0.1, 2.0
 LONGEST = 2_000
 POLICY = (
     "default-src 'self'; img-src data:; connect-src 'self' {ws}; "
@@ -186,7 +186,8 @@ async def looks(view: View, request: Request, whose: str) -> AsyncIterator[str]:
     server: uvicorn.Server = request.app.state.server
     while not (server.should_exit or await request.is_disconnected()):
         try:
-            seen = await view.look(whose)
+            async with asyncio.timeout(PATIENCE_SECONDS):  # the store itself tries for longer
+                seen = await view.look(whose)
         except Exception as error:  # noqa: BLE001 - a store that is away comes back
             seen = {"away": type(error).__name__}
         told = json.dumps(seen | {"look_up": 0})

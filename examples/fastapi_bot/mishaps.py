@@ -16,7 +16,7 @@ from ctxbridge import Assurance, CtxBridgeError
 from ctxbridge.model import Floor
 
 APP = Path(__file__).with_name("app.py")
-THINKS_SECONDS = 1.0
+THINKS_SECONDS = 2.0
 _KEPT = ("PATH", "HOME", "LANG", "PYTHONPATH", "VIRTUAL_ENV", "SYSTEMROOT")
 
 
