@@ -15,10 +15,13 @@ import time
 from contextlib import suppress
 from random import Random
 
+from msgspec.structs import replace
+
 from ctxbridge import Address, Assurance, Bridge, Endpoint, Inbound, Text
 from ctxbridge.errors import Busy
 from ctxbridge.guards.guard import allow, defer, guard
-from ctxbridge.model import Committed, Sent, Take
+from ctxbridge.model import Committed, RecordRead, Sent, Take
+from ctxbridge.model.record import CONTROL
 from ctxbridge.stores import open_store
 from ctxbridge.testing.storm.around import Around
 
@@ -73,7 +76,19 @@ class Watched(Around):
 
 
 class Ignorant(Watched):
-    """Broken on purpose: asks the store for everything as if it knew any control."""
+    """Broken on purpose: asks for everything as if it knew any control, and hears of no newer one."""
+
+    _heard = None
+
+    async def open(self, claim, /):
+        return replace(await super().open(claim), control=b"")
+
+    async def records(self, operation, /):
+        if not isinstance(operation, RecordRead) or (operation.scope, operation.name) != CONTROL:
+            return await super().records(operation)
+        await asyncio.sleep(operation.patience_seconds)
+        self._heard = self._heard or await super().records(replace(operation, patience_seconds=0.0))
+        return self._heard
 
     async def commit(self, change, /):
         return await super().commit(_knowing_all(change))
@@ -83,8 +98,6 @@ class Ignorant(Watched):
 
 
 def _knowing_all(step):
-    from msgspec.structs import replace
-
     return replace(step, control=1 << 52)
 
 
