@@ -220,6 +220,10 @@ async def print_timeline(simulator: Simulator) -> None:
     )
 
 
+class NotStarted(Exception):
+    """The app could not start; the server has said why."""
+
+
 class Unhurried(uvicorn.Server):
     """It ends within a second, so a second Ctrl-C hurries nothing, and cuts nothing off."""
 
@@ -235,12 +239,17 @@ async def serving(app: FastAPI, listening: socket.socket) -> AsyncIterator[async
         app, log_level="warning", ws_max_size=64 * 1024, timeout_graceful_shutdown=1
     )
     app.state.server = server = Unhurried(config)
-    running = asyncio.create_task(server.serve(sockets=[listening]))
+
+    async def serve() -> None:
+        with suppress(SystemExit):  # which would tear the loop from under a start that failed
+            await server.serve(sockets=[listening])
+
+    running = asyncio.create_task(serve())
     try:
         while not server.started:
             await asyncio.sleep(0.01)
             if running.done():
-                raise SystemExit("the server did not start")
+                raise NotStarted
         yield running
     finally:
         server.should_exit = True
@@ -301,9 +310,15 @@ def main() -> None:
     parser.add_argument("--store", default="", help="an empty one of yours: redis://host:6379/0")
     given = parser.parse_args()
     once = given.once or not sys.stdout.isatty()
-    with tempfile.TemporaryDirectory(prefix="ctxbridge-") as folder, suppress(KeyboardInterrupt):
-        store = given.store or f"sqlite:///{folder}/demo.db"
-        asyncio.run(run(store, given.port, once=once, browser=not given.no_browser))
+    try:
+        with (
+            tempfile.TemporaryDirectory(prefix="ctxbridge-") as folder,
+            suppress(KeyboardInterrupt),
+        ):
+            store = given.store or f"sqlite:///{folder}/demo.db"
+            asyncio.run(run(store, given.port, once=once, browser=not given.no_browser))
+    except NotStarted:
+        sys.exit(3)
 
 
 if __name__ == "__main__":

@@ -45,6 +45,15 @@ class TestOnce:
         assert f"port {port}: Address already in use" in done.stderr
         assert "Traceback" not in done.stderr
 
+    def test_a_store_that_cannot_be_opened_is_said_so(self):
+        done = subprocess.run(
+            [sys.executable, DEMO, "--once", "--store", "sqlite:////there/is/no/demo.db"],
+            env=ENVIRONMENT, capture_output=True, text=True, timeout=30, check=False,
+        )  # fmt: skip
+        assert done.returncode == 3
+        assert "/there/is/no/demo.db: the file cannot be opened" in done.stderr
+        assert "Traceback" not in done.stderr
+
 
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory):
