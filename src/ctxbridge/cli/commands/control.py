@@ -32,7 +32,7 @@ def _fill_rollback(rollback: argparse.ArgumentParser) -> None:
     rollback.add_argument("--to", required=True, metavar="VERSION", help=told)
     told = "take back this one alone; several times for several (default: all but --to)"
     rollback.add_argument("--version", action="append", default=[], metavar="VERSION", help=told)
-    told = "turns that run or wait go to a person (default: to --to, on the same context)"
+    told = "turns that run go to a person; what waits is answered by --to (default: both are)"
     rollback.add_argument("--handoff", action="store_true", help=told)
     told = "messages that have not left yet still leave (default: they are withheld, answered anew)"
     rollback.add_argument("--release-pending", action="store_true", help=told)
