@@ -37,6 +37,8 @@ logger = logging.getLogger("ctxbridge")
 
 MOST_UNTOLD = 10_000
 """What is more is told early, the oldest first."""
+MOST_HELD = 2 * MOST_UNTOLD
+"""What is more is lost, the oldest first, of both releases alike: here nobody runs `Bridge.run`."""
 _TRIALS, _TOLD = "control.trial", "control.told"
 _TOLD_SECONDS = 60 * 86_400.0
 _LOOKED_AT = 200
@@ -76,6 +78,8 @@ class Watching:
             return
         now, id = self._bridge.clock.now(), context.contact.id
         tried = Release(release.agent, canary.version)
+        if len(self._begun) >= MOST_HELD:
+            self._begun.popitem(last=False)
         self._begun.setdefault(id, _Begun(release, tried, address, now + self._settle, now))
 
     def failed(self, contact: bytes) -> None:
@@ -203,8 +207,8 @@ class Watching:
         elif await self._still(canary):
             logger.error("a trial has tripped: %s", found.words)
             report = await control.rollback(
-                route.agent, trial.stable if trial else route.stable, versions=[canary.version],
-                by="policy:trial", why=found.words, within_seconds=0.0,
+                route.agent, self._route().stable, versions=[canary.version], by="policy:trial",
+                why=found.words, within_seconds=0.0,
             )  # fmt: skip
             logger.error("%s", report)
 
