@@ -213,13 +213,12 @@ class Steering:
             await ask_anew(self._bridge, message)
 
     def unhalted(self, answer: tuple[Message, ...], context: Context) -> tuple[Message, ...]:
-        """Of a stored answer what nothing stands against that is paused or killed.
+        """Of a stored answer what no control stands against."""
+        return tuple([one for one in answer if not self.objection(context, one)[0]])
 
-        What a release has said that was rolled back is told: it was given to the caller before.
-        """
-        return tuple(
-            [one for one in answer if self.objection(context, one)[0] not in {PAUSED, KILLED}]
-        )
+    def waits(self, answer: tuple[Message, ...], context: Context) -> bool:
+        """Whether any of a stored answer may leave once a pause is over."""
+        return any(self.objection(context, one)[1] for one in answer)
 
     def objection(self, context: Context, message: Message) -> tuple[str, int]:
         """What stands against the leaving of a message: a code, and when to ask again (0: never).
