@@ -3,16 +3,17 @@
 import anyio
 
 from ctxbridge.bridge import watching
+from ctxbridge.delivery.retrying import MOST_ATTEMPTS
 from ctxbridge.guards import allow, block, guard
-from ctxbridge.model import Floor, Outcome, Release, TrialPolicy
+from ctxbridge.model import Floor, Outcome, Release, Scope, Sent, TrialPolicy
 from ctxbridge.model.control import Canary, Route
 from ctxbridge.rules import control as rules
 from ctxbridge.rules.trial import fold
 from tests.bridge.conftest import SENDERS, write
 
 from .test_control import TestStates as States
-from .test_control import TicketV3, answer, other, said
-from .test_trial import begin, talk
+from .test_control import TicketV3, _later, answer, other, said
+from .test_trial import HOUR, begin, talk
 
 SMS = SENDERS["sms"]
 States.__test__ = False  # they are run where they stand
@@ -125,6 +126,38 @@ def test_no_percent_of_one_version_does_not_end_the_canary_of_another():
     after = rules.with_canary(route, Canary("v13", 0))
     assert after.canary == route.canary
     assert rules.with_canary(route, Canary("v12", 0)).canary is None
+
+
+async def test_a_long_pause_costs_no_attempts(deploy, pigeon, clock):
+    """Else the first fault of the provider behind it would be the end of the message."""
+    async with deploy(guards=[_later]) as bridge, deploy() as operator:
+        await answer(bridge, "hello")
+        await operator.control.pause(Scope(agent="support"))
+        clock.time += HOUR
+        for _ in range(2 * MOST_ATTEMPTS):
+            await bridge.dispatch()
+            clock.time += 5_000
+        assert pigeon.texts == []
+        await operator.control.resume(Scope(agent="support"))
+        pigeon.says = Sent("retry", code="busy")
+        assert await bridge.dispatch() == 1
+        (waiting,) = await bridge.deliveries("pending")
+        assert waiting.delivery.attempt <= 2
+        pigeon.says = Sent("sent", provider_id="P")
+        clock.time += HOUR
+        await bridge.dispatch()
+        assert pigeon.texts == ["v11: hello"] * 2
+        assert not await bridge.deliveries("pending")
+
+
+async def test_who_sweeps_by_hand_learns_that_a_pause_is_over(deploy, pigeon, clock):
+    async with deploy() as bridge, deploy() as operator:
+        await operator.control.pause()
+        await answer(bridge, "hello")
+        await operator.control.resume()
+        clock.time += 10_000
+        assert await bridge.recover(bridge.deployed) == 1
+        assert pigeon.texts == ["v11: hello"]
 
 
 class TestTrials:

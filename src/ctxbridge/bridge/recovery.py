@@ -28,6 +28,7 @@ logger = logging.getLogger("ctxbridge")
 
 async def recover(bridge: "Bridge[Any]", agent: Agent) -> int:
     """Take up what is due, some conversations side by side; how many turns there were."""
+    await bridge.steering.look_up()
     waiting = await _waiting(bridge)
     limiter = anyio.CapacityLimiter(_AT_ONCE)
     async with anyio.create_task_group() as group:
