@@ -160,6 +160,21 @@ async def test_who_sweeps_by_hand_learns_that_a_pause_is_over(deploy, pigeon, cl
         assert pigeon.texts == ["v11: hello"]
 
 
+async def test_what_stands_still_for_days_is_not_given_up(deploy, pigeon, clock, caplog):
+    """A halt of a version is seen only once its turn was opened."""
+    scope = Scope(agent="support", version="v11")
+    async with deploy() as bridge:
+        await bridge.control.pause(scope)
+        await answer(bridge, "hello")
+        clock.time += 48 * HOUR
+        assert await bridge.recover(bridge.deployed) == 1
+        assert not [m for m in caplog.messages if "given up" in m]
+        await bridge.control.resume(scope)
+        clock.time += HOUR
+        await bridge.recover(bridge.deployed)
+        assert pigeon.texts == ["v11: hello"]
+
+
 class TestTrials:
     async def test_a_late_one_leaves_the_stable_version_as_it_is_by_now(self, deploy):
         """It goes on with what it began with, and its stable version may be an old one."""

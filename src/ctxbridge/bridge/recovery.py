@@ -78,9 +78,11 @@ def _is_too_old(bridge: "Bridge[Any]", message: Message) -> bool:
 
 async def _give_up(bridge: "Bridge[Any]", turn: Turn[Any]) -> None:
     async with turn:
-        if turn.status == "new":
-            logger.error("a message was given up after a day without an answer")
+        ours = turn.status == "new"
+        if ours:
             turn.note(Event(GIVEN_UP, bridge.clock.now()))
+    if ours and not turn.waits:
+        logger.error("a message was given up after a day without an answer")
 
 
 def inbound_of(message: Message) -> Inbound:
