@@ -191,6 +191,21 @@ class TestTrials:
             assert route.withdrawal("v12") is not None
             assert (route.canary, route.stable) == (None, "v13")
 
+    async def test_what_was_proposed_is_not_proposed_again_behind_many_acts(self, deploy):
+        async with deploy() as bridge:
+            await begin(bridge, acts=False)
+            canary = Release("support", "v12")
+            trial, revision = await bridge.watching.trial(canary)
+            bad = [Outcome(canary=True, failed=True), Outcome(canary=False)] * 100
+            await bridge.watching.put(canary, fold(trial, bad), revision)
+            await bridge.watching.settle()
+            for _ in range(26):
+                await bridge.control.pause()
+                await bridge.control.resume()
+            await bridge.watching.settle()
+            acts = [control.act for control in await bridge.control.history(100)]
+            assert acts.count("propose rollback support@v12") == 1
+
     async def test_where_nobody_runs_what_waits_to_be_told_does_not_grow_for_ever(
         self, deploy, monkeypatch
     ):

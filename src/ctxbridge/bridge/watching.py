@@ -67,6 +67,7 @@ class Watching:
         self._bridge = bridge
         self._settle = round(settle_seconds * 1000)
         self._begun: OrderedDict[bytes, _Begun] = OrderedDict()
+        self._proposed: set[Release] = set()
 
     def begins(self, release: Release | None, context: Context, address: Address) -> None:
         """The turn is the first of a conversation whose release was chosen just now."""
@@ -202,8 +203,11 @@ class Watching:
             return
         control = self._bridge.control
         if found.does == "propose":
+            if release in self._proposed:
+                return  # the history is long, and would be read each second
             if await control.propose(release, found.words):
                 logger.error("a trial has tripped: %s", found.words)
+            self._proposed.add(release)
         elif await self._still(canary):
             logger.error("a trial has tripped: %s", found.words)
             report = await control.rollback(
