@@ -1,12 +1,15 @@
 """Where control meets what is rare: repetitions in band, short windows, odd turns of a trial."""
 
 import anyio
+import pytest
 
+from ctxbridge import errors
 from ctxbridge.bridge import watching
 from ctxbridge.delivery.retrying import MOST_ATTEMPTS
 from ctxbridge.guards import allow, block, guard
-from ctxbridge.model import Floor, Outcome, Release, Scope, Sent, TrialPolicy
+from ctxbridge.model import Floor, Outcome, RecordWrite, Release, Scope, Sent, TrialPolicy
 from ctxbridge.model.control import Canary, Route
+from ctxbridge.model.record import CONTROL
 from ctxbridge.rules import control as rules
 from ctxbridge.rules.trial import fold
 from tests.bridge.conftest import SENDERS, write
@@ -173,6 +176,29 @@ async def test_what_stands_still_for_days_is_not_given_up(deploy, pigeon, clock,
         clock.time += HOUR
         await bridge.recover(bridge.deployed)
         assert pigeon.texts == ["v11: hello"]
+
+
+async def test_a_damaged_control_is_mended_by_the_next_act(deploy):
+    async with deploy(control_fails="open") as bridge:
+        await bridge.control.pause(Scope(channel="email"))
+        held = await bridge.control.read()
+        damaged = held.epoch.to_bytes(8, "big") + b"\x01\xc1"
+        now = bridge.clock.now()
+        await bridge.store.records(RecordWrite("acme", *CONTROL, now, damaged, None))
+        await bridge.control.pause(Scope(channel="chat"))
+        channels = [halt.scope.channel for halt in (await bridge.control.read()).halts]
+        assert channels == ["email", "chat"]
+        async with deploy() as other:  # it can be read again
+            assert other.steering.epoch > held.epoch
+
+
+async def test_one_whose_note_is_gone_too_is_told_as_damaged(deploy):
+    async with deploy(control_fails="open") as bridge:
+        damaged = (9).to_bytes(8, "big") + b"\x01\xc1"
+        now = bridge.clock.now()
+        await bridge.store.records(RecordWrite("acme", *CONTROL, now, damaged, None))
+        with pytest.raises(errors.CorruptRecord):
+            await bridge.control.pause()
 
 
 class TestTrials:
