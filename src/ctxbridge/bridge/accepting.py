@@ -63,12 +63,13 @@ class Accepted:
     async def answer(self, seconds: float, /) -> tuple[Message, ...] | None:
         """What you are to send yourself (`Turn.answer`).
 
-        `None` if the turn does not end well within `seconds`: the message stays stored, and what is
-        answered later is in the log alone, until its provider repeats it.
+        `None` if the turn does not end well within `seconds`, or what would answer stands still:
+        the message stays stored, and what is answered later is in the log alone, until its provider
+        repeats it.
         """
         with anyio.move_on_after(seconds):
             await self._work.wait()
-        return self._turn.answer if self._has_ended_well else None
+        return self._turn.answer if self._has_ended_well and not self._turn.waits else None
 
     async def stored(self) -> None:
         """Wait until the message is stored; raises what stood against it."""

@@ -308,6 +308,7 @@ class Bridge(Identity, Persons, Proofs, Operating, Controlled, Generic[StateT]):
 
     async def dispatch(self) -> int:
         """Send the deliveries whose time has come, once; how many were looked at."""
+        await self.steering.look_up()
         return await self.outbox.dispatch()
 
     async def receive(self, event: Receipt | Notice, /) -> Delivery | None:

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from ctxbridge.bridge.recovery import Agent
 from ctxbridge.bridge.rolling import Report, Rollback, roll_back
-from ctxbridge.errors import Busy, ConfigurationError, Conflict, UsageError
+from ctxbridge.errors import Busy, ConfigurationError, Conflict, CorruptRecord, UsageError
 from ctxbridge.model import Conclusion, RecordRead, RecordWrite, TrialPolicy
 from ctxbridge.model.control import (
     Canary,
@@ -279,7 +279,22 @@ class Controls:
     async def _stored(self) -> tuple[Control, int]:
         read = RecordRead(self._bridge.tenant, *CONTROL, self._now())
         record = await self._bridge.store.records(read)
-        return (decode_control(record.value), record.revision) if record else (Control(), 0)
+        if record is None:
+            return Control(), 0
+        try:
+            return decode_control(record.value), record.revision
+        except CorruptRecord:
+            return await self._noted(record.value), record.revision
+
+    async def _noted(self, damaged: bytes) -> Control:
+        """A control that is damaged, from the note of its act: else nobody could mend it by any.
+
+        Raises `CorruptRecord` where there is no such note.
+        """
+        name = _name(rules.epoch_of(damaged))
+        read = RecordRead(self._bridge.tenant, _ACTS, name, self._now())
+        note = await self._bridge.store.records(read)
+        return decode_control(note.value if note else damaged)
 
     async def _write(self, control: Control, revision: int) -> bool:
         """Whether it was written; the note of the act stands first, so that none is ever lost."""

@@ -102,6 +102,7 @@ async def commit(
         _mind_control(bridge, inquiry, context, prepared)
         notes = _notes(inquiry, replying, prepared, opened.turn, now)
         change = change_of(bridge, opened, context)
+        change = replace(change, release=_pin(inquiry, context, prepared))
         if sees_state(context, inquiry.inbound.sender, bridge.settings.access):
             with_team = not (inquiry.blocked or prepared.halted)
             change = replace(change, state=kept.changed(with_team=with_team))
@@ -161,6 +162,15 @@ def _mind_control(
             raise Halted(bar.code)
 
 
+def _pin(inquiry: Inquiry, context: Context, prepared: Prepared) -> bytes:
+    """The release that the conversation is pinned to from now on; empty where that stays as it is.
+
+    Who did not speak has not read the state either: it may be one that another release can read.
+    """
+    spoke = context.floor is Floor.AGENT and not prepared.halted
+    return inquiry.release.key if inquiry.release and spoke else b""
+
+
 def _notes(
     inquiry: Inquiry, replying: Replying, prepared: Prepared, turn: bytes, now: int
 ) -> tuple[Event, ...]:
@@ -207,7 +217,6 @@ def _whole(
         deliveries=deliveries,
         hold_seconds=bridge.outbox.hold_seconds(inbound.channel, len(deliveries)),
         trace=prepared.trace,
-        release=inquiry.release.key if inquiry.release else b"",
         remember_seconds=max(least, settings.remember_seconds, inbound.horizon_seconds),
     )
 

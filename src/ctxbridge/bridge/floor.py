@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from ctxbridge.bridge.agenda import Look, What
 from ctxbridge.bridge.packing import MESSAGES, pack
 from ctxbridge.bridge.sending import Letter, Written
+from ctxbridge.bridge.steering import LOOK_AGAIN_MILLISECONDS
 from ctxbridge.bridge.stepping import (
     SETTLING_MILLISECONDS,
     TRIES,
@@ -19,7 +20,7 @@ from ctxbridge.bridge.stepping import (
     tell_of,
 )
 from ctxbridge.delivery import retrying
-from ctxbridge.errors import CtxBridgeError, UnknownContact, UsageError
+from ctxbridge.errors import CtxBridgeError, Halted, UnknownContact, UsageError
 from ctxbridge.model import (
     Address,
     Change,
@@ -290,7 +291,11 @@ class Handoffs(Steps):
             return await self._told(look, context, held)
         now = self._bridge.clock.now()
         if rules.is_over(held, now):
-            await self._expire(look.address)
+            try:
+                await self._expire(look.address, waits=True)
+            except Halted:
+                # Nobody could answer anyway, and who waits is to be told that nobody came.
+                return replace(look, due=now + LOOK_AGAIN_MILLISECONDS)
             return None
         if held.floor == "queue" and held.expires_at:
             return replace(look, due=held.expires_at)

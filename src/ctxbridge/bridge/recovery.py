@@ -28,6 +28,7 @@ logger = logging.getLogger("ctxbridge")
 
 async def recover(bridge: "Bridge[Any]", agent: Agent) -> int:
     """Take up what is due, some conversations side by side; how many turns there were."""
+    await bridge.steering.look_up()
     waiting = await _waiting(bridge)
     limiter = anyio.CapacityLimiter(_AT_ONCE)
     async with anyio.create_task_group() as group:
@@ -77,9 +78,11 @@ def _is_too_old(bridge: "Bridge[Any]", message: Message) -> bool:
 
 async def _give_up(bridge: "Bridge[Any]", turn: Turn[Any]) -> None:
     async with turn:
-        if turn.status == "new":
-            logger.error("a message was given up after a day without an answer")
+        ours = turn.status == "new"
+        if ours:
             turn.note(Event(GIVEN_UP, bridge.clock.now()))
+    if ours and not turn.waits:
+        logger.error("a message was given up after a day without an answer")
 
 
 def inbound_of(message: Message) -> Inbound:

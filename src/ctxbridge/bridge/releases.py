@@ -140,9 +140,13 @@ class Releases:
         return ""
 
     def _silent_seconds(self, context: Context, turn: bytes) -> float:
-        """For how long nothing had been said before this turn."""
+        """For how long nothing had been said before this turn; 0 where the context does not tell.
+
+        Its window may end before that, or its reader may not see it: a conversation must not
+        change hands by that.
+        """
         before = [message.accepted_at for message in context.messages if message.turn != turn]
-        return (self._bridge.clock.now() - max(before)) / 1000 if before else inf
+        return (self._bridge.clock.now() - max(before)) / 1000 if before else 0.0
 
     async def answer(self, turn: Any) -> str | None:
         """Let the release that the turn has answer it; see `Bridge.deployed`."""

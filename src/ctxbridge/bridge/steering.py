@@ -120,6 +120,14 @@ class Steering:
             self.adopt(record.value)
         return int(self.control.epoch != before)
 
+    async def look_up(self) -> None:
+        """Ask the store for the newest where something stands still: what is held is not opened.
+
+        So whoever sweeps without `watch` would never be told of the end of it.
+        """
+        if self.control.halts:
+            await self.refresh()
+
     async def watch(self, seconds: float) -> None:
         """Know of every newer control as soon as the store tells of it, until cancelled.
 
@@ -180,8 +188,11 @@ class Steering:
         return Bar(KILLED if halt.mode == "kill" else PAUSED, patience=_patience(halt.scope))
 
     def holds(self, found: Found) -> bool:
-        """Whether this message is to wait, as far as can be told without opening it."""
-        if self._passed.get((found.contact, found.place), 0) > self._bridge.clock.now():
+        """Whether this message is to wait, as far as can be told without opening or claiming it."""
+        if (
+            found.delivery is None
+            and self._passed.get((found.contact, found.place), 0) > self._bridge.clock.now()
+        ):
             return True
         if not self.control.halts or found.message is None:
             return False
@@ -190,7 +201,17 @@ class Steering:
         subject = Subject(
             self._bridge.releases.agent, "", message.channel, str(message.endpoint or ""), ids
         )
-        return rules.halted(self.control, subject) is not None
+        if found.delivery is None:
+            return rules.halted(self.control, subject) is not None
+        return not self.withdrawn(message) and self._is_paused(message, subject)
+
+    def _is_paused(self, message: Message, subject: Subject) -> bool:
+        """Whether a message of ours has to wait to leave: one that is killed is to be withheld."""
+        release = _release_of(message)
+        agent, version = (release.agent, release.version) if release else ("", "")
+        asked = replace(subject, agent=agent, version=version, purpose=message.purpose)
+        halt = rules.halted(self.control, asked)
+        return halt is not None and halt.mode == "pause"
 
     def require(
         self, release: Release | None, inbound: Inbound, context: Context, purpose: str
@@ -213,13 +234,12 @@ class Steering:
             await ask_anew(self._bridge, message)
 
     def unhalted(self, answer: tuple[Message, ...], context: Context) -> tuple[Message, ...]:
-        """Of a stored answer what nothing stands against that is paused or killed.
+        """Of a stored answer what no control stands against."""
+        return tuple([one for one in answer if not self.objection(context, one)[0]])
 
-        What a release has said that was rolled back is told: it was given to the caller before.
-        """
-        return tuple(
-            [one for one in answer if self.objection(context, one)[0] not in {PAUSED, KILLED}]
-        )
+    def waits(self, answer: tuple[Message, ...], context: Context) -> bool:
+        """Whether any of a stored answer may leave once a pause is over."""
+        return any(self.objection(context, one)[1] for one in answer)
 
     def objection(self, context: Context, message: Message) -> tuple[str, int]:
         """What stands against the leaving of a message: a code, and when to ask again (0: never).

@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 from ctxbridge.bridge.agenda import Agenda, Look
 from ctxbridge.bridge.sending import Letter, Written, write
+from ctxbridge.bridge.steering import PAUSED
 from ctxbridge.errors import Busy, CtxBridgeError, Halted, UnknownContact, UsageError
 from ctxbridge.model import Address, Change, Committed, Context, Event, Floor, Handoff
 from ctxbridge.rules import handoff as rules
@@ -116,28 +117,36 @@ class Steps:
 
     # --- the end of an offer ------------------------------------------------------------------
 
-    async def _expire(self, where: Address) -> None:
-        """The floor goes back and the customer is told, in one step; nothing where it has moved."""
+    async def _expire(self, where: Address, *, waits: bool = False) -> None:
+        """The floor goes back and the customer is told, in one step; nothing where it has moved.
+
+        Where the customer cannot be told now, that is left out; or, if it `waits` for the end of a
+        pause, `Halted` is raised and nothing is done.
+        """
         for _ in range(TRIES):
             context, held = await self._held(where)
             now = self._bridge.clock.now()
             if not rules.is_over(held, now):
                 return
             made = replace(rules.expired(held, now), epoch=context.gate_epoch + 1)
-            if await self._gone_back(where, context, made):
+            if await self._gone_back(where, context, made, waits=waits):
                 tell_of(context, Floor.AGENT)
                 await self._tell(where)
                 return
         raise busy()
 
-    async def _gone_back(self, where: Address, context: Context, made: Handoff) -> bool:
+    async def _gone_back(
+        self, where: Address, context: Context, made: Handoff, *, waits: bool
+    ) -> bool:
         if made.otherwise:
             letter = Letter(where, made.otherwise, author="system", floor=Floor.AGENT)
             try:
                 return await self._write(letter, context, (rules.event_of(made),)) is not None
             except UsageError:
                 logger.warning("nobody ever wrote from there: who waits is not told")
-            except Halted:
+            except Halted as halted:
+                if waits and halted.code == PAUSED:
+                    raise
                 logger.warning("it stands still: who waits is not told")
         return await self._commit(context, made)
 

@@ -79,6 +79,8 @@ class Turn(Speaking, Generic[StateT]):
         self._span: TurnSpan | None = None
         self._bar: Bar | None = None
         self._stop: Callable[[], object] | None = None
+        self.waits = False
+        """Whether there is an answer, or will be one, that stands still for now."""
 
     def __repr__(self) -> str:
         return f"<Turn {self._status or 'not entered'} replies={len(self._replies)}>"
@@ -205,6 +207,7 @@ class Turn(Speaking, Generic[StateT]):
         try:
             await self._begin(self._in.opened)
         except BaseException as error:
+            self._bridge.steering.ends(self)
             await self._give_back(type(error))
             raise
         return self
@@ -217,6 +220,7 @@ class Turn(Speaking, Generic[StateT]):
             self._bridge.steering.adopt(opened.control)
             answer = still_sendable(opened.answer, context, self._inquiry)
             self._answer = self._bridge.steering.unhalted(answer, context)
+            self.waits = self._bridge.steering.waits(answer, context)
             self._describe()
             return
         _, hold, received = self._require()
@@ -253,7 +257,8 @@ class Turn(Speaking, Generic[StateT]):
             self._bar = self._bar or unreadable(deployed, context)
             if anew and self._bar is None:
                 bridge.watching.begins(inquiry.release, context, inquiry.inbound.sender)
-        return self._bar is not None
+        # What a person is to answer is judged as all else: a model may see it later.
+        return self._bar is not None and self._bar.then != "handoff"
 
     def when_stopped(self, call: Callable[[], object]) -> None:
         """Call `call` if the agent is to stop thinking: a judge, or a newer control, says so."""
@@ -316,7 +321,7 @@ class Turn(Speaking, Generic[StateT]):
             finished = await self._commit(opened)
         except Halted as error:
             await self._give_back(type(error))
-            self._status = "waiting"
+            self._status, self.waits = "waiting", True
             if self._was_open:
                 raise
             return

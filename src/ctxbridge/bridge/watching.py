@@ -37,6 +37,8 @@ logger = logging.getLogger("ctxbridge")
 
 MOST_UNTOLD = 10_000
 """What is more is told early, the oldest first."""
+MOST_HELD = 2 * MOST_UNTOLD
+"""What is more is lost, the oldest first, of both releases alike: here nobody runs `Bridge.run`."""
 _TRIALS, _TOLD = "control.trial", "control.told"
 _TOLD_SECONDS = 60 * 86_400.0
 _LOOKED_AT = 200
@@ -65,6 +67,7 @@ class Watching:
         self._bridge = bridge
         self._settle = round(settle_seconds * 1000)
         self._begun: OrderedDict[bytes, _Begun] = OrderedDict()
+        self._proposed: set[Release] = set()
 
     def begins(self, release: Release | None, context: Context, address: Address) -> None:
         """The turn is the first of a conversation whose release was chosen just now."""
@@ -76,6 +79,8 @@ class Watching:
             return
         now, id = self._bridge.clock.now(), context.contact.id
         tried = Release(release.agent, canary.version)
+        if len(self._begun) >= MOST_HELD:
+            self._begun.popitem(last=False)
         self._begun.setdefault(id, _Begun(release, tried, address, now + self._settle, now))
 
     def failed(self, contact: bytes) -> None:
@@ -198,13 +203,16 @@ class Watching:
             return
         control = self._bridge.control
         if found.does == "propose":
+            if release in self._proposed:
+                return  # the history is long, and would be read each second
             if await control.propose(release, found.words):
                 logger.error("a trial has tripped: %s", found.words)
+            self._proposed.add(release)
         elif await self._still(canary):
             logger.error("a trial has tripped: %s", found.words)
             report = await control.rollback(
-                route.agent, trial.stable if trial else route.stable, versions=[canary.version],
-                by="policy:trial", why=found.words, within_seconds=0.0,
+                route.agent, self._route().stable, versions=[canary.version], by="policy:trial",
+                why=found.words, within_seconds=0.0,
             )  # fmt: skip
             logger.error("%s", report)
 

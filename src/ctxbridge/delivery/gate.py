@@ -5,7 +5,7 @@ from typing import Protocol
 
 from msgspec import Struct
 
-from ctxbridge.model import Context, Decision, Message
+from ctxbridge.model import Context, Decision, Found, Message
 from ctxbridge.rules import gate
 
 
@@ -39,6 +39,10 @@ class Steers(Protocol):
         """Why a message will never leave, whatever else is known of it; empty if it may."""
         ...
 
+    def holds(self, found: Found, /) -> bool:
+        """Whether it is to wait, as far as can be told without claiming it."""
+        ...
+
     async def refused(self, message: Message, code: str, /) -> None:
         """The message is about to be withheld for good: see to it that its contact is answered."""
         ...
@@ -56,6 +60,10 @@ class Unsteered:
     def withdrawn(self, _message: Message, /) -> str:
         """No message is."""
         return ""
+
+    def holds(self, _found: Found, /) -> bool:
+        """None waits."""
+        return False
 
     async def refused(self, _message: Message, _code: str, /) -> None:
         """Nobody is asked for another."""

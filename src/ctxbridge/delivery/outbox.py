@@ -40,6 +40,7 @@ logger = logging.getLogger("ctxbridge.delivery")
 
 _GATE_TRIES = 8
 _AT_ONCE = 16
+_MOST_LOOKED_AT = 100_000
 _LOOK_AGAIN_MILLISECONDS = 1_000
 
 
@@ -209,8 +210,7 @@ class Outbox:
         """
         if not self._senders:
             return 0
-        found = await self._store.scan(Scan(self._tenant, self._clock.now(), limit=limit))
-        due = [one for one in found if one.id and self._is_ours(one)]
+        due = await self._due(limit)
         by_place: dict[bytes, list[Found]] = {}
         for one in due:
             by_place.setdefault(one.where, []).append(one)
@@ -220,8 +220,19 @@ class Outbox:
                 group.start_soon(self._dispatch, several, limiter)
         return len(due)
 
+    async def _due(self, limit: int) -> list[Found]:
+        """What is ours to send now; it is looked beyond what a pause holds back."""
+        while True:
+            found = await self._store.scan(Scan(self._tenant, self._clock.now(), limit=limit))
+            ours = [one for one in found if one.id and self._is_ours(one)]
+            if ours or len(found) < limit or limit >= _MOST_LOOKED_AT:
+                return ours
+            limit *= 10
+
     def _is_ours(self, found: Found) -> bool:
-        return found.message is None or found.message.channel in self._senders
+        is_ours = found.message is None or found.message.channel in self._senders
+        # A claim counts as an attempt, so it is not made only to be put back.
+        return is_ours and not self._steering.holds(found)
 
     async def _dispatch(self, several: Iterable[Found], limiter: anyio.CapacityLimiter) -> None:
         async with limiter:

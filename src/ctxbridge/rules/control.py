@@ -203,11 +203,11 @@ def with_canary(route: Route, canary: Canary) -> Route:
         raise ConfigurationError("the canary is the stable version: promote it, or name another")
     if route.withdrawal(canary.version) is not None:
         raise ConfigurationError(f"{canary.version} was rolled back: promote it, or deploy anew")
+    if canary.percent == 0:
+        return drained(route, canary.version)
     before = route.canary.version if route.canary else canary.version
     drains = route.draining if before == canary.version else (*route.draining, before)
     drains = tuple(one for one in drains if one != canary.version)
-    if canary.percent == 0:
-        return replace(route, canary=None, draining=(*drains, canary.version))
     return replace(route, canary=canary, draining=drains)
 
 
