@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+import anyio
 import pytest
 from tests.cli.service import (
     ANN,
@@ -21,6 +22,9 @@ from tests.cli.service import (
 )  # fmt: skip
 
 from ctxbridge.cli import acting
+from ctxbridge.model import RecordRead, RecordWrite
+from ctxbridge.model.record import CONTROL
+from ctxbridge.stores import open_store
 
 HOSTILE = "\x1b[2J\x1b]0;title\x07\u202egnp\x9b31m\r\b"
 STEERING = set("\x1b\x07\u202e\x9b\r\b")
@@ -50,6 +54,19 @@ class TestHalts:
         assert run("resume", *scope, *WHY, "--db", db).code == 0
         assert run("control", "--db", db).code == 0
         assert write(db, "and now?")[0].said
+
+    def test_a_control_that_is_damaged_can_be_mended_from_here(self, run: Run, file: Path) -> None:
+        async def damage() -> None:
+            async with open_store(f"sqlite:///{file}") as store:
+                held = await store.records(RecordRead("demo", *CONTROL, 1))
+                assert held is not None
+                await store.records(RecordWrite("demo", *CONTROL, 1, held.value[:-9]))
+
+        run("pause", "--tenant-wide", *WHY, "--db", file)
+        anyio.run(damage)
+        assert run("pause", "--agent", "support", *WHY, "--db", file).code == 0
+        halts = run("control", "--db", file, "--json").of("halt")
+        assert len(halts) == 2, "what was acted before is known from its note"
 
     def test_a_contact_by_id_and_a_conversation(self, run: Run, file: Path) -> None:
         told = run("show", ANN, "--db", file, "--json").objects[0]["conversation"]

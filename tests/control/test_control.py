@@ -419,7 +419,7 @@ class TestHalts:
         "scope",
         [
             Scope(), SUPPORT, Scope(agent="support", version="v11"), Scope(channel="sms"),
-            Scope(endpoint="sms:+15550199999"), Scope(agent="support", channel="sms"),
+            Scope(endpoint="sms:+1 (555) 019-9999"), Scope(agent="support", channel="sms"),
         ],
         ids=str,
     )  # fmt: skip
@@ -444,7 +444,7 @@ class TestHalts:
             await answer(bridge, "one")
             context = await bridge.context(SMS)
             for scope in (
-                Scope(contact=context.contact.id.hex()),
+                Scope(contact=context.contact.id.hex().upper()),
                 Scope(conversation=context.conversation.hex()),
             ):
                 await bridge.control.pause(scope)
@@ -459,7 +459,7 @@ class TestHalts:
         async with deploy() as bridge:
             for scope in (
                 Scope(agent="sales"), Scope(agent="support", version="v12"), Scope(channel="chat"),
-                Scope(endpoint="sms:+1"), Scope(contact="00"), Scope(conversation="00"),
+                Scope(endpoint="sms:+1"), Scope(contact="00" * 16), Scope(conversation="00" * 16),
                 Scope(purpose="marketing"),
             ):  # fmt: skip
                 await bridge.control.kill(scope)
@@ -566,8 +566,12 @@ class TestHalts:
             await bridge.control.pause(SUPPORT)
             with pytest.raises(errors.UsageError, match="agent=support"):
                 await bridge.control.resume()
-            with pytest.raises(errors.UsageError):
-                await bridge.control.pause(Scope(version="v12"))
+            for scope in (
+                Scope(version="v12"), Scope(contact="ann"), Scope(conversation="00"),
+                Scope(endpoint="+15550199999"),
+            ):  # fmt: skip
+                with pytest.raises(errors.UsageError):
+                    await bridge.control.pause(scope)
 
     async def test_many_that_wait_do_not_hide_who_does_not(self, deploy, pigeon):
         async with deploy() as bridge:

@@ -210,7 +210,7 @@ class Controls:
 
         Raises `UsageError` where nothing of this scope stands still.
         """
-        scope = scope or Scope()
+        scope = rules.checked_scope(scope or Scope())
 
         def act(control: Control) -> Control:
             after = rules.without_halt(control, scope)
@@ -222,8 +222,7 @@ class Controls:
         return await self.do(f"resume {scope}", act, by, why, scope, "running", dry_run=dry_run)
 
     async def _halt(self, scope: Scope, mode: Mode, by: str, why: str, *, dry_run: bool) -> Control:
-        if scope.version and not scope.agent:
-            raise UsageError("a version is one of an agent: name that too")
+        scope = rules.checked_scope(scope)
         halt = Halt(scope, mode, by, why, self._now())
         state = {"pause": "paused", "kill": "killed"}[mode]
         return await self.do(

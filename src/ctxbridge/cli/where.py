@@ -27,6 +27,8 @@ class Where(Struct, frozen=True):
         """A bridge over the store, which must be there already; not opened yet."""
         if self.seal:
             options["seal"] = named(self.seal, "--seal")
+        # Nothing is answered from here, and what is damaged must be seen and mended from somewhere.
+        options.setdefault("control_fails", "open")
         return Bridge(existing(self.db, read_only=read_only), tenant=self.tenant, **options)
 
     def store(self, *, read_only: bool = True, **options: Any) -> Store:

@@ -3,6 +3,7 @@
 A control begins with its epoch, which stores compare; what it means is decided here.
 """
 
+import re
 from collections.abc import Collection, Iterable, Sequence
 from hashlib import blake2b
 
@@ -10,7 +11,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from ctxbridge.errors import ConfigurationError, UsageError
-from ctxbridge.model import Contact, Message, RecordWrite
+from ctxbridge.model import Address, Contact, Message, RecordWrite
 from ctxbridge.model.control import (
     Canary,
     Control,
@@ -28,6 +29,7 @@ MOST_WITHDRAWN = 100
 """The oldest are forgotten: whoever is still pinned to one is routed anew all the same."""
 MOST_KNOWN = 1_000
 _BUCKETS = 1 << 32
+_ID = re.compile("[0-9a-fA-F]{32}")
 
 
 def epoch_of(control: bytes) -> int:
@@ -241,6 +243,25 @@ def running_versions(route: Route) -> Sequence[str]:
     """The versions that may answer now."""
     canary = (route.canary.version,) if route.canary else ()
     return tuple(dict.fromkeys([route.stable, *canary, *route.draining]))
+
+
+def checked_scope(scope: Scope) -> Scope:
+    """The scope as it is compared, byte by byte; raises `UsageError` for what could fit nothing.
+
+    A halt that fits nothing would report success and stop nothing.
+    """
+    if scope.version and not scope.agent:
+        raise UsageError("a version is one of an agent: name that too")
+    for id in (scope.contact, scope.conversation):
+        if id and not _ID.fullmatch(id):
+            raise UsageError("a contact or conversation is named by its id, 32 hexadecimal digits")
+    endpoint = str(Address.parse(scope.endpoint)) if ":+" in scope.endpoint else scope.endpoint
+    if endpoint and ":" not in endpoint:
+        raise UsageError("an endpoint is written with its channel, as in sms:+15559990001")
+    return replace(
+        scope, endpoint=endpoint, contact=scope.contact.lower(),
+        conversation=scope.conversation.lower(),
+    )  # fmt: skip
 
 
 def with_halt(control: Control, halt: Halt) -> Control:
