@@ -180,7 +180,7 @@ async def _beside(service: Service, reported: anyio.Event, told: str) -> None:
 
 
 class TestThePage:
-    """The first table of the page, typed from top to bottom while customers write."""
+    """The first block of the page, typed from top to bottom while customers write."""
 
     def test_it_takes_the_bad_release_back_and_answers_all(self, run: Run, db: object) -> None:
         run("promote", "support", "v12", *WHY, "--db", db)
@@ -223,10 +223,9 @@ class TestThePage:
 
 
 def typed() -> list[str]:
-    """The commands of the first table of the page."""
+    """The commands of the first block of the page."""
     page = (Path(__file__).parents[2] / "docs" / "rolling-back.md").read_text("utf-8")
-    rows = [line for line in page.split("\nThe rollback")[0].splitlines() if line.startswith("| ")]
-    return [command for row in rows for command in re.findall(r"`(ctxbridge [^`]+)`", row)]
+    return re.findall(r"^\$ (ctxbridge .+)$", page.split("```")[1], re.MULTILINE)
 
 
 async def _patient(service: Service, text: str, sender: str) -> None:

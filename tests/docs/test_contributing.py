@@ -2,6 +2,7 @@
 
 import hmac
 import json
+import re
 from pathlib import Path
 from random import Random
 
@@ -14,6 +15,7 @@ from ctxbridge.model import Assurance, RawRequest
 from ctxbridge.ports import Channel
 
 PAGE = Path(__file__).parents[2] / "CONTRIBUTING.md"
+SOURCE = PAGE.parent / "src/ctxbridge"
 LETTER = {
     "id": "L1",
     "sender": "ann",
@@ -64,3 +66,21 @@ def test_it_stands_what_the_others_stand(pigeon_post):
         return RawRequest(body, (("X-Pigeon-Signature", header(made, chance)),), received_at=NOW)
 
     assert surprises([pigeon_post(), pigeon_post("s")], damaged, 5_000, 1) == []
+
+
+def strangers(folder, page):
+    """The files of a folder that the page lacks, and those in the table of it that are none."""
+    table = page.split(f"| files in `{folder}/` |")[1].split("\n\n")[0]
+    told = set(re.findall(r"`([a-z_]+\.py)`", table))
+    there = {path.name for path in (SOURCE / folder).glob("*.py")} - {"__init__.py"}
+    return sorted(told ^ there)
+
+
+@pytest.mark.parametrize("folder", ["bridge", "stores/redis"])
+def test_its_tables_have_each_file_and_no_other(folder):
+    page = PAGE.read_text()
+    assert strangers(folder, page) == []
+    assert strangers(folder, page.replace("`opening.py`", "`closing.py`")) == [
+        "closing.py",
+        "opening.py",
+    ]

@@ -7,6 +7,8 @@ from pathlib import Path
 import anyio
 import pytest
 
+from ctxbridge.cli import main
+
 STORY = Path(__file__).parents[2] / "examples" / "rollback.py"
 
 
@@ -23,7 +25,7 @@ def story(tmp_path):
 
 
 def test_the_bad_release_is_taken_back_and_everybody_has_an_answer_of_the_good_one(
-    story, capsys, caplog
+    story, capsys, caplog, tmp_path
 ):
     with caplog.at_level(logging.ERROR, logger="ctxbridge"):
         story()
@@ -37,6 +39,9 @@ def test_the_bad_release_is_taken_back_and_everybody_has_an_answer_of_the_good_o
     answers = told.splitlines()[0].split(" v11 ")[1].split(", v12 ")
     assert int(answers[0]) + int(answers[1]) >= 300
     assert int(answers[1]) > 0, "the canary had some of them"
+    tenant = told.splitlines()[-1].removeprefix("stored under --tenant ")
+    assert main(["control", "--db", str(tmp_path / "shop.db"), "--tenant", tenant]) == 0
+    assert "by policy:trial" in capsys.readouterr().out
 
 
 def test_a_good_release_is_not(story):

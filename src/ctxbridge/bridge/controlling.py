@@ -348,8 +348,8 @@ class Controlled:
         `control.canary` say so. Deploy in every process what may have to answer: the release to
         roll back to as well.
 
-        Call it before the bridge is entered, and give `deployed` as the agent. Raises
-        `ConfigurationError`.
+        Call it before the bridge is entered, and give `deployed` as the agent. Raises `UsageError`
+        once it is, and `ConfigurationError` for what is no release, or is deployed already.
         """
         if self.acceptances.is_open:
             raise UsageError("releases are deployed before the bridge is entered")
