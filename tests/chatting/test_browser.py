@@ -115,6 +115,10 @@ async def shop(tmp_path, agent=echo, guards=(), limits=None):
             server.should_exit = True
             server.force_exit = True
             await serving
+            # Whoever exits by force leaves connections that the browser has opened in advance.
+            for connection in list(server.server_state.connections):
+                connection.transport.close()
+            await asyncio.sleep(0)
 
 
 @pytest.fixture(scope="module")
