@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from ctxbridge.bridge.recovery import Agent
 from ctxbridge.bridge.rolling import Report, Rollback, roll_back
-from ctxbridge.errors import Busy, ConfigurationError, Conflict, CorruptRecord, UsageError
+from ctxbridge.errors import Busy, Conflict, CorruptRecord, UsageError
 from ctxbridge.model import Conclusion, RecordRead, RecordWrite, TrialPolicy
 from ctxbridge.model.control import (
     Canary,
@@ -18,7 +18,6 @@ from ctxbridge.model.control import (
     Mode,
     Pending,
     Release,
-    Route,
     Running,
     Scope,
 )
@@ -105,7 +104,7 @@ class Controls:
 
         A version that was rolled back may be promoted: then it is so no more.
         """
-        act = self._rerouting(agent, lambda route: rules.promoted(route, version))
+        act = self._bridge.releases.rerouting(agent, lambda route: rules.promoted(route, version))
         return await self.do(f"promote {agent}@{version}", act, by, why, dry_run=dry_run)
 
     async def canary(
@@ -132,7 +131,7 @@ class Controls:
         one trial for each release; where it has begun it goes on, with the policy it began with.
         """
         canary = Canary(version, percent, tuple(channels), tuple(labels), trial is not None)
-        act = self._rerouting(agent, lambda route: rules.with_canary(route, canary))
+        act = self._bridge.releases.rerouting(agent, lambda route: rules.with_canary(route, canary))
         if trial is not None and not dry_run:
             act(await self.read())  # where the canary is refused, its trial must not have begun
             await self._begin_trial(Release.parse(f"{agent}@{version}"), trial)
@@ -164,7 +163,7 @@ class Controls:
         self, agent: str, /, version: str, *, by: str = "", why: str = "", dry_run: bool = False
     ) -> Control:
         """Let `version` begin no conversation any more; it goes on with those that it has."""
-        act = self._rerouting(agent, lambda route: rules.drained(route, version))
+        act = self._bridge.releases.rerouting(agent, lambda route: rules.drained(route, version))
         return await self.do(f"drain {agent}@{version}", act, by, why, dry_run=dry_run)
 
     async def deployed(self) -> None:
@@ -173,21 +172,8 @@ class Controls:
         route = releases.route(self._bridge.steering.control)
         if set(releases.versions) - set(route.known):
             known = ", ".join(releases.versions)
-            act = self._rerouting(releases.agent, lambda r: rules.deployed(r, releases.versions))
+            act = releases.rerouting(releases.agent, lambda r: rules.deployed(r, releases.versions))
             await self.do(f"deploy {releases.agent}: {known}", act, "", "", unless_known=True)
-
-    def _rerouting(self, agent: str, change: Callable[[Route], Route]) -> Act:
-        def act(control: Control) -> Control:
-            route = control.route(agent)
-            if route is None and agent == self._bridge.releases.agent and agent:
-                releases = self._bridge.releases
-                route = rules.deployed(releases.route(control), releases.versions)
-            if route is None:
-                known = ", ".join(one.agent for one in control.routes) or "none"
-                raise ConfigurationError(f"no agent {agent!r} was deployed; known: {known}")
-            return rules.with_route(control, change(route))
-
-        return act
 
     # --- what stands still ------------------------------------------------------------------------
 

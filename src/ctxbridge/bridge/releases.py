@@ -1,6 +1,6 @@
 """The releases of an agent that are deployed in this process, and which of them answers."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from math import inf
 from typing import TYPE_CHECKING, Any
 
@@ -99,6 +99,25 @@ class Releases:
         """Which version answers whom."""
         stable = next(iter(self._deployed), "")
         return control.route(self.agent) or Route(self.agent, stable)
+
+    def rerouting(
+        self, agent: str, change: Callable[[Route], Route]
+    ) -> Callable[[Control], Control]:
+        """The act that puts what `change` makes of an agent's route in its place.
+
+        It raises `ConfigurationError` for an agent that was deployed nowhere.
+        """
+
+        def act(control: Control) -> Control:
+            route = control.route(agent)
+            if route is None and agent == self.agent and agent:
+                route = rules.deployed(self.route(control), self.versions)
+            if route is None:
+                known = ", ".join(one.agent for one in control.routes) or "none"
+                raise ConfigurationError(f"no agent {agent!r} was deployed; known: {known}")
+            return rules.with_route(control, change(route))
+
+        return act
 
     def choose(
         self, control: Control, context: Context, channel: str, labels: Collection[str], turn: bytes

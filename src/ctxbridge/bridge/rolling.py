@@ -20,6 +20,7 @@ from ctxbridge.rules import control as rules
 if TYPE_CHECKING:
     from ctxbridge.bridge.bridge import Bridge
     from ctxbridge.bridge.controlling import Controls
+    from ctxbridge.bridge.releases import Releases
 
 logger = logging.getLogger("ctxbridge")
 
@@ -101,7 +102,7 @@ async def roll_back(
         route = bridge.releases.route(before)
     if route is None:
         route = Route(wanted.agent, "")
-    act = _Act(controls, wanted, route)
+    act = _Act(controls, bridge.releases, wanted, route)
     aftermath = _Aftermath(bridge, wanted)
     first_look = Background(aftermath.look)
     try:
@@ -122,15 +123,18 @@ async def roll_back(
 class _Act:
     """The rollback itself. `route` is the one that it has replaced, `versions` are taken back."""
 
-    def __init__(self, controls: "Controls", wanted: Rollback, route: Route) -> None:
+    def __init__(
+        self, controls: "Controls", releases: "Releases", wanted: Rollback, route: Route
+    ) -> None:
         self._controls = controls
+        self._releases = releases
         self._wanted = wanted
         self.route = route
         self.versions = _versions(route, wanted)
 
     async def __call__(self, by: str, why: str) -> Control:
         wanted, named = self._wanted, ", ".join(self.versions) or "nothing"
-        act = self._controls._rerouting(wanted.agent, self._change)  # noqa: SLF001 - two halves of one thing
+        act = self._releases.rerouting(wanted.agent, self._change)
         what = f"rollback {wanted.agent}: {named} to {wanted.to}"
         return await self._controls.do(what, act, by, why, dry_run=wanted.dry_run)
 
