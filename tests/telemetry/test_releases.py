@@ -1,11 +1,12 @@
 """The release that answers stands on every span of its turn, and on the metrics that count it."""
 
 from ctxbridge.model import Scope
-from ctxbridge.telemetry import names
+from ctxbridge.telemetry import metrics, names
 from tests.bridge.conftest import SENDERS, write
 from tests.bridge.test_guards import Pigeon
 
 from .exchanges import open_bridge
+from .test_tables import points
 
 WANTED = {"gen_ai.agent.name": "support", "gen_ai.agent.version": "v12"}
 
@@ -73,3 +74,18 @@ async def test_control_is_a_moment_with_its_scope(exporter):
         for s in exporter.get_finished_spans() if s.name == "ctxbridge.control"
     ]  # fmt: skip
     assert told == [("release", "running"), ("agent", "paused"), ("agent", "running")]
+
+
+async def test_a_process_tells_what_stands_still_though_another_has_said_so(measured):
+    bridge = open_bridge_deploying()
+    async with bridge, open_bridge(bridge.store) as operator:
+        async with bridge.turn(write("hello")):
+            pass
+        await operator.control.pause(Scope(agent="support", version="v12"))
+        metrics.pauses.clear()  # as it is in a process of its own
+        await bridge.steering.refresh()
+        assert points(measured(), names.AGENT_PAUSED) == {("support", "v12"): 1}
+        await operator.control.resume(Scope(agent="support", version="v12"))
+        metrics.pauses["support", "v12"] = 1
+        await bridge.steering.refresh()
+        assert points(measured(), names.AGENT_PAUSED) == {}

@@ -18,6 +18,7 @@ from ctxbridge.model.control import Control, Release, Scope
 from ctxbridge.model.record import CONTROL
 from ctxbridge.rules import control as rules
 from ctxbridge.rules.control import Subject
+from ctxbridge.telemetry import control as told
 from ctxbridge.wire.control1 import decode_control
 
 if TYPE_CHECKING:
@@ -93,8 +94,8 @@ class Steering:
         Raises `UnknownFormat` or `CorruptRecord` for one that cannot be read, unless the bridge
         `control_fails` open: then what was known before goes on to hold.
         """
-        epoch = rules.epoch_of(raw)
-        if epoch <= self.control.epoch:
+        epoch, before = rules.epoch_of(raw), self.control
+        if epoch <= before.epoch:
             return
         try:
             self.control = decode_control(raw)
@@ -103,6 +104,7 @@ class Steering:
             if self._fails == "closed":
                 raise
             self.control = replace(self.control, epoch=epoch)
+        told.known(before, self.control)
         self._passed.clear()
         for turn in list(self._turns):
             turn.recheck()

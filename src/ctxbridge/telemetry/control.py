@@ -5,6 +5,7 @@ that stays open for a day.
 """
 
 from ctxbridge.model import Floor
+from ctxbridge.model.control import Control
 from ctxbridge.telemetry import metrics, names
 from ctxbridge.telemetry.spans import mark
 
@@ -31,3 +32,15 @@ def controlled(
     mark(names.CONTROL, told)
     if agent:
         metrics.pauses[agent, version] = int(state != "running")
+
+
+def known(before: Control, now: Control) -> None:
+    """This process has learned of a newer control, whoever acted: which agents stand still."""
+    still, were = _standing_still(now), _standing_still(before)
+    for agent in were | still:
+        metrics.pauses[agent] = int(agent in still)
+
+
+def _standing_still(control: Control) -> set[tuple[str, str]]:
+    scopes = [halt.scope for halt in control.halts]
+    return {(s.agent, s.version) for s in scopes if s.agent and s.kind in {"agent", "release"}}
