@@ -43,9 +43,12 @@ def test_sqlite_follows_the_model():
 
 @pytest.mark.parametrize("broken", FOUND_BY_THE_MACHINE)
 def test_the_machine_finds_a_store_that_is_broken_on_purpose(broken):
-    """The negative control: a machine that cannot fail proves nothing."""
+    """The negative control: a machine that cannot fail proves nothing.
+
+    The hardest to find takes some 200 histories on the average, so that 4,000 do not miss it.
+    """
     with pytest.raises(Exception):  # noqa: B017 - any difference will do
         run_state_machine_as_test(
             store_machine(broken),
-            settings=settings(CALM, max_examples=1000, phases=[Phase.generate], derandomize=True),
+            settings=settings(CALM, max_examples=4000, phases=[Phase.generate], derandomize=True),
         )

@@ -28,7 +28,9 @@ class OutboxRules(Ground):
     """The rules of deliveries."""
 
     def _some(self, data: Any) -> tuple[Talk, Leaving]:
-        return data.draw(st.sampled_from(self.each_leaving))  # type: ignore[no-any-return]
+        """One of all, mostly one that is still on its way: with the others little can happen."""
+        on_the_way = [one for one in self.each_leaving if one[1].looked_for]
+        return data.draw(st.sampled_from(on_the_way * 3 + self.each_leaving))  # type: ignore[no-any-return]
 
     # --- ours ------------------------------------------------------------------------------------
 
@@ -82,7 +84,7 @@ class OutboxRules(Ground):
     def speak(self, data: Any, who: str) -> None:
         """One of us says what became of a delivery, perhaps late, or sends it again."""
         talk, leaving = self._some(data)
-        said = self._report(data, leaving) if who == "worker" else self._word_of(who)
+        said = self._report(data, talk, leaving) if who == "worker" else self._word_of(who)
         said = replace(said, contact=talk.contact, delivery=leaving.id)
         outcome = self.ask(self.store.deliver, said)
         if who == "worker":
@@ -97,9 +99,12 @@ class OutboxRules(Ground):
     def _word_of(self, who: str) -> Settle:
         return self.actor.settle("withheld" if who == "gate" else "pending")
 
-    def _report(self, data: Any, leaving: Leaving) -> Settle:
+    def _report(self, data: Any, talk: Talk, leaving: Leaving) -> Settle:
+        """The end of any attempt, mostly of one that its provider has already spoken of."""
         word = data.draw(st.sampled_from(["sent", "sent", "failed", "unknown", "pending"]))
-        attempt = data.draw(st.integers(1, max(1, leaving.attempt)))
+        attempts = range(1, max(1, leaving.attempt) + 1)
+        spoken_of = [one for one in attempts if provider_id(leaving, one) in talk.kept]
+        attempt = data.draw(st.sampled_from(spoken_of * 3 + [*attempts]))
         return self.actor.settle(
             word, attempt=attempt,
             provider_id=provider_id(leaving, attempt) if data.draw(st.integers(0, 3)) else "",
@@ -132,7 +137,8 @@ class OutboxRules(Ground):
             (talk, leaving) for talk in self.each_talk for leaving in self.gone
         ]
         talk, leaving = data.draw(st.sampled_from(everything))
-        attempts = [*leaving.names] * 4 + list(range(1, MOST_ATTEMPTS + 1))
+        attempts = [*leaving.names] * 4 + [max(1, leaving.attempt)] * 2
+        attempts += range(1, MOST_ATTEMPTS + 1)
         attempt = data.draw(st.sampled_from(attempts))
         whose: dict[str, Any] = {"contact": talk.contact}
         if by_address:
