@@ -28,6 +28,7 @@ def file(tmp_path):
 def run(file, capfd, monkeypatch):
     def run(*words):
         monkeypatch.setenv("COLUMNS", "110")
+        monkeypatch.setenv("LOGNAME", "ann")  # who types it, where nobody is named
         try:
             code = main(["floor", *words, "--db", str(file), "--tenant", "acme"])
         except SystemExit as end:
@@ -46,7 +47,7 @@ def test_all_steps_and_what_a_person_and_a_program_read(run):
     )  # fmt: skip
     told = json.loads(out)
     assert (code, told["floor"], told["promised"], told["by"]) == (
-        0, "queue", ["a call", "a mail"], "operator",
+        0, "queue", ["a call", "a mail"], "ann",
     )  # fmt: skip
     assert told["expires_at"] - told["at"] == 60_000
     code, out, _ = run("accept", ANN, "--by", "bea", "--epoch", str(told["epoch"]))
@@ -64,7 +65,7 @@ def test_the_log_tells_of_it(run, file, capfd):
     main(["show", ANN, "--db", str(file), "--tenant", "acme"])
     told = [line[28:].strip() for line in capfd.readouterr().out.splitlines() if "handoff" in line]
     assert told == [
-        "handoff offered by operator to billing: refund",
+        "handoff offered by ann to billing: refund",
         "handoff accepted by bea to billing: refund",
         "handoff released by bea to billing: paid out",
     ]
