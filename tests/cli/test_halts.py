@@ -174,6 +174,7 @@ class TestUsage:
         [
             ("pause", "--version", "v12"), ("pause", "--endpoint", "+15550199999"),
             ("pause", "--conversation", "x"), ("pause", "--purpose", "all"),
+            ("pause", "--tenant-wide", "--by", ""),
             ("canary", "support", "v12", "101"), ("canary", "support", "v12", "nan"),
             ("canary", "support", "v12", "5", "--propose"),
             ("canary", "support", "v12", "5", "--alpha", "0.1"),

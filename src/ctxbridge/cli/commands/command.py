@@ -44,6 +44,19 @@ def fill_json(command: argparse.ArgumentParser, told: str = "JSON objects, one a
     command.add_argument("--json", action="store_true", help=told)
 
 
+def fill_by(command: argparse.ArgumentParser) -> None:
+    """Who does it."""
+    told = "who does it; it is stored too (default: your login name)"
+    command.add_argument("--by", type=_name, metavar="NAME", help=told)
+
+
+def by_of(arguments: argparse.Namespace) -> str:
+    """Whom `fill_by` was told, or who is logged in."""
+    from ctxbridge.cli.acting import login
+
+    return arguments.by or login()
+
+
 def fill_address(command: argparse.ArgumentParser) -> None:
     """Which address, in which store."""
     command.add_argument("address", metavar="ADDRESS", help="sms:+1..., email:..., chat:...")
@@ -54,6 +67,13 @@ def fill_told(command: argparse.ArgumentParser) -> None:
     """How much to tell, and how."""
     command.add_argument("--show-text", action="store_true", help="the words of the messages too")
     fill_json(command)
+
+
+def _name(text: str) -> str:
+    """Refused empty: what a script's unset variable leaves is nobody's name."""
+    if not text.strip():
+        raise argparse.ArgumentTypeError("it is a name")
+    return text
 
 
 def count(text: str) -> int:

@@ -4,7 +4,16 @@ import argparse
 import math
 from typing import TYPE_CHECKING
 
-from ctxbridge.cli.commands.command import MOST, Command, count, fill_json, fill_store, where_of
+from ctxbridge.cli.commands.command import (
+    MOST,
+    Command,
+    by_of,
+    count,
+    fill_by,
+    fill_json,
+    fill_store,
+    where_of,
+)
 
 if TYPE_CHECKING:
     from ctxbridge.cli.acting import Asked
@@ -19,8 +28,7 @@ def _fill_act(command: argparse.ArgumentParser) -> None:
     fill_store(command)
     told = "why; it is stored with the act"
     command.add_argument("--why", required=True, metavar="TEXT", help=told)
-    told = "who does it; it is stored too (default: your login name)"
-    command.add_argument("--by", default="", metavar="NAME", help=told)
+    fill_by(command)
     told = "tell what it would come to, and change nothing"
     command.add_argument("--dry-run", action="store_true", help=told)
     fill_json(command)
@@ -143,10 +151,10 @@ def _fill_control(control: argparse.ArgumentParser) -> None:
 
 
 def _asked(arguments: argparse.Namespace) -> "Asked":
-    from ctxbridge.cli.acting import Asked, login
+    from ctxbridge.cli.acting import Asked
 
     a = arguments
-    return Asked(where_of(a), a.by or login(), a.why, a.dry_run, a.json)
+    return Asked(where_of(a), by_of(a), a.why, a.dry_run, a.json)
 
 
 def _run_rollback(arguments: argparse.Namespace) -> int:

@@ -2,7 +2,7 @@
 
 import argparse
 
-from ctxbridge.cli.commands.command import Command, fill_json, fill_store, where_of
+from ctxbridge.cli.commands.command import Command, by_of, fill_by, fill_json, fill_store, where_of
 
 VERBS = ("show", "offer", "accept", "pass", "release")
 _LONGEST = 30 * 86_400.0
@@ -12,8 +12,7 @@ def _fill(floor: argparse.ArgumentParser) -> None:
     floor.add_argument("verb", choices=VERBS, metavar="STEP", help=", ".join(VERBS))
     floor.add_argument("address", metavar="ADDRESS", help="sms:+1..., email:..., chat:...")
     fill_store(floor)
-    told = "who does it: a colleague's name (default: your login name)"
-    floor.add_argument("--by", default="", metavar="NAME", help=told)
+    fill_by(floor)
     told = "for whom: whom an offer is meant for; who gets it by `pass`, or `queue`"
     floor.add_argument("--to", default="", metavar="NAME", help=told)
     floor.add_argument("--reason", default="", metavar="TEXT", help="why it is offered")
@@ -50,7 +49,6 @@ def _number(text: str) -> int:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    from ctxbridge.cli.acting import login
     from ctxbridge.cli.floor import Wanted, floor
 
     a = arguments
@@ -59,7 +57,7 @@ def _run(arguments: argparse.Namespace) -> int:
     if a.verb == "pass" and not a.to:
         a.parser.error("pass needs --to: a colleague, or queue")
     wanted = Wanted(
-        a.verb, a.address, a.by or login(), a.to, a.reason, a.summary, tuple(a.promised), a.within,
+        a.verb, a.address, by_of(a), a.to, a.reason, a.summary, tuple(a.promised), a.within,
         a.otherwise, a.epoch, a.note, a.force,
     )  # fmt: skip
     return floor(wanted, where_of(a), as_json=a.json)
