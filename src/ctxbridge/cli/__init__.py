@@ -33,10 +33,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         _silence()
         return CLOSED
     except (CtxBridgeError, OSError) as error:
-        print(f"ctxbridge: {error}", file=sys.stderr)
-        _silence()
-        return FAILED
+        return _failed(str(error))
+    except UnicodeEncodeError:  # a byte of an argument that is no text stands there as a surrogate
+        return _failed("an argument is no text in UTF-8, so nothing was done")
     return code
+
+
+def _failed(told: str) -> int:
+    print(f"ctxbridge: {told}", file=sys.stderr)
+    _silence()
+    return FAILED
 
 
 def _silence() -> None:

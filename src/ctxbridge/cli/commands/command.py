@@ -56,6 +56,13 @@ def fill_told(command: argparse.ArgumentParser) -> None:
     fill_json(command)
 
 
+def words(text: str) -> str:
+    """Something that was said; a usage error for nothing but blanks."""
+    if not text.strip():
+        raise argparse.ArgumentTypeError("it is empty, and must say something")
+    return text
+
+
 def count(text: str) -> int:
     """A number from 1 to `MOST`; a usage error for anything else."""
     number = int(text) if text.isascii() and text.isdecimal() and len(text) < 9 else 0

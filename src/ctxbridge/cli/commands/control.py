@@ -4,7 +4,15 @@ import argparse
 import math
 from typing import TYPE_CHECKING
 
-from ctxbridge.cli.commands.command import MOST, Command, count, fill_json, fill_store, where_of
+from ctxbridge.cli.commands.command import (
+    MOST,
+    Command,
+    count,
+    fill_json,
+    fill_store,
+    where_of,
+    words,
+)
 
 if TYPE_CHECKING:
     from ctxbridge.cli.acting import Asked
@@ -18,7 +26,7 @@ def _fill_act(command: argparse.ArgumentParser) -> None:
     """What all acts are asked with."""
     fill_store(command)
     told = "why; it is stored with the act"
-    command.add_argument("--why", required=True, metavar="TEXT", help=told)
+    command.add_argument("--why", required=True, type=words, metavar="TEXT", help=told)
     told = "who does it; it is stored too (default: your login name)"
     command.add_argument("--by", default="", metavar="NAME", help=told)
     told = "tell what it would come to, and change nothing"
