@@ -82,6 +82,16 @@ def test_an_empty_name_of_a_store_is_not_this_folder(run: Run) -> None:
     )  # fmt: skip
 
 
+@pytest.mark.parametrize("more", [[], ["--json"]])
+def test_who_closed_stdout_reads_nothing_and_no_traceback(
+    run: Run, db: Path, more: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What Python gives a program that was started with ``>&-``."""
+    monkeypatch.setattr("sys.stdout", None)
+    done = run("stats", "--db", db, "--tenant", "acme", *more)
+    assert (done.code, done.err) == (0, "")
+
+
 class TestErased:
     def test_without_yes_it_is_a_usage_error_and_not_nobody(self, run: Run, db: Path) -> None:
         done = run("erase", ANN, "--db", db, "--tenant", "acme")

@@ -7,6 +7,7 @@ import contextlib
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from ctxbridge.cli.parser import make_parser
 from ctxbridge.errors import CtxBridgeError
@@ -23,6 +24,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     line on stderr; 3 is for scripts: ``dead`` found something, a store is not fit (``check``), some
     still wait (``rollback``). 130 is told of Ctrl-C, 141 of a closed pipe.
     """
+    if sys.stdout is None:  # it was closed before we began, as by >&-
+        with Path(os.devnull).open("w") as nowhere, contextlib.redirect_stdout(nowhere):
+            return main(argv)
     arguments = make_parser().parse_args(argv)
     try:
         code: int = arguments.run(arguments)
