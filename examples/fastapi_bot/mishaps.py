@@ -102,12 +102,14 @@ class Mishaps:
 
     async def kill(self) -> str:
         """A second worker takes a message, thinks, and is killed (SIGKILL) in the middle of it."""
+        if self._world.env["CTXBRIDGE_STORE"].startswith("memory:"):
+            return "This store is in one process alone: no other worker could take anything up."
         self._world.tell("A second worker process is starting …")
-        port = free_port()
+        port, quiet = free_port(), asyncio.subprocess.DEVNULL
         env = {**_inherited(), **self._world.env, "PORT": str(port), "THINK_SECONDS": "60"}
         env = {k: v for k, v in env.items() if not k.startswith("MAIL_")}
         worker = await asyncio.create_subprocess_exec(
-            sys.executable, str(APP), env=env, stderr=asyncio.subprocess.DEVNULL
+            sys.executable, str(APP), env=env, stdout=quiet, stderr=quiet
         )
         try:
             await self._answers(f"http://127.0.0.1:{port}/hooks/health")

@@ -1,12 +1,14 @@
 """`make demo` as it is typed: the scene through the running server, and what that lets others do."""
 
 import json
+import os
 import re
 import signal
 import socket
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import httpx
@@ -89,6 +91,24 @@ def test_one_who_presses_ctrl_c_twice_is_shown_no_traceback(tmp_path, seconds):
     time.sleep(seconds)
     impatient.end()
     assert impatient.log.read_text() == ""
+
+
+class TestKill:
+    def test_the_worker_that_is_killed_writes_nothing_on_our_terminal(self, demo):
+        told = httpx.post(f"{demo.url}/sim/do/kill", headers={"X-Simulator": "1"}, timeout=60)
+        assert "1 stored, 1 answer" in told.json()["told"]
+        os.set_blocking(demo.terminal, False)
+        with suppress(BlockingIOError):
+            assert os.read(demo.terminal, 65_536).strip().endswith(b"ends it)")
+
+    def test_memory_is_nothing_that_another_worker_could_take_up(self, tmp_path):
+        alone = Demo(tmp_path / "errors.txt", "--store", "memory://")
+        try:
+            url = f"{alone.url}/sim/do/kill"
+            told = httpx.post(url, headers={"X-Simulator": "1"}, timeout=60).json()["told"]
+        finally:
+            alone.end()
+        assert told.startswith("This store is in one process alone")
 
 
 def state(demo):
