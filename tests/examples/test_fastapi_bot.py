@@ -663,6 +663,10 @@ class TestSettings:
         assert "blue" not in log
         assert "5550100190" not in log
 
+    def test_the_settings_are_nothing_that_is_committed_or_packed(self) -> None:
+        """What `.gitignore` names goes into no sdist either, which holds all examples."""
+        assert ".env" in (FOLDER.parents[1] / ".gitignore").read_text().splitlines()
+
     def test_the_example_of_settings_names_each(self) -> None:
         source = APP.read_text().split("class Settings")[1].split("TOGETHER")[0]
         known = {name.upper() for name in re.findall(r"^    (\w+): ", source, re.MULTILINE)}
