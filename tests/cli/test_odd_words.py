@@ -75,6 +75,26 @@ def test_nobody_is_told_with_the_tenant_that_was_asked(run: Run, db: Path) -> No
         assert "(tenant 'demo')" in done.err
 
 
+@pytest.mark.parametrize(
+    ("more", "code", "told"),
+    [
+        (["--address", "sms:+15550100009", "--tenant", "acme"], 1, "nobody is stored under this"),
+        (["--address", ANN], 1, "(tenant 'demo')"),
+        (["--since", "2026-11-02", "--until", "2026-11-01"], 2, "--since is not before --until"),
+        (["--address", ANN, "--tenant", "acme", "--since", "2026-11-02"], 3, ""),  # STOP
+    ],
+)
+def test_of_nothing_a_replay_does_not_say_that_all_is_well(
+    run: Run, db: Path, tmp_path: Path, more: list[str], code: int, told: str
+) -> None:
+    policy = tmp_path / "policy.toml"
+    policy.write_text("[[guard]]\nuse = 'pii'\n")
+    done = run("replay", "--guards", policy, "--db", db, *more)
+    assert done.code == code, done.err
+    assert told in done.err
+    assert ("judged again" in done.out) is (code == 3)
+
+
 def test_an_empty_name_of_a_store_is_not_this_folder(run: Run) -> None:
     done = run("show", ANN, "--db", "")
     assert (done.code, done.err) == (
