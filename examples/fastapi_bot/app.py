@@ -12,8 +12,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from importlib import import_module
-from types import MappingProxyType
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import anyio
 import msgspec
@@ -33,6 +32,7 @@ from ctxbridge.model import Outgoing, Sent
 from ctxbridge.ports import Channel, Sender
 
 KIB, MIB = 1024, 1024 * 1024
+Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
 logger = logging.getLogger("bot")
 
 
@@ -43,7 +43,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename=str.upper):
     """What is set; ``.env.example`` says what each is for."""
 
     host: str = "127.0.0.1"
-    port: int = 8000
+    port: Port = 8000
     public_url: str = ""
     ctxbridge_store: str = "sqlite:///bot.db"
     tenant: str = "bot"
@@ -59,21 +59,21 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename=str.upper):
     sinch_service_plan: str = ""
     sinch_api_token: str = ""
     sinch_secret: str = ""
-    sinch_number: str = ""
+    sinch_number: Annotated[str, msgspec.Meta(pattern=r"^(\+\d{7,15}|\d{3,8}|)$")] = ""
     sinch_api: str = "https://us.sms.api.sinch.com"
 
     mailbox: str = "help@shop.example.com"
-    mail_in_port: int = 0
+    mail_in_port: Port = 0
     mail_in_peers: str = "127.0.0.1,::1"
     mail_authserv_id: str = ""
     smtp_host: str = ""
-    smtp_port: int = 587
+    smtp_port: Port = 587
     smtp_username: str = ""
     smtp_password: str = ""
     postmark_credentials: str = ""
     postmark_server_token: str = ""
 
-    chat_secret: str = ""
+    chat_secret: Annotated[str, msgspec.Meta(pattern="^$|.{32}")] = ""
     chat_origins: str = ""
     chat_app: str = "shop"
 
@@ -81,7 +81,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename=str.upper):
     openai_api_key: str = ""
     openai_model: str = "gpt-4.1-mini"
 
-    otel_traces_exporter: str = ""
+    otel_traces_exporter: Literal["", "none", "console", "otlp"] = ""
     otel_exporter_otlp_endpoint: str = ""
 
 
@@ -91,9 +91,7 @@ TOGETHER = (
     ("mail_in_port", "mail_authserv_id"),
     ("chat_secret", "chat_origins"),
 )
-CHANNELS = (
-    "twilio_auth_token", "sinch_secret", "mail_in_port", "postmark_credentials", "chat_secret",
-)  # fmt: skip
+WAYS_IN = "twilio_auth_token", "sinch_secret", "mail_in_port", "postmark_credentials", "chat_secret"
 
 
 def read_settings(env: Mapping[str, str]) -> Settings:
@@ -106,8 +104,11 @@ def read_settings(env: Mapping[str, str]) -> Settings:
         missing = [name.upper() for name in group if not getattr(found, name)]
         if missing and len(missing) < len(group):
             raise SystemExit(f"set {', '.join(missing)} too: it goes with what is set")
-    if not any(getattr(found, name) for name in CHANNELS):
-        names = ", ".join(name.upper() for name in CHANNELS)
+    mails = found.mail_in_port or found.postmark_credentials
+    if mails and not (found.smtp_host or found.postmark_server_token):
+        raise SystemExit("set SMTP_HOST or POSTMARK_SERVER_TOKEN too: answers to mails leave by it")
+    if not any(getattr(found, name) for name in WAYS_IN):
+        names = ", ".join(name.upper() for name in WAYS_IN)
         raise SystemExit(f"no channel is set up: set at least one of {names} (see .env.example)")
     return found
 
@@ -118,7 +119,7 @@ def read_settings(env: Mapping[str, str]) -> Settings:
 class ByNumber(senders.TwilioSender):
     """SMS by two providers: a reply leaves by the one whose number was written to."""
 
-    others: Mapping[str, Sender] = MappingProxyType({})
+    others: Mapping[str, Sender]
 
     async def send(self, outgoing: Outgoing, /) -> Sent:
         """Send by the number's own provider; by Twilio, if it is nobody else's."""
@@ -136,12 +137,10 @@ def senders_of(s: Settings) -> list[Sender]:
     """One for each channel that is set up."""
     found: list[Sender] = []
     if s.sinch_secret:
-        sinch = senders.SinchSmsBuilder(
-            s.sinch_service_plan, s.sinch_api_token, base_url=s.sinch_api
-        )
-        found.append(senders.HttpSender(sinch))
+        api = senders.SinchSmsBuilder(s.sinch_service_plan, s.sinch_api_token, base_url=s.sinch_api)
+        found.append(senders.HttpSender(api))
     if s.twilio_auth_token:
-        told = f"{s.public_url}/hooks/twilio" if s.public_url else None
+        told = f"{s.public_url.rstrip('/')}/hooks/twilio" if s.public_url else None
         sms = ByNumber(
             s.twilio_account_sid, s.twilio_auth_token, status_callback=told, base_url=s.twilio_api
         )
@@ -185,13 +184,12 @@ class MailDoor:
         self._peers = {peer.strip() for peer in s.mail_in_peers.split(",")}
 
     async def handle_MAIL(  # noqa: N802 - aiosmtpd's names
-        self, _server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
+        self, _server: SMTP, session: Session, envelope: Envelope, address: str, _options: list[str]
     ) -> str:
         """Refuse strangers before they say more."""
         if session.peer is None or session.peer[0] not in self._peers:
             return "550 5.7.1 mails come from our own mail server alone"
         envelope.mail_from = address
-        envelope.mail_options.extend(options)
         return "250 OK"
 
     async def handle_DATA(self, _server: SMTP, _session: Session, envelope: Envelope) -> str:  # noqa: N802
@@ -237,18 +235,18 @@ def traced(s: Settings) -> Callable[[], None]:
 
     They hold no text, address or name.
     """
-    if not (s.otel_exporter_otlp_endpoint or s.otel_traces_exporter == "console"):
+    kind = s.otel_traces_exporter or ("otlp" if s.otel_exporter_otlp_endpoint else "none")
+    if kind == "none":
         return lambda: None
     from opentelemetry.sdk.trace import TracerProvider, export
 
-    exporter: Any = export.ConsoleSpanExporter()
-    if s.otel_exporter_otlp_endpoint:  # pip install opentelemetry-exporter-otlp-proto-http
-        otlp = import_module("opentelemetry.exporter.otlp.proto.http.trace_exporter")
-        exporter = otlp.OTLPSpanExporter()
+    to: Any = export.ConsoleSpanExporter
+    if kind == "otlp":  # pip install opentelemetry-exporter-otlp-proto-http
+        to = import_module("opentelemetry.exporter.otlp.proto.http.trace_exporter").OTLPSpanExporter
     if not isinstance(trace.get_tracer_provider(), TracerProvider):
         trace.set_tracer_provider(TracerProvider())
     provider: Any = trace.get_tracer_provider()
-    provider.add_span_processor(processor := export.BatchSpanProcessor(exporter))
+    provider.add_span_processor(processor := export.BatchSpanProcessor(to()))
     return processor.shutdown
 
 
@@ -298,13 +296,13 @@ def create(s: Settings) -> FastAPI:
     @asynccontextmanager
     async def life(_app: FastAPI) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
-            stack.callback(traced(s))
             try:
+                stack.callback(traced(s))
                 await stack.enter_async_context(bridge)
                 if s.mail_in_port:
                     door = MailDoor(bridge, agent, s)
                     await stack.enter_async_context(door.open(s.host, s.mail_in_port))
-            except (OSError, errors.CtxBridgeError) as error:
+            except (OSError, ImportError, errors.CtxBridgeError) as error:
                 raise SystemExit(str(error)) from None
             group = await stack.enter_async_context(anyio.create_task_group())
             group.start_soon(bridge.run, agent)  # takes up what a worker that died left behind
@@ -326,4 +324,7 @@ def create(s: Settings) -> FastAPI:
 if __name__ == "__main__":
     settings = read_settings(os.environ)
     logging.getLogger("uvicorn.error").addFilter(plainly)
-    uvicorn.run(create(settings), host=settings.host, port=settings.port, ws_max_size=64 * KIB)
+    try:
+        uvicorn.run(create(settings), host=settings.host, port=settings.port, ws_max_size=64 * KIB)
+    except errors.ConfigurationError as error:
+        raise SystemExit(f"a setting cannot be used: {error}") from None

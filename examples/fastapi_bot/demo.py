@@ -28,6 +28,7 @@ import uvicorn
 from app import create, plainly, read_settings
 from desk import Desk
 from fastapi import Body, FastAPI, HTTPException, Request
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, PlainTextResponse, StreamingResponse
 from mishaps import Mishaps
 from simulator import ANN, LOGIN, MAILBOX, NAMES, Simulator, environment, free_port
@@ -35,12 +36,14 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 from timings import watch
 from view import View
 
+from ctxbridge import errors
 from ctxbridge.cli.output import colourful, say, width
 from ctxbridge.cli.timeline import Repeated, conversations, render, rows
 
 PAGE = Path(__file__).parent / "page"
 LOOK_SECONDS, PATIENCE_SECONDS = 0.1, 2.0
 LONGEST = 2_000
+LAST_PORT = 65_535
 POLICY = (
     "default-src 'self'; img-src data:; connect-src 'self' {ws}; "
     "frame-ancestors 'none'; base-uri 'none'"
@@ -82,7 +85,9 @@ async def play(simulator: Simulator) -> None:
 
 def pages(app: FastAPI, simulator: Simulator, view: View) -> None:
     """The page, and what it shows."""
-    policy = {"Content-Security-Policy": POLICY.format(ws=simulator.url.replace("http", "ws", 1))}
+    ws = simulator.url.replace("http", "ws", 1)
+    both = f"{ws} {ws.replace('127.0.0.1', 'localhost')}"
+    policy = {"Content-Security-Policy": POLICY.format(ws=both)}
 
     def serve(path: str, name: str) -> None:
         app.add_api_route(path, lambda: FileResponse(PAGE / name, headers=policy))
@@ -105,6 +110,7 @@ def pages(app: FastAPI, simulator: Simulator, view: View) -> None:
 
 def buttons(app: FastAPI, simulator: Simulator, view: View) -> None:
     """What is typed and pressed on the page."""
+    app.add_exception_handler(RequestValidationError, not_understood)
     mishaps, desk = Mishaps(simulator, app.state.agent), Desk(simulator.bridge)
 
     @app.post("/sim/do/{name}")
@@ -169,6 +175,11 @@ def providers(app: FastAPI, simulator: Simulator) -> None:
 
     for path, take in apis.items():
         serve(path, take)
+
+
+async def not_understood(_request: Request, _error: Exception) -> PlainTextResponse:
+    """FastAPI's own words repeat what was sent, which may be nothing that can be sent back."""
+    return PlainTextResponse("not understood", 422)
 
 
 def of_the_page(request: Request) -> None:
@@ -275,8 +286,10 @@ async def run(store: str, port: int, *, once: bool, browser: bool) -> None:
             ) from None
         url = f"http://127.0.0.1:{listening.getsockname()[1]}"
         env = environment(url, store, free_port(), free_port())
-        settings = read_settings({**MODEL, **env})
-        app = create(settings)
+        try:
+            app = create(read_settings({**MODEL, **env}))
+        except errors.ConfigurationError as error:
+            raise SystemExit(f"this cannot be used: {error}") from None
         simulator = Simulator(app.state.bridge, url, env)
         view = View(app.state.bridge, simulator, watch())
         pages(app, simulator, view)
@@ -309,6 +322,8 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=0, help="where to listen (default: any)")
     parser.add_argument("--store", default="", help="an empty one of yours: redis://host:6379/0")
     given = parser.parse_args()
+    if not 0 <= given.port <= LAST_PORT:
+        parser.error(f"argument --port: it is a number from 0 to {LAST_PORT}")
     once = given.once or not sys.stdout.isatty()
     try:
         with (

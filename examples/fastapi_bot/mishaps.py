@@ -7,6 +7,7 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
+import aiosmtplib
 import httpx
 from desk import BEA
 from shop import Model, Shop, known_of_both
@@ -17,6 +18,7 @@ from ctxbridge.model import Floor
 
 APP = Path(__file__).with_name("app.py")
 THINKS_SECONDS = 2.0
+FAILURES = CtxBridgeError, OSError, httpx.HTTPError, aiosmtplib.SMTPException
 _KEPT = ("PATH", "HOME", "LANG", "PYTHONPATH", "VIRTUAL_ENV", "SYSTEMROOT")
 
 
@@ -27,6 +29,7 @@ class Mishaps:
         self._world = world
         self._agent = agent
         self._wrong: bytes | None = None
+        self._usual = agent.think_seconds if isinstance(agent, Shop) else 0.0
 
     async def twice(self) -> str:
         """The provider repeats its webhook."""
@@ -40,11 +43,8 @@ class Mishaps:
         said = "By phone: when does my order come?", "By mail: when does my order come?"
         await asyncio.gather(self._world.sms(said[0]), self._world.mail(said[1]))
         await self._world.idle(f"sms:{ANN}")
-        turns = {
-            m.turn
-            for m in (await self._world.bridge.context(f"sms:{ANN}", fresh=True)).messages
-            if m.text in said
-        }
+        context = await self._world.bridge.context(f"sms:{ANN}", fresh=True)
+        turns = set([m.turn for m in context.messages if m.text in said][-2:])  # not those before
         read = (
             "one turn read both" if len(turns) == 1 else f"{len(turns)} turns, one after the other"
         )
@@ -78,14 +78,14 @@ class Mishaps:
         phone = f"sms:{ANN}"
         if (await self._world.bridge.context(phone, fresh=True)).floor is not Floor.AGENT:
             return "The agent does not speak now: give the conversation back first."
-        before = self._let_think(THINKS_SECONDS)
+        self._let_think(THINKS_SECONDS)
         try:
             id = await self._world.sms("What did you say about Friday?")
             await asyncio.sleep(THINKS_SECONDS / 2)
             await self._world.bridge.floor.accept(phone, by=BEA)
             await self._world.idle(phone)
         finally:
-            self._let_think(before)
+            self._let_think(self._usual)
         context = await self._world.bridge.context(phone, window=0, fresh=True)
         turns = {m.turn for m in context.messages if m.message_id == id}
         said = [m for m in context.messages if m.turn in turns and m.author == "agent"]
@@ -95,21 +95,21 @@ class Mishaps:
             f"{left} left."
         )
 
-    def _let_think(self, seconds: float) -> float:
-        """How long it thought until now; a model thinks as long as it likes."""
-        if isinstance(self._agent, Model):
-            return 0.0
-        before, self._agent.think_seconds = self._agent.think_seconds, seconds
-        return before
+    def _let_think(self, seconds: float) -> None:
+        """A model thinks as long as it likes."""
+        if isinstance(self._agent, Shop):
+            self._agent.think_seconds = seconds
 
     async def kill(self) -> str:
         """A second worker takes a message, thinks, and is killed (SIGKILL) in the middle of it."""
+        if self._world.env["CTXBRIDGE_STORE"].startswith("memory:"):
+            return "This store is in one process alone: no other worker could take anything up."
         self._world.tell("A second worker process is starting …")
-        port = free_port()
+        port, quiet = free_port(), asyncio.subprocess.DEVNULL
         env = {**_inherited(), **self._world.env, "PORT": str(port), "THINK_SECONDS": "60"}
         env = {k: v for k, v in env.items() if not k.startswith("MAIL_")}
         worker = await asyncio.create_subprocess_exec(
-            sys.executable, str(APP), env=env, stderr=asyncio.subprocess.DEVNULL
+            sys.executable, str(APP), env=env, stdout=quiet, stderr=quiet
         )
         try:
             await self._answers(f"http://127.0.0.1:{port}/hooks/health")
@@ -203,7 +203,7 @@ class Mishaps:
                   self.takeover, self.kill, self.join, self.merge, self.split)}[name]  # fmt: skip
         try:
             return self._world.tell(await action())
-        except (CtxBridgeError, TimeoutError, OSError, httpx.HTTPError) as error:
+        except FAILURES as error:
             return self._world.tell(f"That did not work: {type(error).__name__}: {error}")
 
 

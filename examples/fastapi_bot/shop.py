@@ -110,7 +110,7 @@ class Shop:
         except errors.TooManyChallenges:
             return "There were too many codes lately. Please try again later."
         except errors.CtxBridgeError:
-            return "I cannot read that address. Please write it once more."
+            return "I cannot send a code there. Is the address right? Else write from it."
         turn.state.claims = address
         return ASKED
 
@@ -158,9 +158,8 @@ def _continue(said: Message, context: Context, ticket: Ticket) -> str:
     words, card = said.text.lower(), _CARD.search(said.text)
     price = ORDERS[ticket.order].price
     if ticket.refund == "wanted" and card:
-        ticket.refund, ticket.card = "paid", card.group(1) or card.group(2)
-        only = KEPT if card.group(1) else ""
-        return f"Thank you. {price} go to the card ending in {ticket.card}.{only}"
+        ticket.refund, ticket.card = "paid", card[1] or card[2]
+        return f"Thank you. {price} go to the card ending in {ticket.card}.{KEPT * bool(card[1])}"
     if "promise" in words and ticket.refund:
         return "I promise that the money is there by Friday."
     if ticket.refund == "paid":

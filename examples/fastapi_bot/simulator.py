@@ -62,7 +62,7 @@ def environment(url: str, store: str, mail_in: int, mail_out: int) -> dict[str, 
     return SECRETS | {
         "PORT": url.rpartition(":")[2],
         "PUBLIC_URL": url,
-        "CHAT_ORIGINS": url,
+        "CHAT_ORIGINS": f"{url},{url.replace('127.0.0.1', 'localhost')}",
         "CTXBRIDGE_STORE": store,
         "TENANT": "demo",
         "TWILIO_API": f"{url}/sim/twilio",

@@ -70,7 +70,9 @@ class TestTaken:
             taken.listen()
             port = str(taken.getsockname()[1])
             ports = {"PORT": str(free_port()), "MAIL_IN_PORT": str(free_port()), setting: port}
-            done = started(tmp_path, MAIL_AUTHSERV_ID="mx.example.com", **ports)
+            done = started(
+                tmp_path, MAIL_AUTHSERV_ID="mx.example.com", SMTP_HOST="127.0.0.1", **ports
+            )
         assert done.returncode == 3
         assert f"('127.0.0.1', {port}): address already in use" in done.stderr
         assert "Traceback" not in done.stderr

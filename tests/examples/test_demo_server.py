@@ -1,17 +1,20 @@
 """`make demo` as it is typed: the scene through the running server, and what that lets others do."""
 
 import json
+import os
 import re
 import signal
 import socket
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import httpx
 import pytest
 from tests.examples.test_demo import DEMO, ENVIRONMENT, Demo
+from websockets.sync.client import connect
 
 GOLDEN = Path(__file__).parent / "golden" / "demo.txt"
 
@@ -45,6 +48,22 @@ class TestOnce:
         assert f"port {port}: Address already in use" in done.stderr
         assert "Traceback" not in done.stderr
 
+    @pytest.mark.parametrize(
+        ("option", "value", "told"),
+        [
+            ("--port", "65536", "argument --port: it is a number from 0 to 65535"),
+            ("--store", "demo.db", "no store has an address of this form"),
+        ],
+    )
+    def test_what_cannot_be_is_said_so(self, option, value, told):
+        done = subprocess.run(
+            [sys.executable, DEMO, "--once", option, value],
+            env=ENVIRONMENT, capture_output=True, text=True, timeout=60, check=False,
+        )  # fmt: skip
+        assert done.returncode != 0
+        assert told in done.stderr
+        assert "Traceback" not in done.stderr
+
     def test_a_store_that_cannot_be_opened_is_said_so(self):
         done = subprocess.run(
             [sys.executable, DEMO, "--once", "--store", "sqlite:////there/is/no/demo.db"],
@@ -74,6 +93,24 @@ def test_one_who_presses_ctrl_c_twice_is_shown_no_traceback(tmp_path, seconds):
     assert impatient.log.read_text() == ""
 
 
+class TestKill:
+    def test_the_worker_that_is_killed_writes_nothing_on_our_terminal(self, demo):
+        told = httpx.post(f"{demo.url}/sim/do/kill", headers={"X-Simulator": "1"}, timeout=60)
+        assert "1 stored, 1 answer" in told.json()["told"]
+        os.set_blocking(demo.terminal, False)
+        with suppress(BlockingIOError):
+            assert os.read(demo.terminal, 65_536).strip().endswith(b"ends it)")
+
+    def test_memory_is_nothing_that_another_worker_could_take_up(self, tmp_path):
+        alone = Demo(tmp_path / "errors.txt", "--store", "memory://")
+        try:
+            url = f"{alone.url}/sim/do/kill"
+            told = httpx.post(url, headers={"X-Simulator": "1"}, timeout=60).json()["told"]
+        finally:
+            alone.end()
+        assert told.startswith("This store is in one process alone")
+
+
 def state(demo):
     return httpx.get(f"{demo.url}/sim/state").json()
 
@@ -101,6 +138,15 @@ class TestServer:
             told = httpx.get(demo.url + path, headers={"Host": "evil.example"})
             assert told.status_code == 400
 
+    @pytest.mark.parametrize("name", ["127.0.0.1", "localhost"])
+    def test_the_chat_is_open_by_each_name_that_is_answered(self, demo, name):
+        url = demo.url.replace("127.0.0.1", name)
+        frame = {"type": "resume", "token": httpx.get(f"{url}/sim/token").text, "last_seq": 0}
+        with connect(f"{url.replace('http', 'ws')}/chat/", origin=url) as line:
+            line.send(json.dumps(frame))
+            assert json.loads(line.recv(timeout=20))["type"] != "error"
+        assert f"ws://{name}:" in httpx.get(url).headers["content-security-policy"]
+
     @pytest.mark.parametrize(
         "body",
         [
@@ -109,10 +155,12 @@ class TestServer:
             {"device": "phone", "via": "twilio", "text": "x", "number": "+1"},
             {"device": "phone", "via": "twilio", "text": "x" * 2001},
             {"device": "phone", "via": "twilio", "text": ""}, [], "x", {"device": 1},
+            {"device": "phone", "via": "twilio", "text": "\ud83d"},  # half an emoji
         ],
     )  # fmt: skip
     def test_what_no_device_says_is_refused(self, demo, body):
-        told = httpx.post(f"{demo.url}/sim/say", json=body, headers={"X-Simulator": "1"})
+        headers = {"X-Simulator": "1", "Content-Type": "application/json"}
+        told = httpx.post(f"{demo.url}/sim/say", content=json.dumps(body), headers=headers)
         assert told.status_code == 422
 
     def test_a_button_that_is_not_there_is_not_pressed(self, demo):

@@ -20,6 +20,7 @@ import tokenize
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
@@ -41,6 +42,11 @@ ACCOUNT, AUTH_TOKEN = "AC" + "0" * 32, "token-of-the-tests"
 SINCH_SECRET, SINCH_NUMBER = "sinch-secret-of-the-tests", "+15550100299"
 CHAT_SECRET = "chat-secret-of-the-tests-with-32-bytes"
 SHOP, PAGE = "+15550100199", "http://127.0.0.1:1"
+KNOWN = {
+    "sinch": {"SINCH_SERVICE_PLAN": "plan", "SINCH_API_TOKEN": "sinch-token",
+              "SINCH_SECRET": SINCH_SECRET, "SINCH_NUMBER": SINCH_NUMBER},
+    "chat": {"CHAT_SECRET": CHAT_SECRET, "CHAT_ORIGINS": PAGE},
+}  # fmt: skip
 _KNOWN = {"PATH", "HOME", "LANG", "VIRTUAL_ENV", "PYTHONPATH"}
 ENVIRONMENT = {name: value for name, value in os.environ.items() if name in _KNOWN}
 
@@ -60,6 +66,7 @@ class Providers:
     def __init__(self) -> None:
         self.sent: list[tuple[str, str]] = []
         self.prompts: list[dict[str, Any]] = []
+        self.callbacks: list[str] = []
         taken = self
 
         class Answers(BaseHTTPRequestHandler):
@@ -83,6 +90,7 @@ class Providers:
             form = parse_qs(body.decode(), strict_parsing=True)
             wanted = base64.b64encode(f"{ACCOUNT}:{AUTH_TOKEN}".encode()).decode()
             assert (login, form["From"]) == (f"Basic {wanted}", [SHOP])
+            self.callbacks += form.get("StatusCallback", [])
             self.sent.append((form["To"][0], form["Body"][0]))
             return {"sid": "SM" + secrets.token_hex(16)}
         if path == "/xms/v1/plan/batches":
@@ -205,14 +213,12 @@ def running(folder: Path, *names: str, **settings: str) -> Iterator[Service]:
     known = {
         "twilio": {"TWILIO_ACCOUNT_SID": ACCOUNT, "TWILIO_AUTH_TOKEN": AUTH_TOKEN,
                    "TWILIO_API": providers.url},
-        "sinch": {"SINCH_SERVICE_PLAN": "plan", "SINCH_API_TOKEN": "sinch-token",
-                  "SINCH_SECRET": SINCH_SECRET, "SINCH_NUMBER": SINCH_NUMBER,
-                  "SINCH_API": providers.url},
+        "sinch": KNOWN["sinch"] | {"SINCH_API": providers.url},
         "mail": {"MAILBOX": "help@example.com", "MAIL_IN_PORT": str(mail_port),
                  "MAIL_AUTHSERV_ID": "mx.example.com", "SMTP_HOST": "127.0.0.1",
                  "SMTP_PORT": str(providers.mail.port)},
         "postmark": {"POSTMARK_CREDENTIALS": "name:password"},
-        "chat": {"CHAT_SECRET": CHAT_SECRET, "CHAT_ORIGINS": PAGE},
+        "chat": KNOWN["chat"],
         "model": {"OPENAI_BASE_URL": f"{providers.url}/v1", "OPENAI_API_KEY": "model-key",
                   "OPENAI_MODEL": "small"},
     }  # fmt: skip
@@ -593,6 +599,15 @@ class TestSettings:
             ({"MAIL_IN_PORT": "2525"}, "MAIL_AUTHSERV_ID"),
             ({"CHAT_SECRET": CHAT_SECRET}, "CHAT_ORIGINS"),
             ({"PORT": "eighty"}, "PORT"),
+            ({"PORT": "65536"}, "PORT"),  # a socket would take it for port 0
+            ({"MAIL_IN_PORT": "2525", "MAIL_AUTHSERV_ID": "mx.example.com"}, "SMTP_HOST"),
+            ({"POSTMARK_CREDENTIALS": "name:password"}, "POSTMARK_SERVER_TOKEN"),
+            (KNOWN["chat"] | {"CHAT_SECRET": "guessed"}, "CHAT_SECRET"),
+            (KNOWN["chat"] | {"CHAT_ORIGINS": "shop.example.com"}, "https://acme.example"),
+            (KNOWN["chat"] | {"CTXBRIDGE_STORE": "bot.db"}, "sqlite:///relative/path.db"),
+            (KNOWN["chat"] | {"CODE_SECRET": "short"}, "code_secret is shorter than 32 bytes"),
+            (KNOWN["chat"] | {"OTEL_TRACES_EXPORTER": "zipkin"}, "OTEL_TRACES_EXPORTER"),
+            (KNOWN["sinch"] | {"SINCH_NUMBER": SINCH_NUMBER[1:]}, "SINCH_NUMBER"),
         ],
     )
     def test_it_does_not_start_where_anybody_could_write(
@@ -607,9 +622,37 @@ class TestSettings:
             timeout=20,
             check=False,
         )
-        assert done.returncode != 0
+        assert done.returncode == 1
         assert named in done.stderr
+        assert len(done.stderr.splitlines()) == 1
+
+    @pytest.mark.skipif(find_spec("opentelemetry.exporter") is not None, reason="it is installed")
+    def test_an_exporter_that_is_not_installed_is_named(self, tmp_path: Path) -> None:
+        env = ENVIRONMENT | KNOWN["chat"] | {"PORT": str(free_port())}
+        done = subprocess.run(
+            [sys.executable, str(APP)], cwd=tmp_path, env=env | {"OTEL_TRACES_EXPORTER": "otlp"},
+            capture_output=True, text=True, timeout=20, check=False,
+        )  # fmt: skip
+        assert done.returncode == 3
+        assert "No module named 'opentelemetry.exporter'" in done.stderr
         assert "Traceback" not in done.stderr
+
+    def test_who_cannot_be_mailed_a_code_is_not_told_to_spell_better(self, tmp_path: Path) -> None:
+        with running(tmp_path, "twilio") as service:
+            service.sms("SM92", "+15550100192", "I am ann@example.org")
+            told = service.providers.told("+15550100192")
+        assert told == ["I cannot send a code there. Is the address right? Else write from it."]
+
+    def test_receipts_are_asked_for_where_the_webhook_is(self, tmp_path: Path) -> None:
+        """Whether or not the public address was written with a slash at its end."""
+        with running(tmp_path, "twilio", PUBLIC_URL="https://bot.example.com/") as service:
+            form = {"MessageSid": "SM91", "From": "+15550100191", "To": SHOP, "Body": "Hi"}
+            url = "https://bot.example.com/hooks/twilio"
+            signature = RequestValidator(AUTH_TOKEN).compute_signature(url, form)
+            headers = {"X-Twilio-Signature": signature}
+            service.http.post(f"{service.url}/hooks/twilio", data=form, headers=headers)
+            service.providers.told("+15550100191")
+            assert service.providers.callbacks[0].startswith(f"{url}?")
 
     def test_traces_go_to_the_console_and_hold_no_words(self, tmp_path: Path) -> None:
         with running(tmp_path, "twilio", OTEL_TRACES_EXPORTER="console") as service:
@@ -619,6 +662,10 @@ class TestSettings:
         assert '"trace_id"' in log
         assert "blue" not in log
         assert "5550100190" not in log
+
+    def test_the_settings_are_nothing_that_is_committed_or_packed(self) -> None:
+        """What `.gitignore` names goes into no sdist either, which holds all examples."""
+        assert ".env" in (FOLDER.parents[1] / ".gitignore").read_text().splitlines()
 
     def test_the_example_of_settings_names_each(self) -> None:
         source = APP.read_text().split("class Settings")[1].split("TOGETHER")[0]

@@ -3,7 +3,7 @@
 import { Chat } from "/chat/client.js";
 
 const $ = (id) => document.getElementById(id);
-const known = new Map(); // what an element shows, so that only what changed is built anew
+const known = new WeakMap(); // what an element shows, so that only what changed is built anew
 let seen = { chosen: null, devices: [], deliveries: [], held: [] };
 let people = []; // all conversations, the latest first
 let whose = ""; // the one that was chosen; nothing: the server's choice
@@ -25,6 +25,9 @@ const clock = (at) => new Date(at).toLocaleTimeString([], { hour: "2-digit", min
 function fill(list, items, build, { follow } = {}) {
   const atEnd = follow && follow.scrollHeight - follow.scrollTop - follow.clientHeight < 40;
   const first = !list.childElementCount;
+  // Of a long conversation the last entries are shown: what fell out at the top goes, and the rest stays what it is.
+  const stays = items.length ? [...list.children].findIndex((one) => known.get(one) === JSON.stringify(items[0])) : 0;
+  for (const gone of [...list.children].slice(0, Math.max(stays, 0))) gone.remove();
   items.forEach((item, place) => {
     const told = JSON.stringify(item);
     const there = list.children[place];
@@ -33,9 +36,9 @@ function fill(list, items, build, { follow } = {}) {
     if (there?.querySelector("details[open]")) made.querySelector("details")?.setAttribute("open", "");
     if (!there && !first) made.classList.add("fresh");
     known.set(made, told);
-    if (there) { known.delete(there); there.replaceWith(made); } else list.append(made);
+    if (there) there.replaceWith(made); else list.append(made);
   });
-  while (list.childElementCount > items.length) { known.delete(list.lastChild); list.lastChild.remove(); }
+  while (list.childElementCount > items.length) list.lastChild.remove();
   if (follow && (atEnd || first)) follow.scrollTop = follow.scrollHeight;
 }
 
@@ -96,7 +99,11 @@ function reasons(one) {
   return make("details", {}, make("summary", { text: `why: ${one.guards.length} guards, turn ${one.turn}` }), make("table", {}, head, body));
 }
 
+let drafted = ""; // whose conversation the fields of the colleague are about
+
 function showTimeline() {
+  const id = seen.chosen?.id ?? "";
+  if (id !== drafted) { drafted = id; $("floor-text").value = $("floor-note").value = ""; } // it was for somebody else
   fill($("timeline"), seen.chosen?.entries ?? [], entry, { follow: $("timeline") });
   showKnown(seen.chosen);
   showFloor(seen.chosen?.floor ?? { floor: "agent" });
@@ -127,7 +134,7 @@ function showPeople() {
     if (!row || known.get(row) !== told) {
       const made = person(one, place, one.id === chosen);
       if (row === next) next = row?.nextElementSibling ?? null;
-      if (row) { known.delete(row); row.remove(); }
+      row?.remove();
       row = made;
       known.set(row, told);
       row.style.top = `${place * height}px`;
@@ -136,7 +143,7 @@ function showPeople() {
     else list.insertBefore(row, next);
     row.classList.toggle("active", one.id === active);
   });
-  for (const row of there.values()) { known.delete(row); row.remove(); }
+  for (const row of there.values()) row.remove();
   if (active) list.setAttribute("aria-activedescendant", `person-${active}`);
   const count = people.length === 1 ? "1 conversation" : `${people.length} conversations`;
   if ($("people-count").textContent !== count) $("people-count").textContent = count;
@@ -151,7 +158,7 @@ function person(one, place, chosen) {
 
 function choose(id) {
   active = id;
-  if (id === (seen.chosen?.id ?? "")) return showPeople();
+  if (id === (whose || seen.chosen?.id || "")) return showPeople(); // asked for already, or there
   whose = id;
   $("timeline").replaceChildren();
   watch();
@@ -237,17 +244,21 @@ function showTiming(timing) {
   });
 }
 
+/** Say what became of it; whether the server took it. */
 async function tell(doing) {
-  try { $("told").textContent = await doing; }
-  catch (error) { $("told").textContent = `That did not work: ${error.message}`; }
+  try { $("told").textContent = await doing; return true; }
+  catch (error) { $("told").textContent = `That did not work: ${error.message}`; return false; }
 }
 const step = (name, text = "") => tell(post(`/sim/floor/${name}`, { whose: seen.chosen?.id ?? "", text }));
 $("floor-take").addEventListener("click", () => step("take"));
 for (const [name, field] of [["say", $("floor-text")], ["back", $("floor-note")]]) {
-  $(`floor-${name}`).addEventListener("submit", (event) => {
+  $(`floor-${name}`).addEventListener("submit", async (event) => {
     event.preventDefault();
-    step(name, field.value);
+    const text = field.value;
+    if (name === "say" && !text.trim()) return;
     field.value = "";
+    const [about, taken] = [drafted, await step(name, text)];
+    if (!taken && about === drafted && !field.value) field.value = text;
   });
 }
 

@@ -7,6 +7,7 @@ import contextlib
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from ctxbridge.cli.parser import make_parser
 from ctxbridge.errors import CtxBridgeError
@@ -23,6 +24,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     line on stderr; 3 is for scripts: ``dead`` found something, a store is not fit (``check``), some
     still wait (``rollback``). 130 is told of Ctrl-C, 141 of a closed pipe.
     """
+    if sys.stdout is None:  # it was closed before we began, as by >&-
+        with Path(os.devnull).open("w") as nowhere, contextlib.redirect_stdout(nowhere):
+            return main(argv)
     arguments = make_parser().parse_args(argv)
     try:
         code: int = arguments.run(arguments)
@@ -33,10 +37,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         _silence()
         return CLOSED
     except (CtxBridgeError, OSError) as error:
-        print(f"ctxbridge: {error}", file=sys.stderr)
-        _silence()
-        return FAILED
+        return _failed(str(error))
+    except UnicodeEncodeError:  # a byte of an argument that is no text stands there as a surrogate
+        return _failed("an argument is no text in UTF-8, so nothing was done")
     return code
+
+
+def _failed(told: str) -> int:
+    print(f"ctxbridge: {told}", file=sys.stderr)
+    _silence()
+    return FAILED
 
 
 def _silence() -> None:

@@ -12,6 +12,7 @@ from ctxbridge.cli.tables import tell_table
 from ctxbridge.cli.where import UNKNOWN, Where
 from ctxbridge.model import Consent, Context
 from ctxbridge.rules.consent import ledger
+from ctxbridge.rules.erasure import ERASED
 
 HEADLINE = ("time (UTC)", "channel", "purpose", "word", "by", "evidence", "now")
 
@@ -22,7 +23,7 @@ def consents(address: str, where: Where, *, as_json: bool, show_text: bool) -> i
     if context.contact is None:
         warn(f"nobody is stored under this address for tenant {where.tenant!r}")
         return UNKNOWN
-    words = ledger(context.window)
+    words = [*ledger(context.window), *_without_words(context)]
     if as_json:
         for word in words:
             emit(record(word, context, show_text=show_text))
@@ -57,7 +58,13 @@ def record(word: Consent, context: Context, *, show_text: bool) -> dict[str, Any
 def _holds(word: Consent, context: Context) -> bool:
     consents = context.contact.consents if context.contact else ()
     # The log does not tell from which address it was said: that stands in the contact alone.
-    return any(replace(held, by="") == word for held in consents)
+    return any(word in {held, replace(held, by="")} for held in consents)
+
+
+def _without_words(context: Context) -> list[Consent]:
+    """What holds and stands in no log: who was erased is still not written to, if they said so."""
+    consents = context.contact.consents if context.contact else ()
+    return [held for held in consents if held.source == ERASED]
 
 
 def _words(word: Consent, context: Context) -> str:
@@ -73,7 +80,7 @@ def _rows(
         said = "granted" if word.granted else "refused"
         holds = "holds" if _holds(word, context) else ""
         row = (
-            moment(word.at), plain(word.channel), word.purpose, said, plain(word.source),
-            plain(word.evidence), holds,
+            moment(word.at) if word.at else "", plain(word.channel), word.purpose, said,
+            plain(word.source), plain(word.evidence), holds,
         )  # fmt: skip
         yield (*row, plain(_words(word, context))) if show_text else row

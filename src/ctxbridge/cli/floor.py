@@ -43,7 +43,7 @@ def floor(wanted: Wanted, where: Where, *, as_json: bool) -> int:
     try:
         handoff = anyio.run(run)
     except UnknownContact as error:
-        warn(str(error))
+        warn(where.among(error))
         return UNKNOWN
     except FloorTaken as error:
         holder = f" ({plain(error.holder)})" if error.holder else ""

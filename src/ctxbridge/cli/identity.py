@@ -6,7 +6,7 @@ from ctxbridge.bridge.erasing import Certificate
 from ctxbridge.cli.output import emit, plain, say, warn
 from ctxbridge.cli.progress import counted, progress
 from ctxbridge.cli.where import UNKNOWN, Where
-from ctxbridge.errors import UnknownContact
+from ctxbridge.errors import UnknownContact, UsageError
 from ctxbridge.model import Contact
 
 
@@ -48,15 +48,17 @@ def export(address: str, where: Where) -> int:
 
 
 def erase(address: str, where: Where, *, sure: bool) -> int:
-    """Erase the contact and print the certificate; 1 if nobody is stored, or it is not sure."""
+    """Erase the contact and print the certificate; 1 if nobody is stored.
+
+    Raises `UsageError` where nobody said that they are sure.
+    """
     if not sure:
-        warn("this cannot be undone: say --yes to erase")
-        return UNKNOWN
+        raise UsageError("this cannot be undone: say --yes to erase")
     try:
         with progress("erasing"):
             certificate = anyio.run(_erase, address, where)
     except UnknownContact as error:
-        warn(str(error))
+        warn(where.among(error))
         return UNKNOWN
     emit(certificate)
     return 0

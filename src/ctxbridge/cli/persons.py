@@ -82,7 +82,7 @@ def _run(
     try:
         anyio.run(run)
     except UnknownContact as error:
-        warn(str(error))
+        warn(where.among(error))
         return UNKNOWN
     return 0
 

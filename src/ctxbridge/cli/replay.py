@@ -11,11 +11,11 @@ from msgspec import Struct
 
 from ctxbridge.bridge.rejudging import Rejudged
 from ctxbridge.cli.loading import named
-from ctxbridge.cli.output import emit, plain, say
+from ctxbridge.cli.output import emit, plain, say, warn
 from ctxbridge.cli.progress import Progress, counted, progress
 from ctxbridge.cli.tables import tell_table
-from ctxbridge.cli.where import Where
-from ctxbridge.errors import ConfigurationError
+from ctxbridge.cli.where import UNKNOWN, Where
+from ctxbridge.errors import ConfigurationError, UnknownContact
 from ctxbridge.guards import read_policy
 from ctxbridge.model import GuardResult
 from ctxbridge.model.lines import estimate_tokens
@@ -59,10 +59,14 @@ class Tally:
 
 
 def replay(wanted: Wanted) -> int:
-    """Judge again and tell; 3 if something would have changed."""
+    """Judge again and tell; 3 if something would have changed, 1 if the address is nobody's."""
     guards = load(wanted.guards)
-    with progress("judging", prints=wanted.diff and wanted.as_json) as shown:
-        tally, rows = anyio.run(_replay, wanted, guards, shown)
+    try:
+        with progress("judging", prints=wanted.diff and wanted.as_json) as shown:
+            tally, rows = anyio.run(_replay, wanted, guards, shown)
+    except UnknownContact as error:
+        warn(wanted.where.among(error))
+        return UNKNOWN
     if wanted.as_json:
         emit(summary(tally))
     else:
@@ -75,6 +79,8 @@ async def _replay(
 ) -> tuple[Tally, list[tuple[str, ...]]]:
     tally, rows = Tally(), list[tuple[str, ...]]([DIFFERENCE])
     async with wanted.where.bridge(guards=[]) as bridge:
+        if wanted.address and (await bridge.context(wanted.address, window=1)).contact is None:
+            raise UnknownContact("nobody is stored under this address")
         judged = bridge.rejudge(
             guards, since=wanted.since, until=wanted.until, address=wanted.address
         )

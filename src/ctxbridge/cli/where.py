@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from ctxbridge import Bridge
 from ctxbridge.cli.loading import named
-from ctxbridge.errors import ConfigurationError
+from ctxbridge.errors import ConfigurationError, UnknownContact
 from ctxbridge.ports import Store
 from ctxbridge.stores import open_store
 
@@ -31,6 +31,10 @@ class Where(Struct, frozen=True):
         options.setdefault("control_fails", "open")
         return Bridge(existing(self.db, read_only=read_only), tenant=self.tenant, **options)
 
+    def among(self, error: UnknownContact) -> str:
+        """The error, with whose customers it is told of: often others were meant."""
+        return f"{error} (tenant {self.tenant!r})"
+
     def store(self, *, read_only: bool = True, **options: Any) -> Store:
         """The store alone, not opened yet; `options` are those of `open_store`."""
         seal = named(self.seal, "--seal") if self.seal else None
@@ -50,6 +54,8 @@ def store_url(db: str, *, read_only: bool = False) -> str:
 
 def existing(db: str, *, read_only: bool = True) -> str:
     """As `store_url`, for a file that must be there already."""
+    if not db:
+        raise ConfigurationError("--db is empty; it names the file of a store, or its address")
     if "://" not in db and not Path(db).exists():
         raise ConfigurationError("there is no such file; --db names the file of a store")
     if Path(db).is_dir():

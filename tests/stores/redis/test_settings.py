@@ -79,6 +79,10 @@ class TestAddresses:
             ("redis://h?clock=mine", "clock"),
             ("redis://h?replicas=99", "replicas"),
             ("redis://h?socket_timeout=soon", "cannot be read"),
+            ("redis://h/bot", "is no number of a database"),
+            ("rediss://h/1O", "is no number of a database"),
+            ("redis://h/1/2", "is no number of a database"),
+            ("redis+sentinel://h/mymaster/bot", "is no number of a database"),
         ],
     )
     def test_what_makes_no_sense_is_refused(self, url, says):

@@ -47,7 +47,7 @@ def fill_json(command: argparse.ArgumentParser, told: str = "JSON objects, one a
 def fill_by(command: argparse.ArgumentParser) -> None:
     """Who does it."""
     told = "who does it; it is stored too (default: your login name)"
-    command.add_argument("--by", type=_name, metavar="NAME", help=told)
+    command.add_argument("--by", type=words, metavar="NAME", help=told)
 
 
 def by_of(arguments: argparse.Namespace) -> str:
@@ -69,10 +69,10 @@ def fill_told(command: argparse.ArgumentParser) -> None:
     fill_json(command)
 
 
-def _name(text: str) -> str:
-    """Refused empty: what a script's unset variable leaves is nobody's name."""
+def words(text: str) -> str:
+    """Something that was said; a usage error for blanks, which an unset variable leaves."""
     if not text.strip():
-        raise argparse.ArgumentTypeError("it is a name")
+        raise argparse.ArgumentTypeError("it is empty, and must say something")
     return text
 
 

@@ -13,6 +13,7 @@ from ctxbridge.cli.commands.command import (
     fill_json,
     fill_store,
     where_of,
+    words,
 )
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ def _fill_act(command: argparse.ArgumentParser) -> None:
     """What all acts are asked with."""
     fill_store(command)
     told = "why; it is stored with the act"
-    command.add_argument("--why", required=True, metavar="TEXT", help=told)
+    command.add_argument("--why", required=True, type=words, metavar="TEXT", help=told)
     fill_by(command)
     told = "tell what it would come to, and change nothing"
     command.add_argument("--dry-run", action="store_true", help=told)

@@ -9,6 +9,7 @@ from ctxbridge.cli.commands.command import (
     fill_json,
     fill_store,
     where_of,
+    words,
 )
 
 
@@ -17,7 +18,7 @@ def _fill_link(link: argparse.ArgumentParser) -> None:
     link.add_argument("address", metavar="ADDRESS", help="the address that belongs to it too")
     fill_store(link)
     told = "what the claim rests on; it is stored"
-    link.add_argument("--evidence", required=True, metavar="TEXT", help=told)
+    link.add_argument("--evidence", required=True, type=words, metavar="TEXT", help=told)
     fill_json(link)
 
 
@@ -53,7 +54,7 @@ def _run_erase(arguments: argparse.Namespace) -> int:
 
 def _fill_evidence(command: argparse.ArgumentParser) -> None:
     told = "what it rests on; it is stored"
-    command.add_argument("--evidence", required=True, metavar="TEXT", help=told)
+    command.add_argument("--evidence", required=True, type=words, metavar="TEXT", help=told)
 
 
 def _fill_merge(merge: argparse.ArgumentParser) -> None:
@@ -172,7 +173,7 @@ COMMANDS = (
     Command(
         "erase",
         "erase a contact and all that is stored of them, and print the certificate",
-        "Exit codes: 0 it is done; 1 nobody is stored, or --yes is missing; 2 an error.",
+        "Exit codes: 0 it is done; 1 nobody is stored; 2 an error, or --yes is missing.",
         "ctxbridge erase sms:+15550100142 --db support.db --tenant acme --yes",
         _fill_erase,
         _run_erase,

@@ -86,6 +86,8 @@ def _run_replay(arguments: argparse.Namespace) -> int:
     from ctxbridge.cli.replay import Wanted, replay
 
     a = arguments
+    if a.until is not None and a.since >= a.until:
+        a.parser.error("--since is not before --until")
     wanted = Wanted(where_of(a), a.guards, a.since, a.until, a.address, a.diff, a.json, a.show_text)
     return replay(wanted)
 

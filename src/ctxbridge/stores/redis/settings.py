@@ -172,6 +172,12 @@ def _read(url: str) -> dict[str, Any]:
     """What redis-py reads in an address."""
     from redis.asyncio.connection import Connection, parse_url
 
+    parts = urlsplit(url)
+    database = unquote(parts.path).strip("/")
+    if parts.scheme != "unix" and database and not database.isdecimal():  # redis-py takes 0 for it
+        raise ConfigurationError(
+            "what stands behind the host in the address of the store is no number of a database"
+        )
     try:
         kwargs: dict[str, Any] = dict(parse_url(url))
     except ValueError as error:
