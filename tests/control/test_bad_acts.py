@@ -4,10 +4,13 @@ from random import Random
 
 import anyio
 import pytest
+from msgspec.structs import replace
 
 from ctxbridge import open_store
 from ctxbridge.errors import ConfigurationError
+from ctxbridge.model.control import Route, Withdrawn
 from ctxbridge.model.record import CONTROL
+from ctxbridge.rules import control as rules
 from ctxbridge.stores.memory import MemoryStore
 from tests.bridge.conftest import Clock
 
@@ -154,3 +157,18 @@ async def test_a_canary_of_a_hundred_gets_all_new_ones_and_one_of_nothing_none()
                 await bridge.control.canary("support", "v12", percent)
         await bridge.control.rollback("support", to="v11")
         assert await answered_by(bridge, 1, "M1 and again") == "v11"
+
+
+async def test_after_years_of_promotions_the_bad_release_is_what_is_taken_back():
+    """Who promotes each day has hundreds of drained versions, and all of them are taken back."""
+    names = [f"v{number}" for number in range(3 * rules.MOST_DRAINING)]
+    route = Route("support", names[0], known=tuple(names))
+    for name in names[1:]:
+        route = rules.promoted(route, name)
+    assert route.draining == tuple(names[:-1][-rules.MOST_DRAINING :])
+    grown = replace(route, draining=tuple(names[:-1]))  # as one that was written before the bound
+    for held in (route, grown):
+        gone = [Withdrawn(name) for name in rules.running_versions(held) if name != names[-2]]
+        after = rules.rolled_back(held, names[-2], gone)
+        assert {one.version for one in after.withdrawn} == {one.version for one in gone}
+        assert after.withdrawal(names[-1]) is not None

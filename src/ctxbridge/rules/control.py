@@ -27,6 +27,8 @@ EPOCH_BYTES = 8
 MOST_HALTS = 1_000
 MOST_WITHDRAWN = 100
 """The oldest are forgotten: whoever is still pinned to one is routed anew all the same."""
+MOST_DRAINING = 100
+"""The oldest are forgotten too: their conversations go on with whoever is chosen anew."""
 MOST_KNOWN = 1_000
 _BUCKETS = 1 << 32
 _ID = re.compile("[0-9a-fA-F]{32}")
@@ -189,7 +191,12 @@ def promoted(route: Route, version: str) -> Route:
     after = stable_at(route, version)
     if route.stable in {version, ""}:
         return after
-    return replace(after, draining=(*after.draining, route.stable))
+    return _draining(after, (*after.draining, route.stable))
+
+
+def _draining(route: Route, versions: Sequence[str]) -> Route:
+    """The route on which these are drained: who promotes every day would let it grow for ever."""
+    return replace(route, draining=tuple(versions[-MOST_DRAINING:]))
 
 
 def with_canary(route: Route, canary: Canary) -> Route:
@@ -210,7 +217,7 @@ def with_canary(route: Route, canary: Canary) -> Route:
     before = route.canary.version if route.canary else canary.version
     drains = route.draining if before == canary.version else (*route.draining, before)
     drains = tuple(one for one in drains if one != canary.version)
-    return replace(route, canary=canary, draining=drains)
+    return _draining(replace(route, canary=canary), drains)
 
 
 def drained(route: Route, version: str) -> Route:
@@ -223,7 +230,7 @@ def drained(route: Route, version: str) -> Route:
         route = replace(route, canary=None)
     if version in route.draining:
         return route
-    return replace(route, draining=(*route.draining, version))
+    return _draining(route, (*route.draining, version))
 
 
 def rolled_back(route: Route, to: str, versions: Iterable[Withdrawn]) -> Route:
@@ -232,9 +239,11 @@ def rolled_back(route: Route, to: str, versions: Iterable[Withdrawn]) -> Route:
     gone = [one for one in versions if one.version != to]
     names = {one.version for one in gone}
     kept = [one for one in after.withdrawn if one.version not in names]
+    # What is taken back now is never what is forgotten, however many there are.
+    most = max(MOST_WITHDRAWN, len(gone))
     return replace(
         after,
-        withdrawn=tuple([*kept, *gone][-MOST_WITHDRAWN:]),
+        withdrawn=tuple([*kept, *gone][-most:]),
         draining=tuple(one for one in after.draining if one not in names),
     )
 
