@@ -1,0 +1,90 @@
+"""Ways on which something could leave past a control that holds: the store compares none of them."""
+
+import pytest
+
+from ctxbridge.errors import Halted
+from ctxbridge.model import Scope
+from tests.bridge.conftest import ENDPOINTS, SENDERS, write
+from tests.bridge.test_streaming import Screen
+
+from .test_control import answer
+
+SMS = SENDERS["sms"]
+
+
+class TestWrittenFirst:
+    """Nobody sends here: what is written is the caller's to send, and has no delivery."""
+
+    async def test_it_is_refused_though_nobody_has_told_this_process(self, deploy):
+        async with deploy(senders=[]) as bridge, deploy() as operator:
+            await answer(bridge)
+            await operator.control.kill()
+            with pytest.raises(Halted):
+                await bridge.send(SMS, "news")
+
+    async def test_it_is_of_the_release_that_holds(self, deploy):
+        async with deploy(senders=[]) as bridge, deploy() as operator:
+            await operator.control.promote("support", "v12")
+            await answer(bridge)
+            await operator.control.rollback("support", to="v11", within_seconds=0)
+            written = await bridge.send(SMS, "news")
+            assert written.message.release == "support@v11"
+
+
+class TestCodes:
+    """A one-time code goes past log and outbox."""
+
+    @pytest.mark.parametrize("how", ["pause", "kill"])
+    @pytest.mark.parametrize(
+        "scope",
+        [Scope(), Scope(channel="sms"), Scope(purpose="otp"), Scope(endpoint="sms:+15550199999")],
+    )
+    async def test_none_leaves_while_that_stands_still(self, deploy, pigeon, scope, how):
+        async with deploy() as bridge, deploy() as operator:
+            await getattr(operator.control, how)(scope)
+            await bridge.challenge(SMS, to=SENDERS["chat"], endpoint=ENDPOINTS["sms"])
+            assert pigeon.texts == []
+            await operator.control.resume(scope)
+            await bridge.challenge(SMS, to=SENDERS["chat"], endpoint=ENDPOINTS["sms"])
+            assert len(pigeon.texts) == 1
+
+    async def test_none_leaves_to_a_contact_that_stands_still(self, deploy, pigeon):
+        async with deploy() as bridge, deploy() as operator:
+            await answer(bridge)
+            contact = (await bridge.context(SMS)).contact
+            await operator.control.pause(Scope(contact=contact.id.hex()))
+            await bridge.challenge(SMS, to=SENDERS["chat"], endpoint=ENDPOINTS["sms"])
+            assert pigeon.texts == ["v11: hi"]
+
+    async def test_a_halt_of_an_agent_or_of_others_keeps_none_back(self, deploy, pigeon):
+        async with deploy() as bridge:
+            await bridge.control.kill(Scope(agent="support"))
+            await bridge.control.kill(Scope(channel="chat"))
+            await bridge.challenge(SMS, to=SENDERS["chat"], endpoint=ENDPOINTS["sms"])
+            assert len(pigeon.texts) == 1
+
+
+@pytest.mark.parametrize("act", ["kill", "purpose", "rollback"])
+async def test_a_draft_is_shown_no_further(deploy, act):
+    """It would stand on the customer's screen until the commit is refused."""
+    screen = Screen()
+    screen.hold_back_characters = 0
+    async with deploy(senders=[screen]) as bridge, deploy() as operator:
+        await operator.control.promote("support", "v12")
+
+        async def words():
+            yield "a" * 40
+            if act == "rollback":
+                await operator.control.rollback("support", to="v11", within_seconds=0)
+            else:
+                await operator.control.kill(Scope(purpose="service" if act == "purpose" else ""))
+            yield "b" * 40
+            yield "c" * 40
+
+        try:
+            async with bridge.turn(write("hi", "chat")) as turn:
+                await turn.stream(words())
+        except Halted:
+            assert act != "purpose"
+        assert [text for _, text in screen.shown] == ["a" * 40, ""]
+        assert screen.sent == []
