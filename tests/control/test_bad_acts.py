@@ -7,8 +7,8 @@ import pytest
 from msgspec.structs import replace
 
 from ctxbridge import open_store
-from ctxbridge.errors import ConfigurationError
-from ctxbridge.model.control import Route, Withdrawn
+from ctxbridge.errors import ConfigurationError, UsageError
+from ctxbridge.model.control import Route, Scope, Withdrawn
 from ctxbridge.model.record import CONTROL
 from ctxbridge.rules import control as rules
 from ctxbridge.stores.memory import MemoryStore
@@ -172,3 +172,39 @@ async def test_after_years_of_promotions_the_bad_release_is_what_is_taken_back()
         after = rules.rolled_back(held, names[-2], gone)
         assert {one.version for one in after.withdrawn} == {one.version for one in gone}
         assert after.withdrawal(names[-1]) is not None
+
+
+@pytest.mark.parametrize(
+    "scope",
+    [
+        Scope(agent="suport"), Scope(agent="support", version="v99"), Scope(purpose="marketting"),
+        Scope(purpose="all"), Scope(channel="x" * 501), Scope(channel=7), Scope(contact=b"1"),
+    ],
+)  # fmt: skip
+async def test_a_halt_that_can_fit_nothing_is_refused(scope):
+    """It would report success and stop nothing."""
+    async with bridge_of(MemoryStore()) as bridge:
+        for halt in (bridge.control.pause, bridge.control.kill):
+            with pytest.raises((ConfigurationError, UsageError)):
+                await halt(scope)
+        assert not (await bridge.control.read()).halts
+
+
+async def test_who_and_why_are_bounded_texts():
+    """Each worker holds them for each halt, and each act is kept for a year."""
+    async with bridge_of(MemoryStore()) as bridge:
+        for words in ({"why": "x" * 2_001}, {"by": "x" * 201}, {"why": None}):
+            with pytest.raises(UsageError):
+                await bridge.control.pause(**words)
+            with pytest.raises(UsageError):
+                await bridge.control.promote("support", "v12", **words)
+        assert (await bridge.control.pause(why="lone \ud800")).halts[0].why == "lone \ufffd"
+        assert (await bridge.control.history())[0].why == "lone \ufffd"
+
+
+@pytest.mark.parametrize("whose", [{"channels": "sms"}, {"labels": "vip"}, {"labels": ["x"] * 101}])
+async def test_a_canary_is_not_for_the_letters_of_a_channel(whose):
+    """It would answer nobody, and seem to do well."""
+    async with bridge_of(MemoryStore()) as bridge:
+        with pytest.raises(UsageError):
+            await bridge.control.canary("support", "v12", **whose)

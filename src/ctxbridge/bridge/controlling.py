@@ -18,6 +18,7 @@ from ctxbridge.model.control import (
     Mode,
     Pending,
     Release,
+    Route,
     Running,
     Scope,
 )
@@ -44,8 +45,8 @@ class Controls:
 
     Once an act has returned it holds on every worker: whatever was decided under the control before
     is refused by the store. All raise `ConfigurationError` for an agent or a version that was never
-    deployed, `UsageError`, `Busy` where others change the control all the time, and `StoreError`;
-    the same again is safe, and finishes what broke off.
+    deployed, `UsageError` (`TooLarge` for more words than can be kept), `Busy` where others change
+    the control all the time, and `StoreError`; the same again is safe, and finishes what broke off.
     """
 
     def __init__(self, bridge: "Bridge[Any]") -> None:
@@ -130,7 +131,8 @@ class Controls:
         rolled back (or that is proposed) once enough speaks against it: see `TrialPolicy`. There is
         one trial for each release; where it has begun it goes on, with the policy it began with.
         """
-        canary = Canary(version, percent, tuple(channels), tuple(labels), trial is not None)
+        whose = rules.checked_names("channels", channels), rules.checked_names("labels", labels)
+        canary = Canary(version, percent, *whose, trial is not None)
         act = self._bridge.releases.rerouting(agent, lambda route: rules.with_canary(route, canary))
         if trial is not None and not dry_run:
             act(await self.read())  # where the canary is refused, its trial must not have begun
@@ -209,12 +211,26 @@ class Controls:
 
     async def _halt(self, scope: Scope, mode: Mode, by: str, why: str, *, dry_run: bool) -> Control:
         scope = rules.checked_scope(scope)
-        halt = Halt(scope, mode, by, why, self._now())
+        rules.require_purpose(scope)
+        halt = Halt(scope, mode, *rules.checked_words(by, why), self._now())
         state = {"pause": "paused", "kill": "killed"}[mode]
-        return await self.do(
-            f"{mode} {scope}", lambda control: rules.with_halt(control, halt), by, why, scope,
-            state, dry_run=dry_run,
-        )  # fmt: skip
+
+        def act(control: Control) -> Control:
+            self._require_agent(control, scope)
+            return rules.with_halt(control, halt)
+
+        return await self.do(f"{mode} {scope}", act, by, why, scope, state, dry_run=dry_run)
+
+    def _require_agent(self, control: Control, scope: Scope) -> None:
+        """Raise `ConfigurationError` for an agent or a version that could not be halted."""
+
+        def known(route: Route) -> Route:
+            if scope.version:
+                rules.require_known(route, scope.version)
+            return route
+
+        if scope.agent:
+            self._bridge.releases.rerouting(scope.agent, known)(control)
 
     # --- acting -----------------------------------------------------------------------------------
 
@@ -234,6 +250,7 @@ class Controls:
 
         `unless_known`: only where it changes any route.
         """
+        by, why = rules.checked_words(by, why)
         for tries in range(_TRIES):
             before, revision = await self._stored()
             wanted = act(before)

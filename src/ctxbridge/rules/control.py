@@ -10,7 +10,7 @@ from hashlib import blake2b
 from msgspec import Struct
 from msgspec.structs import replace
 
-from ctxbridge.errors import ConfigurationError, UsageError
+from ctxbridge.errors import ConfigurationError, TooLarge, UsageError
 from ctxbridge.model import Address, Contact, Message, RecordWrite
 from ctxbridge.model.control import (
     Canary,
@@ -22,6 +22,8 @@ from ctxbridge.model.control import (
     Withdrawn,
 )
 from ctxbridge.model.record import CONTROL
+from ctxbridge.rules.consent import PURPOSES
+from ctxbridge.rules.text import clean
 
 EPOCH_BYTES = 8
 MOST_HALTS = 1_000
@@ -30,6 +32,10 @@ MOST_WITHDRAWN = 100
 MOST_DRAINING = 100
 """The oldest are forgotten too: their conversations go on with whoever is chosen anew."""
 MOST_KNOWN = 1_000
+MOST_NAMES = 100
+LONGEST_BY, LONGEST_WHY, LONGEST_SCOPE = 200, 2_000, 500
+"""Characters. Every worker and every shard holds all of it, and each act is kept for a year."""
+_PURPOSES = tuple(purpose for purpose in PURPOSES if purpose != "all")
 _BUCKETS = 1 << 32
 _ID = re.compile("[0-9a-fA-F]{32}")
 
@@ -199,6 +205,13 @@ def _draining(route: Route, versions: Sequence[str]) -> Route:
     return replace(route, draining=tuple(versions[-MOST_DRAINING:]))
 
 
+def checked_names(name: str, names: Sequence[str]) -> tuple[str, ...]:
+    """Channels or labels of a canary. Raises `UsageError`: the letters of one text are no names."""
+    if isinstance(names, str) or len(names) > MOST_NAMES:
+        raise UsageError(f"{name} is a list of up to {MOST_NAMES} texts")
+    return tuple([_text(name, one, LONGEST_SCOPE) for one in names])
+
+
 def with_canary(route: Route, canary: Canary) -> Route:
     """The route with some of its conversations for the canary; with no percent it ends."""
     require_known(route, canary.version)
@@ -259,6 +272,8 @@ def checked_scope(scope: Scope) -> Scope:
 
     A halt that fits nothing would report success and stop nothing.
     """
+    for field in scope.__struct_fields__:
+        _text(field, getattr(scope, field), LONGEST_SCOPE)
     if scope.version and not scope.agent:
         raise UsageError("a version is one of an agent: name that too")
     for id in (scope.contact, scope.conversation):
@@ -271,6 +286,26 @@ def checked_scope(scope: Scope) -> Scope:
         scope, endpoint=endpoint, contact=scope.contact.lower(),
         conversation=scope.conversation.lower(),
     )  # fmt: skip
+
+
+def require_purpose(scope: Scope) -> None:
+    """Raise `UsageError` for a purpose that no message has: a halt of it would stop nothing."""
+    if scope.purpose and scope.purpose not in _PURPOSES:
+        named = ", ".join(_PURPOSES)
+        raise UsageError(f"a purpose is one of {named}; without one, all of them stand still")
+
+
+def checked_words(by: str, why: str) -> tuple[str, str]:
+    """Who acts and why, as it can be stored. Raises `UsageError` for no text, `TooLarge`."""
+    return _text("by", by, LONGEST_BY), _text("why", why, LONGEST_WHY)
+
+
+def _text(name: str, text: object, most: int) -> str:
+    if not isinstance(text, str):
+        raise UsageError(f"{name} is a text")
+    if len(text) > most:
+        raise TooLarge(name, len(text), most)
+    return clean(text)
 
 
 def with_halt(control: Control, halt: Halt) -> Control:
