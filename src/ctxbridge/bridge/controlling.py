@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from ctxbridge.bridge.recovery import Agent
 from ctxbridge.bridge.rolling import Report, Rollback, roll_back
-from ctxbridge.errors import Busy, Conflict, CorruptRecord, UsageError
+from ctxbridge.errors import Busy, Conflict, CorruptRecord, UnknownFormat, UsageError
 from ctxbridge.model import Conclusion, RecordRead, RecordWrite, TrialPolicy
 from ctxbridge.model.control import (
     Canary,
@@ -175,7 +175,12 @@ class Controls:
         if set(releases.versions) - set(route.known):
             known = ", ".join(releases.versions)
             act = releases.rerouting(releases.agent, lambda r: rules.deployed(r, releases.versions))
-            await self.do(f"deploy {releases.agent}: {known}", act, "", "", unless_known=True)
+            try:
+                await self.do(f"deploy {releases.agent}: {known}", act, "", "", unless_known=True)
+            except (UnknownFormat, CorruptRecord):
+                # It was told when it was read. Whoever restarts must not stay away by that.
+                if self._bridge.settings.control_fails == "closed":
+                    raise
 
     # --- what stands still ------------------------------------------------------------------------
 
