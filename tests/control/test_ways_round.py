@@ -1,13 +1,14 @@
 """Ways on which something could leave past a control that holds: the store compares none of them."""
 
+import anyio
 import pytest
 
 from ctxbridge.errors import Halted
-from ctxbridge.model import Scope
+from ctxbridge.model import Scope, Sent
 from tests.bridge.conftest import ENDPOINTS, SENDERS, write
 from tests.bridge.test_streaming import Screen
 
-from .test_control import answer
+from .test_control import answer, other
 
 SMS = SENDERS["sms"]
 
@@ -88,3 +89,59 @@ async def test_a_draft_is_shown_no_further(deploy, act):
             assert act != "purpose"
         assert [text for _, text in screen.shown] == ["a" * 40, ""]
         assert screen.sent == []
+
+
+class TestUnderWay:
+    """What its own process has claimed, and waits there for what leaves before it."""
+
+    async def test_of_a_long_reply_no_more_leaves(self, deploy, pigeon):
+        async with deploy() as bridge:
+            await answer(bridge)
+
+            async def send(outgoing):
+                pigeon.texts.append(outgoing.text)
+                await bridge.control.kill()
+                return Sent("sent", provider_id=outgoing.key)
+
+            pigeon.send = send
+            async with bridge.turn(write("more")) as turn:
+                for number in range(4):
+                    turn.reply(f"part {number}")
+            assert pigeon.texts == ["v11: hi", "part 0"]
+            assert [d.status for d in turn.deliveries] == ["sent"] + ["withheld"] * 3
+
+    async def test_what_is_paused_leaves_once_that_is_over(self, deploy, pigeon, clock):
+        async with deploy() as bridge:
+            send = pigeon.send
+
+            async def pausing(outgoing):
+                pigeon.send = send
+                await bridge.control.pause()
+                return await send(outgoing)
+
+            pigeon.send = pausing
+            async with bridge.turn(write("more")) as turn:
+                for number in range(3):
+                    turn.reply(f"part {number}")
+            assert pigeon.texts == ["part 0"]
+            await bridge.control.resume()
+            for _ in range(3):
+                clock.time += 5_000
+                await bridge.dispatch()
+            assert pigeon.texts == ["part 0", "part 1", "part 2"]
+
+    async def test_a_release_that_is_rolled_back_is_answered_for(self, deploy, pigeon):
+        """Its reply waits for the provider's pace; the other release is asked instead."""
+        pigeon.per_second = 2.0
+        async with deploy() as bridge:
+            await bridge.control.promote("support", "v12")
+            async with anyio.create_task_group() as group:
+                group.start_soon(answer, bridge, "one")
+                await anyio.sleep(0.1)
+                group.start_soon(lambda: answer(bridge, "two", sender=other(2)))
+                await anyio.sleep(0.1)
+                await bridge.control.rollback("support", to="v11", within_seconds=0)
+            assert pigeon.texts == ["v12: one"]
+            await bridge.recover(bridge.deployed)
+            (_, reply) = pigeon.texts
+            assert reply.startswith("v11: ")

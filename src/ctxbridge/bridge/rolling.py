@@ -50,8 +50,9 @@ class Report(Struct, frozen=True):
     `waiting` were neither when the time was over: they stay stored and are answered by whoever
     sweeps. `already_sent` are deliveries that a worker had claimed before: they are with the
     provider or on the way there, or were when it was called (what a provider has confirmed while
-    the call was on its way may be missing). `withheld` and `released` are those that had not left,
-    and `asked_anew` the contacts of withheld ones, whose message is answered again.
+    the call was on its way may be missing; what a worker stops on its last step is among them all
+    the same). `withheld` and `released` are those that had not left, and `asked_anew` the contacts
+    of withheld ones, whose message is answered again.
     """
 
     agent: str

@@ -135,7 +135,7 @@ async def _write(
     if outcome.replayed:
         return Written(messages[0], repeated=True, messages=messages)
     with about(context.conversation):
-        sent = await bridge.outbox.send_claimed(change, since, outcome.seq)
+        sent = await bridge.outbox.send_claimed(change, since, outcome.seq, context)
     return Written(messages[0], next(iter(sent), None), messages=messages, deliveries=sent)
 
 
