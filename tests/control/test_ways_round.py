@@ -4,7 +4,9 @@ import anyio
 import pytest
 
 from ctxbridge.errors import Halted
+from ctxbridge.guards import block, guard
 from ctxbridge.model import Scope, Sent
+from ctxbridge.rules.consent import may_send
 from tests.bridge.conftest import ENDPOINTS, SENDERS, write
 from tests.bridge.test_streaming import Screen
 
@@ -145,3 +147,30 @@ class TestUnderWay:
             await bridge.recover(bridge.deployed)
             (_, reply) = pigeon.texts
             assert reply.startswith("v11: ")
+
+
+class TestSystem:
+    """What a guard has said in the agent's place, in a turn that goes on all the same."""
+
+    async def test_a_confirmation_stays_behind_where_a_colleague_has_the_floor(
+        self, deploy, pigeon
+    ):
+        async with deploy() as bridge, deploy() as operator:
+            await answer(bridge)
+            await bridge.floor.accept(SMS, by="bea")
+            await operator.control.kill()
+            await bridge.answer(write("STOP"), bridge.deployed)
+            assert pigeon.texts == ["v11: hi"]
+            contact = (await bridge.context(SMS, fresh=True)).contact
+            assert not may_send(contact.consents, "sms", "service", SMS.value)
+
+    @pytest.mark.parametrize("stage", ["inbound", "reply"])
+    async def test_a_halt_of_the_purpose_holds_it_too(self, deploy, pigeon, stage):
+        @guard(stage, name="legal")
+        def legal(check):
+            return block("no", say="A colleague will write to you.")
+
+        async with deploy(guards=[legal]) as bridge:
+            await bridge.control.kill(Scope(purpose="service"))
+            await answer(bridge)
+            assert pigeon.texts == []
