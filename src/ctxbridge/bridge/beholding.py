@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import anyio
 
 from ctxbridge.errors import CtxBridgeError
-from ctxbridge.model import Context, Query
+from ctxbridge.model import Address, Context, Query
+from ctxbridge.rules.handoff import taken_since
 
 if TYPE_CHECKING:
     from ctxbridge.bridge.bridge import Bridge
@@ -36,3 +37,12 @@ async def behold(bridge: "Bridge[Any]", query: Query) -> Context:
     if failed:
         raise failed[0]
     return found[0]
+
+
+async def was_taken(bridge: "Bridge[Any]", sender: Address, before: Context) -> bool:
+    """Whether a colleague has taken the floor since `before`, also if they gave it back."""
+    window = bridge.settings.window
+    now = await bridge.context(sender, window=window, fresh=True)
+    if now.seq - before.seq > window:
+        now = await bridge.context(sender, window=now.seq - before.seq, fresh=True)
+    return taken_since(now, before.gate_epoch)

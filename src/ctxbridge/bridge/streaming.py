@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import anyio
 from msgspec.structs import replace
 
-from ctxbridge.bridge.beholding import behold
+from ctxbridge.bridge.beholding import behold, was_taken
 from ctxbridge.bridge.judging import Inquiry
 from ctxbridge.bridge.replying import Reply, Replying
 from ctxbridge.errors import CtxBridgeError, TooLarge, UsageError
@@ -117,9 +117,11 @@ class Stream:
         query = Query(self._bridge.tenant, inbound.sender, self._context.reader, 1)
         try:
             now = await behold(self._bridge, query)
+            moved = now.gate_epoch != self._context.gate_epoch
+            gone = moved and await was_taken(self._bridge, inbound.sender, self._context)
         except CtxBridgeError:
             return None
-        if self._lost.is_set():
+        if gone or self._lost.is_set():
             return None
         return replace(
             self._context, contact=now.contact, floor=now.floor, gate_epoch=now.gate_epoch

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from ctxbridge.bridge.beholding import behold
+from ctxbridge.bridge.beholding import behold, was_taken
 from ctxbridge.bridge.holding import Hold
 from ctxbridge.bridge.judging import Inquiry
 from ctxbridge.bridge.remarks import Remarks
@@ -58,7 +58,11 @@ class ToolGate:
         now = await self._look()
         if self._hold.lost.is_set():
             return LOST
-        return None if now.contact is not None and now.floor is Floor.AGENT else TAKEN
+        if now.contact is None or now.floor is not Floor.AGENT:
+            return TAKEN
+        before, sender = self._context, self._inquiry.inbound.sender
+        moved = now.gate_epoch != before.gate_epoch
+        return TAKEN if moved and await was_taken(self._bridge, sender, before) else None
 
     async def _look(self) -> Context:
         """The conversation as it is. Nothing that a tool does can be withheld later."""
