@@ -3,14 +3,18 @@
 import anyio
 import pytest
 
+from ctxbridge import errors
 from ctxbridge.errors import Halted
 from ctxbridge.guards import block, guard
 from ctxbridge.model import Scope, Sent
+from ctxbridge.model.control import Control, Halt
+from ctxbridge.rules import control as rules
 from ctxbridge.rules.consent import may_send
 from tests.bridge.conftest import ENDPOINTS, SENDERS, write
 from tests.bridge.test_streaming import Screen
 
-from .test_control import answer, other
+from .processes import HOUR
+from .test_control import _later, answer, other
 
 SMS = SENDERS["sms"]
 
@@ -174,3 +178,73 @@ class TestSystem:
             await bridge.control.kill(Scope(purpose="service"))
             await answer(bridge)
             assert pigeon.texts == []
+
+
+class TestDueLater:
+    """What was killed before its time, and the kill is over by then."""
+
+    @pytest.mark.parametrize("kind", ["tenant", "purpose", "release", "contact", "conversation"])
+    @pytest.mark.parametrize("how", ["resume", "pause"])
+    async def test_it_never_leaves(self, deploy, pigeon, clock, kind, how):
+        async with deploy(guards=[_later]) as bridge, deploy() as operator:
+            await answer(bridge, "wrong prices")
+            context = await bridge.context(SMS)
+            scope = {
+                "tenant": Scope(), "purpose": Scope(purpose="service"),
+                "release": Scope(agent="support", version="v11"),
+                "contact": Scope(contact=context.contact.id.hex()),
+                "conversation": Scope(conversation=context.conversation.hex()),
+            }[kind]  # fmt: skip
+            await operator.control.kill(scope)
+            if how == "pause":
+                await operator.control.pause(scope)
+            await operator.control.resume(scope)
+            clock.time += 2 * HOUR
+            await bridge.dispatch()
+            assert pigeon.texts == []
+
+    async def test_also_where_the_store_failed_when_it_was_killed(
+        self, deploy, pigeon, clock, monkeypatch
+    ):
+        async with deploy(guards=[_later]) as bridge, deploy() as operator:
+            await answer(bridge, "wrong prices")
+
+            async def fails(step):
+                raise errors.Unavailable("no")
+
+            with monkeypatch.context() as broken:
+                broken.setattr(operator.store, "deliver", fails)
+                await operator.control.kill()
+                with pytest.raises(errors.Unavailable):
+                    await operator.control.resume()
+            assert (await operator.control.read()).halts
+            await operator.control.resume()
+            clock.time += 2 * HOUR
+            await bridge.dispatch()
+            assert pigeon.texts == []
+
+    async def test_what_is_not_of_it_leaves(self, deploy, pigeon, clock):
+        async with deploy(guards=[_later]) as bridge, deploy() as operator:
+            await answer(bridge, "hello")
+            for scope in (
+                Scope(purpose="marketing"), Scope(agent="support", version="v12"),
+                Scope(channel="chat"), Scope(contact="00" * 16), Scope(conversation="00" * 16),
+            ):  # fmt: skip
+                await operator.control.kill(scope)
+            await operator.control.kill(dry_run=True)
+            clock.time += 2 * HOUR
+            await bridge.dispatch()
+            assert pigeon.texts == ["v11: hello"]
+
+
+def test_a_thousand_halts_of_contacts_keep_nobody_from_killing_all():
+    control = Control()
+    for number in range(rules.MOST_HALTS):
+        control = rules.with_halt(control, Halt(Scope(contact=f"{number:032x}"), "pause"))
+    with pytest.raises(errors.UsageError):
+        rules.with_halt(control, Halt(Scope(contact="f" * 32), "pause"))
+    control = rules.with_halt(control, Halt(Scope(), "kill"))
+    for number in range(1, rules.MOST_WIDER):
+        control = rules.with_halt(control, Halt(Scope(channel=f"c{number}"), "pause"))
+    with pytest.raises(errors.UsageError):
+        rules.with_halt(control, Halt(Scope(channel="one more"), "pause"))

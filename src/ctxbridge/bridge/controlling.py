@@ -7,9 +7,16 @@ from typing import TYPE_CHECKING, Any
 import anyio
 from msgspec.structs import replace
 
+from ctxbridge.bridge.killing import begin_kill, end_kill
 from ctxbridge.bridge.recovery import Agent
 from ctxbridge.bridge.rolling import Report, Rollback, roll_back
-from ctxbridge.errors import Busy, Conflict, CorruptRecord, UnknownFormat, UsageError
+from ctxbridge.errors import (
+    Busy,
+    Conflict,
+    CorruptRecord,
+    UnknownFormat,
+    UsageError,
+)
 from ctxbridge.model import Conclusion, RecordRead, RecordWrite, TrialPolicy
 from ctxbridge.model.control import (
     Canary,
@@ -212,6 +219,8 @@ class Controls:
                 raise UsageError(f"nothing of this scope stands still; what does: {halted}")
             return after
 
+        if not dry_run:
+            await end_kill(self._bridge, await self.read(), scope)
         return await self.do(f"resume {scope}", act, by, why, scope, "running", dry_run=dry_run)
 
     async def _halt(self, scope: Scope, mode: Mode, by: str, why: str, *, dry_run: bool) -> Control:
@@ -224,7 +233,12 @@ class Controls:
             self._require_agent(control, scope)
             return rules.with_halt(control, halt)
 
-        return await self.do(f"{mode} {scope}", act, by, why, scope, state, dry_run=dry_run)
+        if mode == "pause" and not dry_run:
+            await end_kill(self._bridge, await self.read(), scope)
+        after = await self.do(f"{mode} {scope}", act, by, why, scope, state, dry_run=dry_run)
+        if mode == "kill" and not dry_run:
+            await begin_kill(self._bridge, scope)
+        return after
 
     def _require_agent(self, control: Control, scope: Scope) -> None:
         """Raise `ConfigurationError` for an agent or a version that could not be halted."""

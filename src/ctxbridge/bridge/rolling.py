@@ -11,9 +11,11 @@ from msgspec.structs import replace
 
 from ctxbridge.bridge.asking_anew import ask_anew
 from ctxbridge.bridge.background import Background
+from ctxbridge.bridge.killing import withhold
+from ctxbridge.bridge.steering import ROLLED_BACK
 from ctxbridge.bridge.stopping import MOST_LOOKED_AT, Stopping
 from ctxbridge.errors import ConfigurationError, CtxBridgeError
-from ctxbridge.model import Found, Scan, Settle
+from ctxbridge.model import Found, Scan
 from ctxbridge.model.control import Control, Pending, Release, Route, Running, Withdrawn
 from ctxbridge.rules import control as rules
 
@@ -232,19 +234,11 @@ class _Aftermath:
             try:
                 if one is last[one.contact] and await ask_anew(self._bridge, one.message):
                     asked.append(one.contact.hex())
-                await self._settle(one)
+                await withhold(self._bridge, one, ROLLED_BACK)
             except CtxBridgeError as error:
                 # It cannot leave in any case, and whoever looks at it next withholds it and asks.
                 logger.error("a message waits to be withheld: %s", type(error).__name__)  # noqa: TRY400
         return tuple(asked)
-
-    async def _settle(self, found: Found) -> None:
-        bridge = self._bridge
-        said = Settle(
-            bridge.tenant, "withheld", bridge.clock.now(), found.contact, delivery=found.id,
-            code="release.rolled_back",
-        )  # fmt: skip
-        await bridge.store.deliver(said)
 
 
 def _in(several: Sequence[Found], status: str) -> list[Found]:

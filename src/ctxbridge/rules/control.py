@@ -26,7 +26,8 @@ from ctxbridge.rules.consent import PURPOSES
 from ctxbridge.rules.text import clean
 
 EPOCH_BYTES = 8
-MOST_HALTS = 1_000
+MOST_HALTS, MOST_WIDER = 1_000, 100
+"""Of contacts and conversations, and of all else: those must not keep anybody from halting all."""
 MOST_WITHDRAWN = 100
 """The oldest are forgotten: whoever is still pinned to one is routed anew all the same."""
 MOST_DRAINING = 100
@@ -94,11 +95,12 @@ def ids_of(contact: Contact | None) -> tuple[str, ...]:
 
 def halted(control: Control, subject: Subject) -> Halt | None:
     """What stands in the way; a kill before a pause."""
-    found = [halt for halt in control.halts if _fits(halt.scope, subject)]
+    found = [halt for halt in control.halts if fits(halt.scope, subject)]
     return next((halt for halt in found if halt.mode == "kill"), found[0] if found else None)
 
 
-def _fits(scope: Scope, subject: Subject) -> bool:
+def fits(scope: Scope, subject: Subject) -> bool:
+    """Whether all that the scope names is so of the subject."""
     named = (
         (scope.agent, subject.agent),
         (scope.version, subject.version),
@@ -311,9 +313,15 @@ def _text(name: str, text: object, most: int) -> str:
 def with_halt(control: Control, halt: Halt) -> Control:
     """The control with the halt in the place of another of the same scope."""
     others = [one for one in control.halts if one.scope != halt.scope]
-    if len(others) >= MOST_HALTS:
-        raise UsageError(f"more than {MOST_HALTS} halts: resume some, or halt a wider scope")
+    alike = [one for one in others if _is_narrow(one.scope) == _is_narrow(halt.scope)]
+    most = MOST_HALTS if _is_narrow(halt.scope) else MOST_WIDER
+    if len(alike) >= most:
+        raise UsageError(f"more than {most} halts: resume some, or halt a wider scope")
     return replace(control, halts=(*others, halt))
+
+
+def _is_narrow(scope: Scope) -> bool:
+    return bool(scope.contact or scope.conversation)
 
 
 def without_halt(control: Control, scope: Scope) -> Control:
