@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import anyio
 from msgspec.structs import replace
 
-from ctxbridge.bridge.killing import begin_kill, end_kill
+from ctxbridge.bridge.killing import begin_kill, end_kills
 from ctxbridge.bridge.recovery import Agent
 from ctxbridge.bridge.rolling import Report, Rollback, roll_back
 from ctxbridge.errors import (
@@ -219,8 +219,6 @@ class Controls:
                 raise UsageError(f"nothing of this scope stands still; what does: {halted}")
             return after
 
-        if not dry_run:
-            await end_kill(self._bridge, await self.read(), scope)
         return await self.do(f"resume {scope}", act, by, why, scope, "running", dry_run=dry_run)
 
     async def _halt(self, scope: Scope, mode: Mode, by: str, why: str, *, dry_run: bool) -> Control:
@@ -233,8 +231,6 @@ class Controls:
             self._require_agent(control, scope)
             return rules.with_halt(control, halt)
 
-        if mode == "pause" and not dry_run:
-            await end_kill(self._bridge, await self.read(), scope)
         after = await self.do(f"{mode} {scope}", act, by, why, scope, state, dry_run=dry_run)
         if mode == "kill" and not dry_run:
             await begin_kill(self._bridge, scope)
@@ -279,6 +275,7 @@ class Controls:
             after = self._stamped(wanted, before, what, by, why)
             if dry_run:
                 return after
+            await end_kills(self._bridge, before, after)
             if await self._write(after, revision):
                 self._bridge.steering.adopt(encode_control(after))
                 _tell(scope, state, by)

@@ -30,10 +30,12 @@ async def begin_kill(bridge: "Bridge[Any]", scope: Scope) -> None:
         logger.error("what was killed waits to be withheld: %s", type(error).__name__)  # noqa: TRY400
 
 
-async def end_kill(bridge: "Bridge[Any]", control: Control, scope: Scope) -> None:
-    """Where exactly this scope was killed, withhold what is left of it. Raises `StoreError`."""
-    if any(halt.scope == scope and halt.mode == "kill" for halt in control.halts):
-        await _withhold_all(bridge, scope)
+async def end_kills(bridge: "Bridge[Any]", before: Control, after: Control) -> None:
+    """Withhold what is left of each kill that an act is about to end. Raises `StoreError`."""
+    killed = {halt.scope for halt in after.halts if halt.mode == "kill"}
+    for halt in before.halts:
+        if halt.mode == "kill" and halt.scope not in killed:
+            await _withhold_all(bridge, halt.scope)
 
 
 async def _withhold_all(bridge: "Bridge[Any]", scope: Scope) -> None:
