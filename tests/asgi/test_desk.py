@@ -282,6 +282,16 @@ class TestWhatAHelpdeskAsks:
         assert (await ask("say", "m2", by="ann", text="one"))[1]["repeated"]
         assert pigeon.texts == ["one"]
 
+    async def test_a_step_that_comes_again_late_does_not_end_a_later_stretch(self, ask):
+        """A helpdesk repeats what it has no answer to, and whoever has seen it may as well."""
+        await ask("accept", "m1", by="ann")
+        assert (await ask("release", "m2", by="ann"))[1]["floor"] == "agent"
+        await ask("accept", "m3", by="ann")
+        assert (await ask("release", "m2", by="ann"))[1]["floor"] == "human"
+        assert (await ask.bridge.floor.show(ANN)).holder == "ann"
+        await ask("release", "m4", by="ann")
+        assert (await ask("accept", "m1", by="ann"))[1]["floor"] == "agent"
+
     async def test_who_comes_late_is_told_who_has_it(self, ask):
         offer = await ask.bridge.floor.offer(ANN, reason="refund")
         await ask("accept", by="ann", epoch=offer.epoch)

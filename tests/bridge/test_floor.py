@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from ctxbridge import Address, Bridge, errors, guards
 from ctxbridge.bridge.floor import NOBODY_CAME
-from ctxbridge.guards import block, guard
+from ctxbridge.guards import allow, block, defer, guard
 from ctxbridge.guards.guard import escalate
 from ctxbridge.integrations import plain
 from ctxbridge.model import Floor
@@ -338,6 +338,53 @@ class TestWhatLeaves:
         clock.time += 11 * 60 * MINUTE
         await bridge.dispatch()
         assert pigeon.texts == []
+
+    @pytest.mark.parametrize("said", [1, 30])
+    async def test_nor_does_it_where_the_floor_was_given_back_meanwhile(
+        self, another, pigeon, said
+    ):
+        """The agent does not know what the colleague has said."""
+        desk = await another(senders=[pigeon])
+        await exchange(desk, write("hello"), "hi")
+        async with desk.turn(write("do I get a refund?")) as turn:
+            turn.reply("we never refund")
+            await desk.floor.accept(SMS, by="ann")
+            for number in range(said):
+                await desk.floor.say(SMS, f"you do {number}", by="ann")
+            await desk.floor.release(SMS, by="ann")
+            call = await turn.tool_call("refuse", "{}")
+            assert (call.blocked, call.decision.code) == (True, "floor.not_agent")
+        assert pigeon.texts == ["hi", *[f"you do {number}" for number in range(said)]]
+        assert await exchange(desk, write("thanks"), "you're welcome") == []
+        assert pigeon.texts[-1] == "you're welcome"
+
+    async def test_an_offer_that_was_called_off_is_no_takeover(self, desk, pigeon):
+        async with desk.turn(write("where is it?")) as turn:
+            await desk.floor.offer(SMS, reason="?")
+            await desk.floor.release(SMS, by="ann")
+            assert not (await turn.tool_call("look", "{}")).blocked
+            turn.reply("on its way")
+        assert pigeon.texts == ["on its way"]
+
+    @pytest.mark.parametrize("said", [1, 30])
+    async def test_nor_does_what_was_written_for_later(self, another, pigeon, clock, said):
+        @guard("reply", name="later")
+        def later(check):
+            return defer(check.now + MINUTE, "later") if "later" in check.text else allow()
+
+        desk = await another(senders=[pigeon], guards=[later])
+        await exchange(desk, write("hello"), "later: we never refund")
+        await desk.floor.accept(SMS, by="ann")
+        for number in range(said):
+            await desk.floor.say(SMS, f"you do {number}", by="ann")
+        await desk.floor.release(SMS, by="ann")
+        await exchange(desk, write("thanks"), "later: you're welcome")
+        clock.time += 2 * MINUTE
+        await desk.dispatch()
+        assert pigeon.texts == [
+            *[f"you do {number}" for number in range(said)],
+            "later: you're welcome",
+        ]
 
     async def test_while_people_have_it_no_agent_is_asked(self, desk, pigeon):
         async def agent(turn):

@@ -4,10 +4,13 @@ from random import Random
 
 import anyio
 import pytest
+from msgspec.structs import replace
 
 from ctxbridge import open_store
-from ctxbridge.errors import ConfigurationError
+from ctxbridge.errors import ConfigurationError, UsageError
+from ctxbridge.model.control import Route, Scope, Withdrawn
 from ctxbridge.model.record import CONTROL
+from ctxbridge.rules import control as rules
 from ctxbridge.stores.memory import MemoryStore
 from tests.bridge.conftest import Clock
 
@@ -154,3 +157,54 @@ async def test_a_canary_of_a_hundred_gets_all_new_ones_and_one_of_nothing_none()
                 await bridge.control.canary("support", "v12", percent)
         await bridge.control.rollback("support", to="v11")
         assert await answered_by(bridge, 1, "M1 and again") == "v11"
+
+
+async def test_after_years_of_promotions_the_bad_release_is_what_is_taken_back():
+    """Who promotes each day has hundreds of drained versions, and all of them are taken back."""
+    names = [f"v{number}" for number in range(3 * rules.MOST_DRAINING)]
+    route = Route("support", names[0], known=tuple(names))
+    for name in names[1:]:
+        route = rules.promoted(route, name)
+    assert route.draining == tuple(names[:-1][-rules.MOST_DRAINING :])
+    grown = replace(route, draining=tuple(names[:-1]))  # as one that was written before the bound
+    for held in (route, grown):
+        gone = [Withdrawn(name) for name in rules.running_versions(held) if name != names[-2]]
+        after = rules.rolled_back(held, names[-2], gone)
+        assert {one.version for one in after.withdrawn} == {one.version for one in gone}
+        assert after.withdrawal(names[-1]) is not None
+
+
+@pytest.mark.parametrize(
+    "scope",
+    [
+        Scope(agent="suport"), Scope(agent="support", version="v99"), Scope(purpose="marketting"),
+        Scope(purpose="all"), Scope(channel="x" * 501), Scope(channel=7), Scope(contact=b"1"),
+    ],
+)  # fmt: skip
+async def test_a_halt_that_can_fit_nothing_is_refused(scope):
+    """It would report success and stop nothing."""
+    async with bridge_of(MemoryStore()) as bridge:
+        for halt in (bridge.control.pause, bridge.control.kill):
+            with pytest.raises((ConfigurationError, UsageError)):
+                await halt(scope)
+        assert not (await bridge.control.read()).halts
+
+
+async def test_who_and_why_are_bounded_texts():
+    """Each worker holds them for each halt, and each act is kept for a year."""
+    async with bridge_of(MemoryStore()) as bridge:
+        for words in ({"why": "x" * 2_001}, {"by": "x" * 201}, {"why": None}):
+            with pytest.raises(UsageError):
+                await bridge.control.pause(**words)
+            with pytest.raises(UsageError):
+                await bridge.control.promote("support", "v12", **words)
+        assert (await bridge.control.pause(why="lone \ud800")).halts[0].why == "lone \ufffd"
+        assert (await bridge.control.history())[0].why == "lone \ufffd"
+
+
+@pytest.mark.parametrize("whose", [{"channels": "sms"}, {"labels": "vip"}, {"labels": ["x"] * 101}])
+async def test_a_canary_is_not_for_the_letters_of_a_channel(whose):
+    """It would answer nobody, and seem to do well."""
+    async with bridge_of(MemoryStore()) as bridge:
+        with pytest.raises(UsageError):
+            await bridge.control.canary("support", "v12", **whose)

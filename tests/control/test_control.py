@@ -6,7 +6,7 @@ import anyio
 import msgspec
 import pytest
 
-from ctxbridge import Address, Release, errors
+from ctxbridge import Address, Bridge, Release, errors
 from ctxbridge.guards import block, guard
 from ctxbridge.model import Floor, RecordWrite, Scope
 from ctxbridge.model.record import CONTROL
@@ -455,8 +455,11 @@ class TestHalts:
                 await bridge.recover(bridge.deployed)
             assert pigeon.texts.count("v11: two") + sum("two" in t for t in pigeon.texts) >= 2
 
-    async def test_others_go_on(self, deploy, pigeon):
-        async with deploy() as bridge:
+    async def test_others_go_on(self, deploy, agents):
+        bridge = deploy()
+        sales = Bridge(bridge.store, tenant="acme")
+        sales.deploy("sales@v1", agents.version("v1"))
+        async with bridge, sales:
             for scope in (
                 Scope(agent="sales"), Scope(agent="support", version="v12"), Scope(channel="chat"),
                 Scope(endpoint="sms:+1"), Scope(contact="00" * 16), Scope(conversation="00" * 16),

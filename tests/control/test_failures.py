@@ -193,6 +193,21 @@ async def test_a_control_that_cannot_be_read(fails):
             assert message.disposition == "pending", "it waits"
 
 
+@pytest.mark.parametrize("fails", ["closed", "open"])
+async def test_who_starts_while_it_cannot_be_read(fails):
+    """A process that was told to go on comes up too: it knows of nothing, so its first answers."""
+    store, clock = MemoryStore(), Clock()
+    async with bridge_of(store, clock=clock):
+        await newer_format(store, clock)
+    restarted = bridge_of(store, clock=clock, control_fails=fails)
+    if fails == "closed":
+        with pytest.raises(UnknownFormat):
+            await restarted.__aenter__()
+        return
+    async with restarted:
+        assert await answered_by(restarted, 1) == "v11"
+
+
 async def test_where_the_stable_version_is_not_deployed_another_process_answers():
     store, clock = MemoryStore(), Clock()
     started = anyio.Event()

@@ -35,12 +35,13 @@ from ctxbridge.errors import (
     UnknownContact,
     UsageError,
 )
-from ctxbridge.model import RawRequest
+from ctxbridge.model import Handoff, RawRequest, RecordRead, RecordWrite
 
 logger = logging.getLogger("ctxbridge")
 
 JSON = "application/json"
 MOST_BYTES = 256 * 1024
+_SCOPE = "desk.done"
 UNAUTHORIZED = Answer(401, b"unauthorized")
 _STATUS: tuple[tuple[type[CtxBridgeError], int], ...] = (
     (UnknownContact, 404), (FloorTaken, 409), (UsageError, 422), (PayloadError, 422),
@@ -118,17 +119,39 @@ class Desk:
     async def _do(self, asked: Asked, id: str) -> object:
         """What was done: the handoff, or the package, or what became of a message."""
         floor, a = self._bridge.floor, asked
-        match asked.do:
-            case "show":
-                return await floor.package(a.address)
-            case "accept":
-                return await floor.accept(a.address, by=a.by, epoch=a.epoch)
-            case "pass":
-                return await floor.pass_on(a.address, by=a.by, to=a.to, epoch=a.epoch)
-            case "release":
-                return await floor.release(
-                    a.address, by=a.by, note=a.note, epoch=a.epoch, force=a.force
-                )
+        if asked.do == "show":
+            return await floor.package(a.address)
+        if asked.do == "say":
+            return await self._say(asked, id)
+        if await self._was_done(id):
+            return await floor.show(a.address)
+        done = await self._step(asked)
+        await self._note(id)
+        return done
+
+    async def _step(self, asked: Asked) -> Handoff:
+        floor, a = self._bridge.floor, asked
+        if asked.do == "accept":
+            return await floor.accept(a.address, by=a.by, epoch=a.epoch)
+        if asked.do == "pass":
+            return await floor.pass_on(a.address, by=a.by, to=a.to, epoch=a.epoch)
+        return await floor.release(a.address, by=a.by, note=a.note, epoch=a.epoch, force=a.force)
+
+    async def _was_done(self, id: str) -> bool:
+        """Whether a step was done for this request: repeated, it may mean a later stretch."""
+        bridge = self._bridge
+        read = RecordRead(bridge.tenant, _SCOPE, id, bridge.clock.now())
+        return await bridge.store.records(read) is not None
+
+    async def _note(self, id: str) -> None:
+        """It was done, which a repetition is told for as long as message ids are remembered."""
+        bridge = self._bridge
+        life = bridge.settings.remember_seconds
+        now = bridge.clock.now()
+        await bridge.store.records(RecordWrite(bridge.tenant, _SCOPE, id, now, b"1", None, life))
+
+    async def _say(self, asked: Asked, id: str) -> object:
+        floor, a = self._bridge.floor, asked
         # The same request again is the same message.
         written = await floor.say(a.address, a.text, by=a.by, key=f"desk:{id}")
         decision = written.message.decision
@@ -148,8 +171,8 @@ def desk(bridge: Bridge[Any], *, secret: str | Sequence[str], limits: Limits | N
     is answered with 200 and a `Handoff`, for ``show`` a `Package`, for ``say`` what became of the
     message. Else with an `Objection`: 400 for what cannot be read, 401 for a wrong signature or
     time, 404 for somebody unknown, 409 where somebody else has the floor, 422 for what cannot be,
-    503 where the same request may be sent again. What ``say`` says is said once for each
-    ``webhook-id``.
+    503 where the same request may be sent again. What is asked for is done once for each
+    ``webhook-id``: a step that is asked for again is answered with how the floor stands.
 
     Whoever has the secret may speak for every colleague: keep it as one keeps a password.
 

@@ -7,9 +7,16 @@ from typing import TYPE_CHECKING, Any
 import anyio
 from msgspec.structs import replace
 
+from ctxbridge.bridge.killing import begin_kill, end_kills
 from ctxbridge.bridge.recovery import Agent
 from ctxbridge.bridge.rolling import Report, Rollback, roll_back
-from ctxbridge.errors import Busy, Conflict, CorruptRecord, UsageError
+from ctxbridge.errors import (
+    Busy,
+    Conflict,
+    CorruptRecord,
+    UnknownFormat,
+    UsageError,
+)
 from ctxbridge.model import Conclusion, RecordRead, RecordWrite, TrialPolicy
 from ctxbridge.model.control import (
     Canary,
@@ -18,6 +25,7 @@ from ctxbridge.model.control import (
     Mode,
     Pending,
     Release,
+    Route,
     Running,
     Scope,
 )
@@ -44,8 +52,8 @@ class Controls:
 
     Once an act has returned it holds on every worker: whatever was decided under the control before
     is refused by the store. All raise `ConfigurationError` for an agent or a version that was never
-    deployed, `UsageError`, `Busy` where others change the control all the time, and `StoreError`;
-    the same again is safe, and finishes what broke off.
+    deployed, `UsageError` (`TooLarge` for more words than can be kept), `Busy` where others change
+    the control all the time, and `StoreError`; the same again is safe, and finishes what broke off.
     """
 
     def __init__(self, bridge: "Bridge[Any]") -> None:
@@ -130,7 +138,8 @@ class Controls:
         rolled back (or that is proposed) once enough speaks against it: see `TrialPolicy`. There is
         one trial for each release; where it has begun it goes on, with the policy it began with.
         """
-        canary = Canary(version, percent, tuple(channels), tuple(labels), trial is not None)
+        whose = rules.checked_names("channels", channels), rules.checked_names("labels", labels)
+        canary = Canary(version, percent, *whose, trial is not None)
         act = self._bridge.releases.rerouting(agent, lambda route: rules.with_canary(route, canary))
         if trial is not None and not dry_run:
             act(await self.read())  # where the canary is refused, its trial must not have begun
@@ -173,7 +182,12 @@ class Controls:
         if set(releases.versions) - set(route.known):
             known = ", ".join(releases.versions)
             act = releases.rerouting(releases.agent, lambda r: rules.deployed(r, releases.versions))
-            await self.do(f"deploy {releases.agent}: {known}", act, "", "", unless_known=True)
+            try:
+                await self.do(f"deploy {releases.agent}: {known}", act, "", "", unless_known=True)
+            except (UnknownFormat, CorruptRecord):
+                # It was told when it was read. Whoever restarts must not stay away by that.
+                if self._bridge.settings.control_fails == "closed":
+                    raise
 
     # --- what stands still ------------------------------------------------------------------------
 
@@ -209,12 +223,29 @@ class Controls:
 
     async def _halt(self, scope: Scope, mode: Mode, by: str, why: str, *, dry_run: bool) -> Control:
         scope = rules.checked_scope(scope)
-        halt = Halt(scope, mode, by, why, self._now())
+        rules.require_purpose(scope)
+        halt = Halt(scope, mode, *rules.checked_words(by, why), self._now())
         state = {"pause": "paused", "kill": "killed"}[mode]
-        return await self.do(
-            f"{mode} {scope}", lambda control: rules.with_halt(control, halt), by, why, scope,
-            state, dry_run=dry_run,
-        )  # fmt: skip
+
+        def act(control: Control) -> Control:
+            self._require_agent(control, scope)
+            return rules.with_halt(control, halt)
+
+        after = await self.do(f"{mode} {scope}", act, by, why, scope, state, dry_run=dry_run)
+        if mode == "kill" and not dry_run:
+            await begin_kill(self._bridge, scope)
+        return after
+
+    def _require_agent(self, control: Control, scope: Scope) -> None:
+        """Raise `ConfigurationError` for an agent or a version that could not be halted."""
+
+        def known(route: Route) -> Route:
+            if scope.version:
+                rules.require_known(route, scope.version)
+            return route
+
+        if scope.agent:
+            self._bridge.releases.rerouting(scope.agent, known)(control)
 
     # --- acting -----------------------------------------------------------------------------------
 
@@ -234,6 +265,7 @@ class Controls:
 
         `unless_known`: only where it changes any route.
         """
+        by, why = rules.checked_words(by, why)
         for tries in range(_TRIES):
             before, revision = await self._stored()
             wanted = act(before)
@@ -243,6 +275,7 @@ class Controls:
             after = self._stamped(wanted, before, what, by, why)
             if dry_run:
                 return after
+            await end_kills(self._bridge, before, after)
             if await self._write(after, revision):
                 self._bridge.steering.adopt(encode_control(after))
                 _tell(scope, state, by)

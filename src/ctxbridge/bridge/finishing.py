@@ -7,6 +7,7 @@ import anyio
 from msgspec import Struct
 from msgspec.structs import replace
 
+from ctxbridge.bridge.beholding import was_taken
 from ctxbridge.bridge.joining import Joined
 from ctxbridge.bridge.judging import ESCALATED, Inquiry, escalation
 from ctxbridge.bridge.keeping import Kept
@@ -126,14 +127,18 @@ async def commit(
             return Finished(messages, change, since, outcome.seq)
         if outcome.reason == "superseded":
             return Finished(superseded=True)
-        context = await _after(bridge, inquiry, context, outcome)
+        context = await _after(bridge, inquiry, opened, context, outcome)
     raise Busy("the conversation kept changing while it was committed; nothing was stored")
 
 
 async def _after(
-    bridge: "Bridge[Any]", inquiry: Inquiry, context: Context, refused: Refused
+    bridge: "Bridge[Any]", inquiry: Inquiry, opened: Opened, context: Context, refused: Refused
 ) -> Context:
-    """The context after the gate was closed on what the agent had prepared."""
+    """The context after the gate was closed on what the agent had prepared.
+
+    Where a colleague has had the floor since, it is as if they still had: the agent does not know
+    what they said.
+    """
     if refused.reason == "controlled":
         bridge.steering.adopt(refused.control)
         return context
@@ -145,6 +150,8 @@ async def _after(
         policy=bridge.settings.access,
     )  # fmt: skip
     now = await bridge.store.read(query)
+    if now.floor is Floor.AGENT and await was_taken(bridge, inbound.sender, opened.context):
+        now = replace(now, floor=Floor.HUMAN)
     return replace(now, window=context.window)
 
 

@@ -14,14 +14,15 @@ from ctxbridge.guards.panel import Panel
 from ctxbridge.guards.states import GuardStates
 from ctxbridge.model import Context, Message, Release
 from ctxbridge.ports import Clock
+from ctxbridge.rules.handoff import taken_after
 from ctxbridge.telemetry import permitted
 from ctxbridge.wire import decode_state
 
 if TYPE_CHECKING:
     from ctxbridge.bridge.bridge import Bridge
 
-ALTERED = "reply.altered"
-"""The text is not the one that was judged."""
+ALTERED, TAKEN = "reply.altered", "floor.not_agent"
+"""The text is not the one that was judged; a person has, or had, the floor."""
 
 
 class SendGate:
@@ -46,10 +47,20 @@ class SendGate:
         permit = Permit(code) if code else await policy(context, message)
         if permit.refused:
             return permit
+        if message.author == "agent" and await self._was_taken(context, message):
+            return Permit(TAKEN)
         panel, decision = self._bridge.releases.panel_of(message.release), message.decision
         if decision is None or decision.enforced_digest != panel.digest(message.text):
             return Permit(ALTERED)
         return await self._ask_guards(panel, context, message) if panel.send else YES
+
+    async def _was_taken(self, context: Context, message: Message) -> bool:
+        """Whether a colleague has had the floor since: the agent did not know what they said."""
+        taken = taken_after(context, message)
+        if taken is None and message.address is not None:
+            whole = await self._bridge.context(message.address, window=0, fresh=True)
+            taken = taken_after(whole, message)
+        return taken or False
 
     async def _ask_guards(self, panel: Panel, context: Context, message: Message) -> Permit:
         check = TextCheck(

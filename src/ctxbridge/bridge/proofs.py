@@ -29,13 +29,15 @@ class Proofs:
 
         Send `Challenge.code` to `claimed`, or name the `endpoint` there from which the bridge is to
         send it by its sender, as `text` with ``{code}`` in it and `subject` for a mail. It goes
-        past log and outbox, so that the code is stored nowhere, is tried once, and heeds a STOP;
-        what became of it is not told. Then ask on the channel of `to` for the code, and give what
-        comes to `prove`. A code has `digits` (6 to 10) and is good for `lifetime_seconds` (1 to
-        600) and five guesses, from `to` alone, whose next code takes the place of this one.
+        past log and outbox, so that the code is stored nowhere, is tried once, and heeds a STOP and
+        a pause or kill; what became of it is not told. Then ask on the channel of `to` for the
+        code, and give what comes to `prove`. A code has `digits` (6 to 10) and is good for
+        `lifetime_seconds` (1 to 600) and five guesses, from `to` alone, whose next code takes the
+        place of this one.
 
         Nothing in the answer, the errors and the steps tells whether somebody is stored under
-        `claimed`; only the sending is left out after a STOP, which takes less time.
+        `claimed`; only the sending is left out after a STOP, or while it stands still, which takes
+        less time.
 
         Raises `TooManyChallenges` after 3 codes for `claimed` in 10 minutes or 10 in a day, or 5
         and 20 asked for by `to`; `UsageError` for what cannot be; `Malformed`; and `StoreError`.

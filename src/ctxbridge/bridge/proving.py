@@ -16,6 +16,7 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
+from ctxbridge.bridge.beholding import behold
 from ctxbridge.bridge.signing import is_any, keyed_digest
 from ctxbridge.bridge.throttling import MOST_SWAPS, take_slot
 from ctxbridge.delivery.attempt import attempt
@@ -37,6 +38,7 @@ from ctxbridge.model import (
     Endpoint,
     Message,
     Outgoing,
+    Query,
     Record,
     RecordRead,
     RecordWrite,
@@ -354,11 +356,14 @@ def _sender(bridge: "Bridge[Any]", asked: Asked) -> Sender | None:
 async def _send(bridge: "Bridge[Any]", sender: Sender, asked: Asked, code: str) -> None:
     """Hand the code to the provider, past log and outbox: what is stored there can be read.
 
-    A STOP that is stored by now is heeded. What becomes of the message is not told: a caller that
+    A STOP that is stored by now is heeded, and so is a halt: a code cannot wait for the end of a
+    pause, so it does not leave in either. What becomes of the message is not told: a caller that
     knew why it did not leave would know who is stored.
     """
     to, now = asked.claimed, bridge.clock.now()
-    contact = (await bridge.context(to, window=1, fresh=True)).contact
+    query = Query(bridge.tenant, to, window=1, fresh=True, policy=bridge.settings.access)
+    context = await behold(bridge, query)
+    contact = context.contact
     if contact is not None and not may_send(contact.consents, to.channel, "otp", to.value):
         return
     id = bridge.ids.new()
@@ -368,6 +373,9 @@ async def _send(bridge: "Bridge[Any]", sender: Sender, asked: Asked, code: str) 
         written_as=asked.written_as,
     )  # fmt: skip
     assert asked.endpoint is not None
+    if bridge.steering.objection(context, message)[0]:
+        logger.warning("a code does not leave: its channel, its contact or more stands still")
+        return
     outgoing = Outgoing(Delivery(id), message, message.recipient or to, asked.endpoint)
     sent = await attempt(sender, outgoing)
     if sent.status != "sent":

@@ -64,7 +64,7 @@ STOPPED = Lanes(
 
 
 def _standing_still(bar: Bar, now: int) -> Lanes:
-    """Asked alone where a halt is for the purpose of the reply: the turn goes on without it."""
+    """Asked alone where a halt is for the reply: the turn goes on without it."""
     paused = defer(now + LOOK_AGAIN_MILLISECONDS, bar.code)
     verdict = paused if bar.code == PAUSED else block(bar.code)
     return Lanes([FunctionGuard("control", lambda _: verdict, frozenset({"reply"}))])
@@ -148,21 +148,28 @@ class Replying:
         if inquiry.say and inquiry.decision is not None:
             policy = GATE_OF_CONFIRMATION if inquiry.confirms else GATE_OF_SYSTEM
             say = Reply(inquiry.say, author="system")
-            messages, _ = await self._outgoing(turn, policy, say, context, now)
+            judging = self._halted(say, context, now) or policy
+            messages, _ = await self._outgoing(turn, judging, say, context, now)
             said += messages
         of_agent = STOPPED if inquiry.blocked else inquiry.panel.reply
         for reply in replies:
-            halt = self._steering.halt(inquiry.release, inquiry.inbound, context, reply.purpose)
             guards = of_agent if reply.author == "agent" else GATE_OF_SYSTEM
-            judging = guards if halt is None else _standing_still(halt, now)
+            judging = self._halted(reply, context, now) or guards
             before = sum(one.message.visible for one in said)
             messages, instead = await self._outgoing(turn, judging, reply, context, now, before)
             said += messages
             if instead:
                 told = Reply(instead, purpose=reply.purpose, author="system")
-                messages, _ = await self._outgoing(turn, GATE_OF_SYSTEM, told, context, now)
+                judging = self._halted(told, context, now) or GATE_OF_SYSTEM
+                messages, _ = await self._outgoing(turn, judging, told, context, now)
                 said += messages
         return tuple(said)
+
+    def _halted(self, reply: Reply, context: Context, now: int) -> Lanes | None:
+        """What keeps the reply from leaving, if that stands still: also in a turn that goes on."""
+        asked = self._inquiry
+        bar = self._steering.halt(asked.release, asked.inbound, context, reply.purpose)
+        return None if bar is None else _standing_still(bar, now)
 
     async def _outgoing(
         self,

@@ -11,9 +11,11 @@ from msgspec.structs import replace
 
 from ctxbridge.bridge.asking_anew import ask_anew
 from ctxbridge.bridge.background import Background
+from ctxbridge.bridge.killing import withhold
+from ctxbridge.bridge.steering import ROLLED_BACK
 from ctxbridge.bridge.stopping import MOST_LOOKED_AT, Stopping
 from ctxbridge.errors import ConfigurationError, CtxBridgeError
-from ctxbridge.model import Found, Scan, Settle
+from ctxbridge.model import Found, Scan
 from ctxbridge.model.control import Control, Pending, Release, Route, Running, Withdrawn
 from ctxbridge.rules import control as rules
 
@@ -50,8 +52,9 @@ class Report(Struct, frozen=True):
     `waiting` were neither when the time was over: they stay stored and are answered by whoever
     sweeps. `already_sent` are deliveries that a worker had claimed before: they are with the
     provider or on the way there, or were when it was called (what a provider has confirmed while
-    the call was on its way may be missing). `withheld` and `released` are those that had not left,
-    and `asked_anew` the contacts of withheld ones, whose message is answered again.
+    the call was on its way may be missing; what a worker stops on its last step is among them all
+    the same). `withheld` and `released` are those that had not left, and `asked_anew` the contacts
+    of withheld ones, whose message is answered again.
     """
 
     agent: str
@@ -231,19 +234,11 @@ class _Aftermath:
             try:
                 if one is last[one.contact] and await ask_anew(self._bridge, one.message):
                     asked.append(one.contact.hex())
-                await self._settle(one)
+                await withhold(self._bridge, one, ROLLED_BACK)
             except CtxBridgeError as error:
                 # It cannot leave in any case, and whoever looks at it next withholds it and asks.
                 logger.error("a message waits to be withheld: %s", type(error).__name__)  # noqa: TRY400
         return tuple(asked)
-
-    async def _settle(self, found: Found) -> None:
-        bridge = self._bridge
-        said = Settle(
-            bridge.tenant, "withheld", bridge.clock.now(), found.contact, delivery=found.id,
-            code="release.rolled_back",
-        )  # fmt: skip
-        await bridge.store.deliver(said)
 
 
 def _in(several: Sequence[Found], status: str) -> list[Found]:

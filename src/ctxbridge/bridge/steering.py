@@ -36,7 +36,7 @@ PAUSED, KILLED = "control.paused", "control.killed"
 ROLLED_BACK, ELSEWHERE = "release.rolled_back", "release.elsewhere"
 
 
-def _release_of(message: Message) -> Release | None:
+def release_of(message: Message) -> Release | None:
     """Which release wrote it; `None` where a person did, or nobody knows."""
     if not message.release or message.author == "human_agent":
         return None
@@ -209,7 +209,7 @@ class Steering:
 
     def _is_paused(self, message: Message, subject: Subject) -> bool:
         """Whether a message of ours has to wait to leave: one that is killed is to be withheld."""
-        release = _release_of(message)
+        release = release_of(message)
         agent, version = (release.agent, release.version) if release else ("", "")
         asked = replace(subject, agent=agent, version=version, purpose=message.purpose)
         halt = rules.halted(self.control, asked)
@@ -225,7 +225,7 @@ class Steering:
 
     def withdrawn(self, message: Message) -> str:
         """Why a message will never leave, as far as its release says that; empty if it may."""
-        release = _release_of(message)
+        release = release_of(message)
         route = self.control.route(release.agent) if release else None
         gone = route.withdrawal(release.version) if route and release else None
         return ROLLED_BACK if gone is not None and gone.pending == "withhold" else ""
@@ -254,7 +254,7 @@ class Steering:
         code = self.withdrawn(message)
         if code:
             return code, 0
-        release = _release_of(message)
+        release = release_of(message)
         subject = Subject.of(release, message, context.contact, context.conversation)
         halt = rules.halted(control, subject)
         if halt is None:

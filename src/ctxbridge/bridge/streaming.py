@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import anyio
 from msgspec.structs import replace
 
+from ctxbridge.bridge.beholding import behold, was_taken
 from ctxbridge.bridge.judging import Inquiry
 from ctxbridge.bridge.replying import Reply, Replying
 from ctxbridge.errors import CtxBridgeError, TooLarge, UsageError
@@ -29,8 +30,8 @@ class Stream:
     """One reply on its way. `delivery` is the id that it will leave under, empty where none will.
 
     What is shown has been judged as far as it goes, by the guards that judge the whole reply when
-    the turn is committed, and under the consent and the floor of that moment. Nothing is shown
-    before the judges beside the agent have let the message through.
+    the turn is committed, and under the consent, the floor and the control of that moment. Nothing
+    is shown before the judges beside the agent have let the message through.
     """
 
     def __init__(
@@ -107,12 +108,20 @@ class Stream:
             await self._put(message, shown)
 
     async def _context_now(self) -> Context | None:
-        """The turn's context, under the consent and the floor of now; `None` if nobody can tell."""
+        """The turn's context, under the consent and the floor of now.
+
+        `None` if nobody can tell, or a control of now stops the turn: no store compares what is
+        shown.
+        """
         inbound = self._inbound
         query = Query(self._bridge.tenant, inbound.sender, self._context.reader, 1)
         try:
-            now = await self._bridge.store.read(query)
+            now = await behold(self._bridge, query)
+            moved = now.gate_epoch != self._context.gate_epoch
+            gone = moved and await was_taken(self._bridge, inbound.sender, self._context)
         except CtxBridgeError:
+            return None
+        if gone or self._lost.is_set():
             return None
         return replace(
             self._context, contact=now.contact, floor=now.floor, gate_epoch=now.gate_epoch

@@ -2,12 +2,11 @@
 
 from typing import TYPE_CHECKING, Any
 
-import anyio
-
+from ctxbridge.bridge.beholding import behold, was_taken
 from ctxbridge.bridge.holding import Hold
 from ctxbridge.bridge.judging import Inquiry
 from ctxbridge.bridge.remarks import Remarks
-from ctxbridge.errors import CtxBridgeError, TooLarge, UsageError
+from ctxbridge.errors import TooLarge, UsageError
 from ctxbridge.guards.guard import FunctionGuard, TextCheck, block
 from ctxbridge.guards.pipeline import Judged, Lanes
 from ctxbridge.model import Context, Floor, Query, Stage
@@ -59,35 +58,17 @@ class ToolGate:
         now = await self._look()
         if self._hold.lost.is_set():
             return LOST
-        return None if now.contact is not None and now.floor is Floor.AGENT else TAKEN
+        if now.contact is None or now.floor is not Floor.AGENT:
+            return TAKEN
+        before, sender = self._context, self._inquiry.inbound.sender
+        moved = now.gate_epoch != before.gate_epoch
+        return TAKEN if moved and await was_taken(self._bridge, sender, before) else None
 
     async def _look(self) -> Context:
-        """The conversation as it is; beside that, in the same round trip, the tenant's control.
-
-        Nothing that a tool does can be withheld later, as a reply can.
-        """
+        """The conversation as it is. Nothing that a tool does can be withheld later."""
         sender = self._inquiry.inbound.sender
         query = Query(self._bridge.tenant, sender, self._context.reader, 1)
-        found, failed = list[Context](), list[CtxBridgeError]()
-
-        async def look() -> None:
-            try:
-                found.append(await self._bridge.store.read(query))
-            except CtxBridgeError as error:
-                failed.append(error)
-
-        async def learn() -> None:
-            try:
-                await self._bridge.steering.refresh()
-            except CtxBridgeError as error:
-                failed.append(error)
-
-        async with anyio.create_task_group() as group:
-            group.start_soon(look)
-            group.start_soon(learn)
-        if failed:
-            raise failed[0]
-        return found[0]
+        return await behold(self._bridge, query)
 
     async def after(self, turn: bytes, name: str, content: str) -> Judged:
         """What of its answer may be seen."""

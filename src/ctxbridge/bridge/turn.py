@@ -339,9 +339,10 @@ class Turn(Speaking, Generic[StateT]):
         self._answer = sendable(finished.messages)
         try:
             await self._drafts.withdraw(opened.turn, finished.deliveries)
-            if finished.change is not None and finished.deliveries:
+            change, since = finished.change, finished.since
+            if change is not None and finished.deliveries:
                 send = self._bridge.outbox.send_claimed
-                self._deliveries = await send(finished.change, finished.since, finished.seq)
+                self._deliveries = await send(change, since, finished.seq, self.context)
             if not finished.superseded:
                 answered(
                     self._inbound.channel, self._inquiry.disposition, self.arrival.started,

@@ -39,6 +39,10 @@ class Steers(Protocol):
         """Why a message will never leave, whatever else is known of it; empty if it may."""
         ...
 
+    def objection(self, context: Context, message: Message, /) -> tuple[str, int]:
+        """Why a message may not leave now, and when to ask again (0: it never will)."""
+        ...
+
     def holds(self, found: Found, /) -> bool:
         """Whether it is to wait, as far as can be told without claiming it."""
         ...
@@ -60,6 +64,10 @@ class Unsteered:
     def withdrawn(self, _message: Message, /) -> str:
         """No message is."""
         return ""
+
+    def objection(self, _context: Context, _message: Message, /) -> tuple[str, int]:
+        """None may not."""
+        return "", 0
 
     def holds(self, _found: Found, /) -> bool:
         """None waits."""

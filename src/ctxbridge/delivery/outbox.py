@@ -12,6 +12,7 @@ from ctxbridge.delivery import retrying
 from ctxbridge.delivery.attempt import attempt
 from ctxbridge.delivery.gate import Gate, Permit, Steers, Unsteered, policy
 from ctxbridge.delivery.pacing import Pace
+from ctxbridge.delivery.settling import Claimed, as_claimed, id_of, worded
 from ctxbridge.errors import ConfigurationError, CtxBridgeError
 from ctxbridge.model import (
     Address,
@@ -107,10 +108,13 @@ class Outbox:
 
     # --- sending ----------------------------------------------------------------------------------
 
-    async def send_claimed(self, change: Change, since: float, seq: int) -> tuple[Delivery, ...]:
+    async def send_claimed(
+        self, change: Change, since: float, seq: int, context: Context
+    ) -> tuple[Delivery, ...]:
         """Send what a change of ours has put into the outbox and claimed at `since` (monotonic).
 
-        `seq` is the place of the last entry that the change has appended.
+        `seq` is the place of the last entry that the change has appended, `context` what it was
+        judged by.
 
         The gate was asked before: the commit was the claim, and it would have been refused under a
         later gate epoch. They leave in order: behind one that has to be tried again all wait.
@@ -125,42 +129,48 @@ class Outbox:
                 # It is due later.
                 sent.append(replace(delivery, place=before + delivery.place))
                 continue
-            claimed = _as_claimed(delivery, before)
+            claimed = as_claimed(delivery, before)
             if wait_until:
-                done = await self._put_behind(claimed, change.contact, wait_until)
+                # For the one before it.
+                done = await self._put_back(claimed, change.contact, Permit(until=wait_until))
             else:
                 until = since + change.hold_seconds
                 release = Release.parse(message.release) if message.release else None
                 permitted(message.channel, "", release=release)
+                claim = Claimed(claimed, message, context, change.control, until)
                 with Sending(message.channel) as step:
-                    done = await self._send(claimed, message, change.contact, until, step)
+                    done = await self._send(claim, change.contact, step)
             sent.append(done or claimed)
             wait_until = sent[-1].due if sent[-1].status == "pending" else 0
         return tuple(sent)
 
-    async def _put_behind(self, delivery: Delivery, contact: bytes, due: int) -> Delivery | None:
-        """Let a claimed delivery wait for the one before it: it has surely not left."""
+    async def _put_back(
+        self, delivery: Delivery, contact: bytes, permit: Permit
+    ) -> Delivery | None:
+        """Hold a claimed delivery back: it has surely not left."""
         try:
-            return await self._hold_back(delivery, contact, Permit(until=due))
+            return await self._hold_back(delivery, contact, permit)
         except CtxBridgeError as error:
             # As after any claim that nobody speaks of: it runs out, and is shown as unknown.
             logger.error("that a message waits is not recorded: %s", type(error).__name__)  # noqa: TRY400
             return None
 
-    async def _send(
-        self, delivery: Delivery, message: Message, contact: bytes, until: float, step: Sending
-    ) -> Delivery | None:
+    async def _send(self, claim: Claimed, contact: bytes, step: Sending) -> Delivery | None:
         """Send a claimed delivery and record what became of it, also if we are cancelled.
 
-        `until` is when our claim has run out (monotonic). A worker that was stopped for longer must
-        not send: by then the delivery may be somebody else's.
+        A worker that was stopped for longer than its claim holds must not send: by then the
+        delivery may be somebody else's.
         """
+        delivery, message = claim.delivery, claim.message
         sender = self._senders[message.channel]
         to = message.recipient
         assert to is not None and message.endpoint is not None  # noqa: PT018
         await self._pace.wait(message.endpoint, sender.per_second)
-        if monotonic() >= until:
+        if monotonic() >= claim.until:
             return None
+        permit = await self._recalled(claim)
+        if permit is not None:
+            return await self._put_back(delivery, contact, permit)
         outgoing = Outgoing(delivery, message, to, message.endpoint)
         if step.records:
             parts = sms.segments(message.text) if message.channel == "sms" else 0
@@ -177,6 +187,15 @@ class Outbox:
             settled.append(await self._record(delivery, message, contact, sent))
         return settled[0]
 
+    async def _recalled(self, claim: Claimed) -> Permit | None:
+        """What a control says that came while a claimed message waited for those before it."""
+        if self._steering.epoch == claim.control:
+            return None
+        code, until = self._steering.objection(claim.context, claim.message)
+        if not code:
+            return None
+        return Permit(until=until) if until else await self._refused(claim.message, Permit(code))
+
     async def _record(
         self, delivery: Delivery, message: Message, contact: bytes, sent: Sent
     ) -> Delivery | None:
@@ -186,7 +205,7 @@ class Outbox:
             code=sent.code,
         )  # fmt: skip
         try:
-            return await self._tell(_worded(said, sent, delivery), message)
+            return await self._tell(worded(said, sent, delivery), message)
         except CtxBridgeError as error:
             # The claim runs out, and then it is shown as unknown: nothing is sent a second time.
             logger.error("what became of a message is not recorded: %s", type(error).__name__)  # noqa: TRY400
@@ -258,7 +277,7 @@ class Outbox:
                 logger.error("a worker was lost while it sent; whether it did is unknown")
             return None
         assert context is not None and context.contact is not None  # noqa: PT018
-        contact, ends = context.contact.id, since + self._hold_seconds
+        contact, epoch = context.contact.id, self._steering.epoch
         release = Release.parse(message.release) if message.release else None
         with Sending.later(message.channel, context, release) as step:
             permit = await self._permit(context, message)
@@ -267,7 +286,9 @@ class Outbox:
             if permit.refused or permit.until:
                 done = await self._hold_back(delivery, contact, permit)
             else:
-                done = await self._send(delivery, message, contact, ends, step)
+                until = since + self._hold_seconds
+                claim = Claimed(delivery, message, context, epoch, until)
+                done = await self._send(claim, contact, step)
         if permit.decision is not None and not permit.until:
             await self._note(contact, message, permit.decision)
         return done
@@ -286,8 +307,9 @@ class Outbox:
     async def _permit(self, context: Context, message: Message) -> Permit:
         """What the gate says; where it refuses for good, others are told of it first."""
         permit = await self._gate(context, message)
-        if not permit.refused:
-            return permit
+        return await self._refused(message, permit) if permit.refused else permit
+
+    async def _refused(self, message: Message, permit: Permit) -> Permit:
         try:
             await self._steering.refused(message, permit.refused)
         except CtxBridgeError as error:
@@ -353,7 +375,7 @@ class Outbox:
             return None  # "queued" says no more than that it was handed over
         said = Settle(
             self._tenant, receipt.status, self._clock.now(), recipient=receipt.recipient,
-            delivery=_id_of(receipt.delivery), endpoint=receipt.endpoint,
+            delivery=id_of(receipt.delivery), endpoint=receipt.endpoint,
             provider_id=receipt.message_id, code=receipt.error_code,
         )  # fmt: skip
         return (await self._store.deliver(said)).delivery
@@ -373,27 +395,3 @@ class Outbox:
         """Put a dead delivery back among those that are due. It may be sent a second time."""
         said = Settle(self._tenant, "pending", self._clock.now(), dead.contact, delivery=dead.id)
         return (await self._store.deliver(said)).delivery
-
-
-def _as_claimed(delivery: Delivery, before: int) -> Delivery:
-    """The delivery of a change as the store has it by now; the log ended at `before`."""
-    return replace(delivery, place=before + delivery.place, status="claimed", attempt=1)
-
-
-def _worded(said: Settle, sent: Sent, delivery: Delivery) -> Settle:
-    """What the sender said, in the words of the outbox."""
-    again = sent.status == "retry" or (sent.status == "unknown" and delivery.repeatable)
-    if sent.status != "retry" and not again:
-        return replace(said, status=sent.status)
-    if delivery.attempt >= retrying.MOST_ATTEMPTS:
-        return replace(said, status="failed")
-    seconds = retrying.seconds_after(delivery.attempt, sent.retry_after)
-    return replace(said, status="pending", retry_seconds=seconds)
-
-
-def _id_of(key: str) -> bytes:
-    try:
-        id = bytes.fromhex(key)
-    except ValueError:
-        return b""
-    return id if len(id) == 16 else b""

@@ -10,7 +10,7 @@ from hashlib import blake2b
 from msgspec import Struct
 from msgspec.structs import replace
 
-from ctxbridge.errors import ConfigurationError, UsageError
+from ctxbridge.errors import ConfigurationError, TooLarge, UsageError
 from ctxbridge.model import Address, Contact, Message, RecordWrite
 from ctxbridge.model.control import (
     Canary,
@@ -22,12 +22,21 @@ from ctxbridge.model.control import (
     Withdrawn,
 )
 from ctxbridge.model.record import CONTROL
+from ctxbridge.rules.consent import PURPOSES
+from ctxbridge.rules.text import clean
 
 EPOCH_BYTES = 8
-MOST_HALTS = 1_000
+MOST_HALTS, MOST_WIDER = 1_000, 100
+"""Of contacts and conversations, and of all else: those must not keep anybody from halting all."""
 MOST_WITHDRAWN = 100
 """The oldest are forgotten: whoever is still pinned to one is routed anew all the same."""
+MOST_DRAINING = 100
+"""The oldest are forgotten too: their conversations go on with whoever is chosen anew."""
 MOST_KNOWN = 1_000
+MOST_NAMES = 100
+LONGEST_BY, LONGEST_WHY, LONGEST_SCOPE = 200, 2_000, 500
+"""Characters. Every worker and every shard holds all of it, and each act is kept for a year."""
+_PURPOSES = tuple(purpose for purpose in PURPOSES if purpose != "all")
 _BUCKETS = 1 << 32
 _ID = re.compile("[0-9a-fA-F]{32}")
 
@@ -86,22 +95,25 @@ def ids_of(contact: Contact | None) -> tuple[str, ...]:
 
 def halted(control: Control, subject: Subject) -> Halt | None:
     """What stands in the way; a kill before a pause."""
-    found = [halt for halt in control.halts if _fits(halt.scope, subject)]
+    found = [halt for halt in control.halts if fits(halt.scope, subject)]
     return next((halt for halt in found if halt.mode == "kill"), found[0] if found else None)
 
 
-def _fits(scope: Scope, subject: Subject) -> bool:
+def fits(scope: Scope, subject: Subject) -> bool:
+    """Whether all that the scope names is so of the subject."""
+    # First what tells most apart: of many halts nearly all are of other contacts.
+    if scope.contact and scope.contact not in subject.contacts:
+        return False
+    if scope.conversation and scope.conversation != subject.conversation:
+        return False
     named = (
         (scope.agent, subject.agent),
         (scope.version, subject.version),
         (scope.channel, subject.channel),
         (scope.endpoint, subject.endpoint),
-        (scope.conversation, subject.conversation),
         (scope.purpose, subject.purpose),
     )
-    if any(wanted and wanted != held for wanted, held in named):
-        return False
-    return not scope.contact or scope.contact in subject.contacts
+    return not any(wanted and wanted != held for wanted, held in named)
 
 
 # --- which release answers ------------------------------------------------------------------------
@@ -189,7 +201,19 @@ def promoted(route: Route, version: str) -> Route:
     after = stable_at(route, version)
     if route.stable in {version, ""}:
         return after
-    return replace(after, draining=(*after.draining, route.stable))
+    return _draining(after, (*after.draining, route.stable))
+
+
+def _draining(route: Route, versions: Sequence[str]) -> Route:
+    """The route on which these are drained: who promotes every day would let it grow for ever."""
+    return replace(route, draining=tuple(versions[-MOST_DRAINING:]))
+
+
+def checked_names(name: str, names: Sequence[str]) -> tuple[str, ...]:
+    """Channels or labels of a canary. Raises `UsageError`: the letters of one text are no names."""
+    if isinstance(names, str) or len(names) > MOST_NAMES:
+        raise UsageError(f"{name} is a list of up to {MOST_NAMES} texts")
+    return tuple([_text(name, one, LONGEST_SCOPE) for one in names])
 
 
 def with_canary(route: Route, canary: Canary) -> Route:
@@ -210,7 +234,7 @@ def with_canary(route: Route, canary: Canary) -> Route:
     before = route.canary.version if route.canary else canary.version
     drains = route.draining if before == canary.version else (*route.draining, before)
     drains = tuple(one for one in drains if one != canary.version)
-    return replace(route, canary=canary, draining=drains)
+    return _draining(replace(route, canary=canary), drains)
 
 
 def drained(route: Route, version: str) -> Route:
@@ -223,7 +247,7 @@ def drained(route: Route, version: str) -> Route:
         route = replace(route, canary=None)
     if version in route.draining:
         return route
-    return replace(route, draining=(*route.draining, version))
+    return _draining(route, (*route.draining, version))
 
 
 def rolled_back(route: Route, to: str, versions: Iterable[Withdrawn]) -> Route:
@@ -232,9 +256,11 @@ def rolled_back(route: Route, to: str, versions: Iterable[Withdrawn]) -> Route:
     gone = [one for one in versions if one.version != to]
     names = {one.version for one in gone}
     kept = [one for one in after.withdrawn if one.version not in names]
+    # What is taken back now is never what is forgotten, however many there are.
+    most = max(MOST_WITHDRAWN, len(gone))
     return replace(
         after,
-        withdrawn=tuple([*kept, *gone][-MOST_WITHDRAWN:]),
+        withdrawn=tuple([*kept, *gone][-most:]),
         draining=tuple(one for one in after.draining if one not in names),
     )
 
@@ -250,6 +276,8 @@ def checked_scope(scope: Scope) -> Scope:
 
     A halt that fits nothing would report success and stop nothing.
     """
+    for field in scope.__struct_fields__:
+        _text(field, getattr(scope, field), LONGEST_SCOPE)
     if scope.version and not scope.agent:
         raise UsageError("a version is one of an agent: name that too")
     for id in (scope.contact, scope.conversation):
@@ -264,12 +292,38 @@ def checked_scope(scope: Scope) -> Scope:
     )  # fmt: skip
 
 
+def require_purpose(scope: Scope) -> None:
+    """Raise `UsageError` for a purpose that no message has: a halt of it would stop nothing."""
+    if scope.purpose and scope.purpose not in _PURPOSES:
+        named = ", ".join(_PURPOSES)
+        raise UsageError(f"a purpose is one of {named}; without one, all of them stand still")
+
+
+def checked_words(by: str, why: str) -> tuple[str, str]:
+    """Who acts and why, as it can be stored. Raises `UsageError` for no text, `TooLarge`."""
+    return _text("by", by, LONGEST_BY), _text("why", why, LONGEST_WHY)
+
+
+def _text(name: str, text: object, most: int) -> str:
+    if not isinstance(text, str):
+        raise UsageError(f"{name} is a text")
+    if len(text) > most:
+        raise TooLarge(name, len(text), most)
+    return clean(text)
+
+
 def with_halt(control: Control, halt: Halt) -> Control:
     """The control with the halt in the place of another of the same scope."""
     others = [one for one in control.halts if one.scope != halt.scope]
-    if len(others) >= MOST_HALTS:
-        raise UsageError(f"more than {MOST_HALTS} halts: resume some, or halt a wider scope")
+    alike = [one for one in others if _is_narrow(one.scope) == _is_narrow(halt.scope)]
+    most = MOST_HALTS if _is_narrow(halt.scope) else MOST_WIDER
+    if len(alike) >= most:
+        raise UsageError(f"more than {most} halts: resume some, or halt a wider scope")
     return replace(control, halts=(*others, halt))
+
+
+def _is_narrow(scope: Scope) -> bool:
+    return bool(scope.contact or scope.conversation)
 
 
 def without_halt(control: Control, scope: Scope) -> Control:

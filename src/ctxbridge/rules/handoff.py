@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from msgspec.structs import replace
 
 from ctxbridge.errors import FloorTaken, TooLarge, UsageError
-from ctxbridge.model import Context, Event, Floor, Handoff
+from ctxbridge.model import Context, Event, Floor, Handoff, Message
 from ctxbridge.model.handoff import PREFIX, FloorWord, Step
 from ctxbridge.rules.text import clean
 
@@ -30,6 +30,9 @@ _STEPS: dict[str, Step] = {
     "offered": "offered", "accepted": "accepted", "passed": "passed", "released": "released",
     "expired": "expired",
 }  # fmt: skip
+_TAKINGS = frozenset({PREFIX + "accepted", PREFIX + "passed"})
+_SKEW_MILLISECONDS = 60_000
+"""Clocks of workers differ by less."""
 _TEXTS = (
     "conversation", "by", "to", "holder", "last_holder", "reason", "summary", "otherwise", "note",
 )  # fmt: skip
@@ -100,6 +103,33 @@ def _number(text: str) -> int:
 def is_over(handoff: Handoff, now: int) -> bool:
     """Whether it is an offer whose time has ended."""
     return handoff.floor == "queue" and 0 < handoff.expires_at <= now
+
+
+def taken_since(context: Context, epoch: int) -> bool:
+    """Whether a colleague took the floor after this gate epoch, also if they gave it back since."""
+    return any(_number(entry.about("epoch")) > epoch for _, entry in _takings(context))
+
+
+def taken_after(context: Context, message: Message) -> bool | None:
+    """Whether a colleague took the floor after `message` was written; `None` if it is not shown.
+
+    What stands behind it of somebody who was merged into the contact may be much older.
+    """
+    numbered = context.window.numbered()
+    ours = [
+        at for at, entry in numbered if isinstance(entry, Message) and entry.turn == message.turn
+    ]
+    wrote = max(ours, default=0)
+    if not wrote:
+        return None
+    since = message.accepted_at - _SKEW_MILLISECONDS
+    return any(at > wrote and entry.at >= since for at, entry in _takings(context))
+
+
+def _takings(context: Context) -> Iterator[tuple[int, Event]]:
+    for at, entry in context.window.numbered():
+        if isinstance(entry, Event) and entry.kind in _TAKINGS:
+            yield at, entry
 
 
 # --- what is said -----------------------------------------------------------------------------

@@ -53,6 +53,26 @@ class TestWhereItIsAsked:
         )  # fmt: skip
 
 
+def reads(server):
+    """How often a whole string was read, by scripts too."""
+    lines = server.command("INFO", "commandstats").decode().split()
+    found = [line for line in lines if line.startswith("cmdstat_get:")]
+    return int(found[0].split("calls=")[1].split(",")[0]) if found else 0
+
+
+@pytest.mark.parametrize("known", [0, 9])
+async def test_a_control_that_is_known_is_not_read_for_each_turn(server, known):
+    """With a thousand halts it has a quarter of a megabyte, which the server would copy each time."""
+    async with make(server.url, near_cache=False) as store:
+        actor = Actor()
+        await contact_of(store, actor)
+        await put(store, actor, NEW, 0)
+        before = reads(server)
+        opened = await store.open(actor.claim("two", message_id="M2", control=known))
+        await store.commit(replace(actor.change(opened, "a"), control=known))
+        assert (reads(server) == before) is bool(known)
+
+
 class Provider:
     channel, repeatable, timeout_seconds, per_second = "sms", True, 5.0, 0.0
 
