@@ -544,7 +544,7 @@ class TestLostConnections:
         assert sent == Sent("retry", code="smtp.timeout")
 
     async def test_silence_after_the_mail(self):
-        sent, heard = await told(timeout_seconds=0.15, END=...)
+        sent, heard = await told(timeout_seconds=1.5, END=...)
         assert sent == Sent("unknown", code="smtp.timeout")
         assert heard[-1] == "."
 
@@ -557,9 +557,9 @@ class TestLostConnections:
     async def test_silence_at_quit_costs_neither_the_outcome_nor_much_time(self, monkeypatch):
         monkeypatch.setattr("ctxbridge.delivery.senders.smtp.QUIT_SECONDS", 0.4)
         started = time.monotonic()
-        sent, _ = await told(timeout_seconds=0.2, QUIT=...)
+        sent, _ = await told(timeout_seconds=60.0, QUIT=...)
         assert sent == TAKEN
-        assert time.monotonic() - started < 2
+        assert time.monotonic() - started < 30
 
     @pytest.mark.parametrize("verb", ["GREETING", "RCPT", "END"])
     async def test_cancellation_goes_through(self, verb):
