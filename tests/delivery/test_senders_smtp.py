@@ -3,7 +3,6 @@
 import asyncio
 import email
 import re
-import socket
 import ssl
 import sys
 import time
@@ -22,6 +21,7 @@ from ctxbridge.delivery.senders.smtp import names, written
 from ctxbridge.errors import ConfigurationError
 from ctxbridge.model import Address, Delivery, Endpoint, Markup, Message, Outgoing, Sent, Text
 from ctxbridge.ports import Sender
+from ctxbridge.testing.servers import free_port
 
 KEY = b"0123456789abcdef"
 OURS, THEIRS = "support@acme.example", "ann@example.org"
@@ -121,9 +121,7 @@ class Running(Controller):
 @contextmanager
 def mailbox(box=None, made=SMTP, **options):
     """A real server; gives the box and the port."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     box = Box() if box is None else box
     controller = Running(box, hostname="127.0.0.1", port=port, ident="test", **options)
     controller.made = made

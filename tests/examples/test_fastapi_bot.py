@@ -11,7 +11,6 @@ import re
 import secrets
 import signal
 import smtplib
-import socket
 import subprocess
 import sys
 import threading
@@ -34,6 +33,7 @@ from websockets.sync.client import connect
 
 from ctxbridge import Bridge
 from ctxbridge.channels import WebChat
+from ctxbridge.testing.servers import free_port
 
 FOLDER = Path(__file__).parents[2] / "examples" / "fastapi_bot"
 APP = FOLDER / "app.py"
@@ -43,12 +43,6 @@ CHAT_SECRET = "chat-secret-of-the-tests-with-32-bytes"
 SHOP, PAGE = "+15550100199", "http://127.0.0.1:1"
 _KNOWN = {"PATH", "HOME", "LANG", "VIRTUAL_ENV", "PYTHONPATH"}
 ENVIRONMENT = {name: value for name, value in os.environ.items() if name in _KNOWN}
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class Providers:
@@ -102,7 +96,7 @@ class Providers:
 
     def told(self, address: str, count: int = 1) -> list[str]:
         """What reached the address, once it is so much."""
-        for _ in range(400):
+        for _ in range(2_400):
             found = [text for to, text in self.sent if to == address]
             if len(found) >= count:
                 return found
@@ -130,7 +124,7 @@ class Service:
         self.db = folder / "bot.db"
         self.providers = providers
         self.mail_port = mail_port
-        self.http = httpx.Client(timeout=20)
+        self.http = httpx.Client(timeout=60)
 
     def sms(self, sid: str, sender: str, body: str, token: str = AUTH_TOKEN) -> httpx.Response:
         form = {"MessageSid": sid, "From": sender, "To": SHOP, "Body": body, "NumMedia": "0"}
@@ -231,12 +225,12 @@ def running(folder: Path, *names: str, **settings: str) -> Iterator[Service]:
                 yield service
         finally:
             process.send_signal(signal.SIGTERM)
-            process.wait(timeout=20)
+            process.wait(timeout=60)
     assert "Traceback" not in (folder / "log.txt").read_text()
 
 
 def _wait(service: Service, process: "subprocess.Popen[bytes]", folder: Path) -> None:
-    for _ in range(400):
+    for _ in range(1_200):
         if process.poll() is not None:
             break
         try:
