@@ -149,7 +149,7 @@ class Service:
 
     def mail(self, raw: bytes, sender: str = "nobody@example.org") -> int:
         """The code that the door said to the mail."""
-        with smtplib.SMTP("127.0.0.1", self.mail_port, timeout=20) as line:
+        with smtplib.SMTP("127.0.0.1", self.mail_port, timeout=60) as line:
             line.ehlo()
             code, _ = line.mail(sender)
             if code == 250:
@@ -276,7 +276,7 @@ class Page:
 
     def until(self, fits: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
         while True:
-            frame = json.loads(self.line.recv(timeout=20))
+            frame = json.loads(self.line.recv(timeout=60))
             if fits(frame):
                 return frame
 
@@ -598,7 +598,7 @@ class TestSettings:
             env=ENVIRONMENT | settings,
             capture_output=True,
             text=True,
-            timeout=20,
+            timeout=120,
             check=False,
         )
         assert done.returncode != 0
