@@ -13,6 +13,7 @@ from ctxbridge.stores.redis.resp import pack
 from ctxbridge.stores.redis.scripts import COMMIT
 from ctxbridge.testing.actor import PHONE, Actor, contact_of, raises, texts
 from ctxbridge.testing.servers import Server, wait_for
+from tests.patience import until
 
 from .conftest import any_binary, make
 from .test_fitness import changed
@@ -236,7 +237,7 @@ class TestReplicas:
 
     async def test_fast_has_one_connection_and_a_level_that_waits_has_two(self, primary, replica):
         for durability, count in (("fast", 1), ("replicated", 2)):
-            wait_for("those that left are gone", lambda: connections(primary) == 0)
+            await until(lambda: connections(primary) == 0)  # those that left are gone
             async with make(primary.url, durability=durability) as store:
                 await contact_of(store, Actor())
                 assert connections(primary) == count
