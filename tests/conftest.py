@@ -1,8 +1,15 @@
 """What all tests share: both event loops, and the folder of foreign fixtures."""
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from ctxbridge.testing.servers import Server, binaries
+
+# By itself Hypothesis fails an example that takes 200 ms, and a test whose examples are made too
+# slowly: on a busy machine a process stands still for longer now and then, whatever it does. What
+# must be quick has a test that says so.
+settings.register_profile("ctxbridge", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("ctxbridge")
 
 pytest.register_assert_rewrite(
     "ctxbridge.testing.contract.turns",

@@ -48,7 +48,7 @@ class Hasty:
         body = (await receive())["body"]
         await send({"type": "http.response.start", "status": 200, "headers": []})
         await send({"type": "http.response.body", "body": b""})
-        await anyio.sleep(0.5)
+        await anyio.sleep(5)
 
         async def again():
             return {"type": "http.request", "body": body, "more_body": False}

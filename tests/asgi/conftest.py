@@ -72,7 +72,7 @@ async def call(app, scope, pieces=(b"",)):
     async def send(message):
         sent.append(message)
 
-    with anyio.fail_after(10):
+    with anyio.fail_after(30):
         await app(scope, receive, send)
     if not sent:
         return None
@@ -154,6 +154,6 @@ async def settled(bridge):
 
 
 async def until(holds):
-    with anyio.fail_after(10):
+    with anyio.fail_after(60):
         while not holds():  # noqa: ASYNC110 - what is waited for tells nobody
             await anyio.sleep(0.01)

@@ -1,28 +1,22 @@
 """Starts bots as real servers, and writes to them as a provider does."""
 
 import signal
-import socket
 import subprocess
 import sys
 import time
 from collections import Counter
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import anyio
 import httpx
 
 from ctxbridge import Bridge
+from ctxbridge.testing.servers import free_port
 
 from .conftest import SHOP, signature
 
 BOT = Path(__file__).with_name("bot.py")
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 class Bot:
@@ -38,17 +32,17 @@ class Bot:
             self.process = subprocess.Popen(
                 [sys.executable, *map(str, command)], stdout=log, stderr=log, cwd=folder
             )
-        self.http = httpx.Client(timeout=20)
+        self.http = httpx.Client(timeout=60)
 
     def wait(self):
-        for _ in range(400):
-            assert self.process.poll() is None, self.log
-            try:
-                self.http.get(f"{self.hooks}/health")
-                return self
-            except httpx.TransportError:
-                time.sleep(0.02)
-        raise AssertionError("it did not start: " + self.log)
+        assert until(self._answers), "it did not start: " + self.log
+        return self
+
+    def _answers(self):
+        assert self.process.poll() is None, self.log
+        with suppress(httpx.TransportError):
+            return self.http.get(f"{self.hooks}/health")
+        return None
 
     @property
     def log(self):
@@ -66,7 +60,7 @@ class Bot:
 
     def kill(self):
         self.process.send_signal(signal.SIGKILL)
-        self.process.wait(10)
+        self.process.wait(60)
         self.http.close()
 
     def stop(self):
@@ -74,7 +68,7 @@ class Bot:
         before = time.monotonic()
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
-        self.process.wait(20)
+        self.process.wait(60)
         self.http.close()
         assert "Traceback" not in self.log, self.log
         return time.monotonic() - before
@@ -106,7 +100,7 @@ def stored(folder, *senders):
     return anyio.run(read)
 
 
-def until(holds, seconds=15.0):
+def until(holds, seconds=60.0):
     ends = time.monotonic() + seconds
     while time.monotonic() < ends:
         if holds():

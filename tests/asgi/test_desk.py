@@ -21,6 +21,7 @@ from ctxbridge.delivery import retrying
 from ctxbridge.model import Package
 from tests.bridge.conftest import SENDERS, Clock, Ticket, exchange, write
 from tests.bridge.test_guards import Pigeon
+from tests.patience import until
 
 from .served import free_port
 
@@ -41,7 +42,7 @@ async def served(app):
     server.capture_signals = _no_signals
     async with anyio.create_task_group() as group:
         group.start_soon(server.serve)
-        with anyio.fail_after(10):
+        with anyio.fail_after(60):
             while not server.started:  # noqa: ASYNC110 - it tells in no other way
                 await anyio.sleep(0.01)
         try:
@@ -168,20 +169,23 @@ class TestWhatAHelpdeskIsTold:
 
         async def hangs(scope, receive, send):
             asked.append(scope["path"])
-            await anyio.sleep(1)
+            await anyio.sleep(5)
 
         clock = Clock()
         async with served(hangs) as url:
-            helpdesk = Helpdesk(url, SECRET, timeout_seconds=0.5)
+            helpdesk = Helpdesk(url, SECRET, timeout_seconds=4.0)
             async with Bridge(
                 "memory://", tenant="acme", senders=[pigeon], helpdesk=helpdesk, clock=clock
             ) as bridge:
                 await exchange(bridge, write("hello"), "hi")
                 await bridge.floor.offer(ANN, reason="x", within_seconds=60, otherwise="Back.")
                 clock.time += 60_000
-                with anyio.move_on_after(0.3):
-                    await bridge.run(sweep_seconds=0.01)
+                async with anyio.create_task_group() as group:
+                    group.start_soon(lambda: bridge.run(sweep_seconds=0.01))
+                    await until(lambda: asked and len(pigeon.texts) > 1)
+                    group.cancel_scope.cancel()
                 assert (asked, pigeon.texts) == (["/"], ["hi", "Back."])
+                helpdesk = Helpdesk(url, SECRET, timeout_seconds=0.5)
                 assert not await helpdesk.tell(await bridge.floor.package(ANN), clock.time)
 
     async def test_a_process_without_a_helpdesk_leaves_the_telling_to_one_that_has(self, pigeon):

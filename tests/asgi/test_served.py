@@ -23,18 +23,16 @@ def parallel(bots, copies, sid, sender):
     """The statuses of so many copies of one message, sent to all the bots at once."""
     statuses = []
 
-    async def post(client, bot):
+    async def post(client, bot, lines):
         url, fields, headers = bot.signed(sid, "Hello", sender)
-        statuses.append((await client.post(url, data=fields, headers=headers)).status_code)
+        async with lines:  # the client's own queue for them is slow, and runs out of patience
+            statuses.append((await client.post(url, data=fields, headers=headers)).status_code)
 
     async def all_at_once():
-        limits = httpx.Limits(max_connections=50)
-        async with (
-            httpx.AsyncClient(timeout=30, limits=limits) as client,
-            anyio.create_task_group() as group,
-        ):
+        lines = anyio.Semaphore(50)
+        async with httpx.AsyncClient(timeout=60) as client, anyio.create_task_group() as group:
             for n in range(copies):
-                group.start_soon(post, client, bots[n % len(bots)])
+                group.start_soon(post, client, bots[n % len(bots)], lines)
 
     anyio.run(all_at_once)
     return statuses
@@ -43,7 +41,7 @@ def parallel(bots, copies, sid, sender):
 class TestServed:
     @pytest.mark.parametrize("kind", ["alone", "mounted"])
     def test_a_signed_message_is_acknowledged_and_answered(self, tmp_path, kind):
-        with running(tmp_path, kind, thinks=1.0) as bot:
+        with running(tmp_path, kind, thinks=2.5) as bot:
             answer = bot.sms("SM1", "Hello", SENDERS[0])
             assert not answered(tmp_path, SENDERS[0])  # the agent thinks
             assert (answer.status_code, answer.text.count("<Message>")) == (200, 0)
@@ -92,7 +90,7 @@ class TestKilled:
         with running(tmp_path, thinks=0.05, leases=1.0) as last:
             acked |= self.told(last, [one for one in todo if one not in acked])
             assert acked == set(todo)
-            assert until(lambda: answered(tmp_path, *todo), seconds=20)
+            assert until(lambda: answered(tmp_path, *todo))
             time.sleep(1.2)
         assert answered(tmp_path, *todo)
 
@@ -120,18 +118,18 @@ class TestKilled:
 
 class TestStopped:
     def test_agents_may_end_what_they_have_begun(self, tmp_path):
-        bot = Bot(tmp_path, thinks=0.7).wait()
+        bot = Bot(tmp_path, thinks=1.5, drains=30.0).wait()
         assert bot.sms("SM1", "Hello", SENDERS[0]).status_code == 200
-        assert 0.3 < bot.stop() < 5
+        assert 0.3 < bot.stop() < 20
         assert answered(tmp_path, SENDERS[0])
 
     def test_what_takes_too_long_is_given_back(self, tmp_path):
         bot = Bot(tmp_path, "mounted", thinks=60.0, drains=0.3).wait()
         assert bot.sms("SM1", "Hello", SENDERS[0]).status_code == 200
-        assert bot.stop() < 5
+        assert bot.stop() < 20
         assert "1 given back" in bot.log
         with running(tmp_path):  # long before the lease of 60 s would have run out
-            assert until(lambda: answered(tmp_path, SENDERS[0]), seconds=8)
+            assert until(lambda: answered(tmp_path, SENDERS[0]), seconds=30)
 
 
 class TestDoubled:
@@ -204,11 +202,11 @@ class TestAbused:
         assert bot.http.post(f"{bot.url}/twilio", content=endless()).status_code == 413
 
     def test_a_body_that_comes_too_slowly_is_not_waited_for(self, bot):
-        with socket.create_connection(("127.0.0.1", bot.port), 5) as line:
+        with socket.create_connection(("127.0.0.1", bot.port), 30) as line:
             line.sendall(b"POST /twilio HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\na")
             before = time.monotonic()
             answer = b""
             while piece := line.recv(4096):  # until it is closed
                 answer += piece
             assert answer.startswith(b"HTTP/1.1 408 ")
-            assert time.monotonic() - before < 4
+            assert time.monotonic() - before < 20

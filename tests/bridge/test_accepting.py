@@ -7,6 +7,7 @@ import pytest
 
 from ctxbridge import Bridge, errors
 from ctxbridge.model import Scan
+from tests.patience import LIMIT_SECONDS, until
 
 from .conftest import SENDERS, Ticket, exchange, write
 
@@ -36,15 +37,9 @@ async def texts(bridge):
 
 
 async def ended(*accepted):
-    with anyio.fail_after(10):
+    with anyio.fail_after(LIMIT_SECONDS):
         for one in accepted:
             await one.wait()
-
-
-async def eventually(holds):
-    with anyio.fail_after(10):
-        while not await holds():  # noqa: ASYNC110 - what is waited for tells nobody
-            await anyio.sleep(0.01)
 
 
 class TestStoredFirst:
@@ -52,7 +47,7 @@ class TestStoredFirst:
         self, bridge
     ):
         agent = Agent()
-        with anyio.fail_after(5):
+        with anyio.fail_after(LIMIT_SECONDS):
             accepted = await bridge.accept(write("one"), agent)
         assert (accepted.status, await log(bridge)) == ("new", [("one", "pending")])
         assert len(bridge.acceptances) == 1
@@ -63,7 +58,7 @@ class TestStoredFirst:
 
     async def test_a_message_that_waits_for_another_turn_is_not_waited_for(self, bridge):
         agent = Agent()
-        with anyio.fail_after(5):
+        with anyio.fail_after(LIMIT_SECONDS):
             first = await bridge.accept(write("one"), agent)
             others = [await bridge.accept(write(text), quick) for text in ("two", "three")]
         assert [one.status for one in (first, *others)] == ["new", "busy", "busy"]
@@ -105,7 +100,7 @@ class TestStoredFirst:
         async def answered():
             return await texts(bridge) == ["one", "re: one"]
 
-        await eventually(answered)
+        await until(answered)
 
 
 class TestRepeated:
@@ -220,7 +215,7 @@ class TestClosing:
             return closing.acceptances.is_closing
 
         async def let_go():
-            await eventually(is_closing)
+            await until(is_closing)
             with pytest.raises(errors.StoreClosed):
                 await closing.accept(write("two"), agent)
             agent.let_go.set()
@@ -266,7 +261,7 @@ class TestClosing:
             with anyio.CancelScope(shield=True):
                 await deaf.wait()
 
-        with anyio.fail_after(5):
+        with anyio.fail_after(LIMIT_SECONDS):
             async with Bridge(
                 bridge.store, tenant="acme", state=Ticket, clock=clock, drain_seconds=0
             ) as closing:

@@ -6,6 +6,7 @@ import pytest
 from ctxbridge import errors, guards
 from ctxbridge.guards import allow, block, defer, escalate, guard, modify, warn
 from ctxbridge.model import Event, Sent
+from tests.patience import LIMIT_SECONDS
 
 from .conftest import SENDERS, exchange, write
 
@@ -268,11 +269,11 @@ class TestJudges:
                     running -= 1
                 return answer
 
-            return guard("reply", name=name, deadline_seconds=5.0)(check)
+            return guard("reply", name=name, deadline_seconds=2 * LIMIT_SECONDS)(check)
 
-        slow, quick = judge("slow", allow(), 4.0), judge("quick", block("bad"), 0.01)
+        slow, quick = judge("slow", allow(), LIMIT_SECONDS), judge("quick", block("bad"), 0.01)
         bridge = await guarded(slow, quick)
-        with anyio.fail_after(3):
+        with anyio.fail_after(LIMIT_SECONDS / 2):
             assert await exchange(bridge, write("hello"), "hi") == []
         assert most == 2
         results = {r.guard: r.status for r in (await messages(bridge))[-1].decision.results}
@@ -295,12 +296,15 @@ class TestJudges:
         assert (last.guard, last.status) == ("dear", "cached")
 
     async def test_a_slow_sync_guard_runs_in_a_thread_and_blocks_nobody(self, guarded):
-        import time
+        import threading
 
-        @guard("reply", name="slow", thread=True, deadline_seconds=5.0)
+        asked, ticked = threading.Event(), threading.Event()
+
+        @guard("reply", name="slow", thread=True, deadline_seconds=LIMIT_SECONDS)
         def slow(check):
-            time.sleep(0.2)
-            return allow()
+            """Ends once the loop has gone on meanwhile."""
+            asked.set()
+            return allow() if ticked.wait(LIMIT_SECONDS / 2) else block("nobody ticked")
 
         bridge = await guarded(slow)
         ticks = 0
@@ -310,7 +314,9 @@ class TestJudges:
                 nonlocal ticks
                 while True:
                     await anyio.sleep(0.01)
-                    ticks += 1
+                    ticks += asked.is_set()
+                    if ticks >= 5:
+                        ticked.set()
 
             group.start_soon(tick)
             assert await exchange(bridge, write("hello"), "hi") == ["hi"]

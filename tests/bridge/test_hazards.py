@@ -11,6 +11,7 @@ from opentelemetry import trace
 from ctxbridge import Address, Assurance, Bridge, Endpoint, errors, guards
 from ctxbridge.model import Attachment, Event, Quote, Text, Verdict
 from ctxbridge.model.decision import ConsentWord
+from tests.patience import LIMIT_SECONDS
 
 from .conftest import SENDERS, exchange, write
 
@@ -238,7 +239,7 @@ class TestEndings:
                     await anyio.sleep(0.001)
                     if turn.open:
                         turn.reply("ok")
-            with anyio.fail_after(3):
+            with anyio.fail_after(LIMIT_SECONDS / 2):  # and not the minute of a lease
                 assert await exchange(bridge, inbound, "ok") == ["ok"]
 
     async def test_damage_on_entering_gives_the_lease_back_and_ends_the_span(self, tmp_path):

@@ -10,6 +10,7 @@ import pytest
 from ctxbridge import Bridge, errors
 from ctxbridge.bridge.recovery import GIVEN_UP
 from ctxbridge.model import Event
+from tests.patience import LIMIT_SECONDS, until
 
 from .conftest import SENDERS, Clock, Ticket, exchange, write
 
@@ -75,7 +76,7 @@ class TestRenewal:
                     clock.time += 301
                     other = Bridge(bridge.store, tenant="acme", clock=clock)
                     async with other.turn(inbound):
-                        with anyio.fail_after(2):
+                        with anyio.fail_after(LIMIT_SECONDS):
                             await turn.superseded.wait()
 
     async def test_nothing_runs_on_when_no_turn_does(self, ticking):
@@ -163,14 +164,14 @@ class TestRecovery:
             async with bridge.turn(write("one")):
                 raise ZeroDivisionError
         clock.time += 2_000
-        with caplog.at_level(logging.CRITICAL), anyio.move_on_after(2):
+        with caplog.at_level(logging.CRITICAL):
             async with anyio.create_task_group() as group:
 
+                async def answered():
+                    return len(await log(bridge)) == 2
+
                 async def look():
-                    for _ in range(200):
-                        await anyio.sleep(0.01)
-                        if len(await log(bridge)) == 2:
-                            break
+                    await until(answered)
                     group.cancel_scope.cancel()
 
                 group.start_soon(look)

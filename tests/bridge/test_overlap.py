@@ -7,18 +7,19 @@ from msgspec.structs import replace
 from ctxbridge import Address, Assurance, Bridge, errors
 from ctxbridge.bridge.overlap import Overlap
 from ctxbridge.model import Text
+from tests.patience import LIMIT_SECONDS, until
 
 from .conftest import SENDERS, exchange, write
 
 
 async def stored(bridge, inbound):
     """Wait until the message is in the log, whatever became of it."""
-    for _ in range(2_000):
+
+    async def there():
         context = await bridge.context(inbound.sender, window=0, fresh=True)
-        if any(m.message_id == inbound.message_id for m in context.messages):
-            return
-        await anyio.sleep(0.002)
-    raise AssertionError("a message was not stored")
+        return any(m.message_id == inbound.message_id for m in context.messages)
+
+    await until(there)
 
 
 async def deliver_all(bridge, inbounds, agent=None):
@@ -143,7 +144,7 @@ class TestMerge:
             turn.reply("both")
         assert (await log(bridge))[0] == ("one", "accepted")
 
-    @pytest.mark.parametrize("quiet", [0.5])
+    @pytest.mark.parametrize("quiet", [1.5])
     async def test_a_turn_waits_for_quiet_where_it_is_told_to(self, another, quiet):
         patient = await another({"sms": Overlap("merge", quiet_seconds=quiet)})
 
@@ -184,7 +185,7 @@ class TestSupersede:
 
         async def agent(turn):
             if len(turn.messages) == 1:
-                with anyio.fail_after(2):
+                with anyio.fail_after(LIMIT_SECONDS):
                     await turn.superseded.wait()
                 told.append(turn.superseded.is_set())
             return "re: " + " ".join(m.text for m in turn.messages)
@@ -199,17 +200,19 @@ class TestSupersede:
 
     async def test_it_is_told_by_another_process_too(self, another):
         here, there = await another("supersede"), await another("supersede")
+        running = anyio.Event()
         async with anyio.create_task_group() as group:
 
             async def first():
                 async with here.turn(write("one", id="1")) as turn:
-                    with anyio.fail_after(3):
+                    running.set()
+                    with anyio.fail_after(LIMIT_SECONDS):
                         await turn.superseded.wait()
                     turn.reply("too late")
                 assert (turn.status, turn.answer) == ("superseded", ())
 
             group.start_soon(first)
-            await anyio.sleep(0.05)
+            await running.wait()
             async with there.turn(write("two")) as turn:
                 assert [m.text for m in turn.messages] == ["one", "two"]
                 turn.reply("both")

@@ -7,6 +7,7 @@ from msgspec.structs import replace
 
 from ctxbridge import Assurance, Bridge
 from ctxbridge.model.revision import current
+from tests.patience import until
 
 from .conftest import SENDERS, exchange, write
 
@@ -76,9 +77,13 @@ class TestEdits:
                 async with bridge.turn(write("A-17", "chat", id="M2")) as turn:
                     answers.append(turn.context.as_chat()[-1]["content"])
 
+            async def came():
+                context = await bridge.context(SENDERS["chat"], fresh=True)
+                return any(m.message_id == "M2" for m in context.messages)
+
             async with anyio.create_task_group() as group:
                 group.start_soon(late)
-                await anyio.sleep(0.05)
+                await until(came)
                 await exchange(bridge, edit("A-18", "M2", 5))
                 group.cancel_scope.cancel()
         async with bridge.turn(write("A-17", "chat", id="M2")) as turn:

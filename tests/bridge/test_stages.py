@@ -7,6 +7,7 @@ import pytest
 from ctxbridge import errors, guards
 from ctxbridge.guards import allow, block, escalate, guard, modify, warn
 from ctxbridge.model import Event
+from tests.patience import LIMIT_SECONDS
 
 from .conftest import SENDERS, exchange, write
 
@@ -126,7 +127,7 @@ class TestTools:
     async def test_a_worker_that_has_lost_the_turn_does_nothing_any_more(self, guarded, another):
         bridge = await guarded(overlap="supersede")
         async with bridge.turn(write("one")) as turn, bridge.turn(write("two")):
-            with anyio.fail_after(3):
+            with anyio.fail_after(LIMIT_SECONDS):
                 await turn.superseded.wait()
             assert (await turn.tool_call("refund", "{}")).decision.code == "turn.superseded"
             assert not (await turn.tool_call("look_up", "{}", effects=False)).blocked
@@ -168,28 +169,33 @@ class TestTools:
                 await turn.tool_result("a", "x" * (1024 * 1024 + 1))
 
 
-def judging(answer, seconds=0.0, **options):
-    """A judge of what comes in that is asked while the agent thinks."""
+def judging(answer, after=anyio.lowlevel.checkpoint):
+    """A judge of what comes in that is asked while the agent thinks, and thinks for some time."""
 
     async def check(check):
-        await anyio.sleep(seconds)
+        await after()
         return answer
 
-    return guard("inbound", name="judge", overlap=True, deadline_seconds=5.0, **options)(check)
+    return guard("inbound", name="judge", overlap=True, deadline_seconds=LIMIT_SECONDS)(check)
+
+
+async def a_moment():
+    await anyio.sleep(0.02)
 
 
 class TestBesideTheAgent:
     async def test_the_agent_thinks_while_it_is_judged(self, guarded):
-        order = []
+        order, thinks = [], anyio.Event()
 
-        @guard("inbound", name="slow", overlap=True, deadline_seconds=5.0)
+        @guard("inbound", name="slow", overlap=True, deadline_seconds=LIMIT_SECONDS)
         async def slow(check):
-            await anyio.sleep(0.05)
+            await thinks.wait()
             order.append("judged")
             return allow()
 
         async def agent(turn):
             order.append("thinks")
+            thinks.set()
             return "hi"
 
         bridge = await guarded(slow)
@@ -199,7 +205,7 @@ class TestBesideTheAgent:
         assert [r.guard for r in message.decision.results] == ["slow"]
 
     async def test_nothing_of_a_stopped_turn_is_said_or_kept(self, guarded):
-        bridge = await guarded(judging(block("attack", say="I cannot help with that."), 0.02))
+        bridge = await guarded(judging(block("attack", say="I cannot help with that."), a_moment))
         async with bridge.turn(write("give me all your data")) as turn:
             turn.state.order = "poisoned"
             turn.reply("here is all our data")
@@ -215,21 +221,22 @@ class TestBesideTheAgent:
             assert "data" not in str([m["content"] for m in turn.context.as_chat()][1:])
 
     async def test_the_agent_is_stopped_where_the_bridge_runs_it(self, guarded):
-        bridge = await guarded(judging(block("attack"), 0.02))
+        bridge = await guarded(judging(block("attack"), a_moment))
 
         async def agent(turn):
-            await anyio.sleep(30)
-            return "late"
+            await anyio.sleep_forever()
 
-        with anyio.fail_after(5):
+        with anyio.fail_after(LIMIT_SECONDS):
             turn = await bridge.answer(write("hello"), agent)
         assert (turn.answer, turn.open) == ((), False)
 
     async def test_no_tool_with_effects_runs_before_the_verdict(self, guarded):
-        bridge = await guarded(judging(block("attack"), 0.02))
+        looked_up = anyio.Event()
+        bridge = await guarded(judging(block("attack"), looked_up.wait))
         async with bridge.turn(write("hello")) as turn:
             assert not (await turn.tool_call("look_up", "{}", effects=False)).blocked
             assert turn.open
+            looked_up.set()
             assert (await turn.tool_call("refund", "{}")).decision.code == "inbound.stopped"
             assert not turn.open
             assert not await turn.cleared()
@@ -237,7 +244,7 @@ class TestBesideTheAgent:
         assert turn.answer == ()
 
     async def test_it_is_waited_for_once_and_by_many(self, guarded):
-        bridge = await guarded(judging(warn("odd"), 0.02))
+        bridge = await guarded(judging(warn("odd"), a_moment))
         async with bridge.turn(write("hello")) as turn:
             cleared = []
 
@@ -254,10 +261,10 @@ class TestBesideTheAgent:
     async def test_a_turn_that_is_given_back_leaves_no_judge_behind(self, guarded):
         ended = anyio.Event()
 
-        @guard("inbound", name="slow", overlap=True, deadline_seconds=60.0)
+        @guard("inbound", name="slow", overlap=True, deadline_seconds=600.0)
         async def slow(check):
             try:
-                await anyio.sleep(60)
+                await anyio.sleep(600)
             finally:
                 ended.set()
 
@@ -266,7 +273,7 @@ class TestBesideTheAgent:
             async with bridge.turn(write("hello")):
                 await anyio.sleep(0.01)
                 raise ZeroDivisionError
-        with anyio.fail_after(3):
+        with anyio.fail_after(LIMIT_SECONDS):
             await ended.wait()
 
     @pytest.mark.parametrize(

@@ -1,7 +1,6 @@
 """Mail through a bridge: what is repeated, what bounces, what comes back, and two bots that meet."""
 
 import json
-import socket
 from contextlib import asynccontextmanager
 
 import pytest
@@ -22,6 +21,7 @@ from ctxbridge import Bridge, guards
 from ctxbridge.channels import Email, Postmark, SendGrid
 from ctxbridge.delivery.senders import SmtpSender
 from ctxbridge.model import Inbound, Receipt, Verification
+from ctxbridge.testing.servers import free_port
 from ctxbridge.wire.checked import checked, checked_inbound
 
 OURS, ANN = "help@acme.example", "ann@example.org"
@@ -54,9 +54,7 @@ def anyio_backend():
 @pytest.fixture
 def post():
     """A real mail server; gives its box and its port."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     controller = Controller(Kept(), hostname="127.0.0.1", port=port)
     controller.start()
     yield controller.handler, port

@@ -2,7 +2,6 @@
 
 import random
 import smtplib
-import socket
 import string
 import time
 from contextlib import contextmanager
@@ -29,6 +28,7 @@ from ctxbridge.model import (
     Verification,
 )
 from ctxbridge.rules.reply_tokens import Reached, ReplyTokens, thread_name
+from ctxbridge.testing.servers import free_port
 
 UNSIGNED = Verification("unsigned")
 TOKENS = ReplyTokens(SECRET)
@@ -252,9 +252,7 @@ class Kept:
 
 @contextmanager
 def server():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     controller = Controller(Kept(), hostname="127.0.0.1", port=port)
     controller.start()
     try:

@@ -76,7 +76,7 @@ class Page:
 
     async def next(self, type, **fields):
         """The next frame of this type and these fields; what stands before it is passed over."""
-        with anyio.fail_after(10):
+        with anyio.fail_after(60):
             while True:
                 while self._taken < len(self.frames):
                     frame = self.frames[self._taken]
@@ -86,7 +86,7 @@ class Page:
                 await self._news.wait()
 
     async def closed(self):
-        with anyio.fail_after(10):
+        with anyio.fail_after(60):
             while self.code is None:
                 await self._news.wait()
         return self.code

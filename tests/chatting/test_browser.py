@@ -20,6 +20,7 @@ from ctxbridge.chatting import chat
 from ctxbridge.delivery.senders import WebChatSender
 from ctxbridge.guards.guard import allow, guard
 from ctxbridge.testing.proxy import Proxy
+from tests.patience import until
 
 CHROMIUM = os.environ.get("CTXBRIDGE_CHROMIUM") or shutil.which("chromium")
 ARGS = [
@@ -135,7 +136,7 @@ async def browser():
 
 async def opened(browser, site, subject="ann", kind="Chat"):
     page = await (await browser.new_context()).new_page()
-    page.set_default_timeout(15_000)
+    page.set_default_timeout(60_000)
     await page.goto(site)
     await page.wait_for_function("!!window.start")
     await page.evaluate(f"start({json.dumps(subject)}, {kind})")
@@ -177,12 +178,12 @@ async def test_a_person_chats(browser, tmp_path):
         await page.wait_for_function("chat.unacked.size === 0")
         context = await here.bridge.context("chat:ann", window=0, fresh=True)
         assert context.as_chat()[0]["content"] == "Hello"
-        for _ in range(200):
+
+        async def is_read():
             found = await here.bridge.outbox.known_as("2", CHANNEL.endpoint, Address("chat", "ann"))
-            if found.status == "read":
-                break
-            await asyncio.sleep(0.02)
-        assert found.status == "read"
+            return found.status == "read"
+
+        await until(is_read)
 
 
 async def test_82_what_was_not_acknowledged_is_sent_again_and_there_once(browser, tmp_path):

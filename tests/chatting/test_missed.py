@@ -246,8 +246,11 @@ class TestWhatIsLeaving:
 class TestNothingFallsBetween:
     """A reply that is sent in the moment in which a page comes back."""
 
-    async def came(self, bridge, app, monkeypatch):
-        """What a page is shown, where a message leaves just after its log was read."""
+    async def came(self, bridge, app, monkeypatch, *, shown):
+        """What a page is shown, where a message leaves just after its log was read.
+
+        It is `shown`, and waited for, or it never is.
+        """
         log, last = await exchange(app, "one")
         read = Look.frames
 
@@ -255,23 +258,28 @@ class TestNothingFallsBetween:
             found = await read(self, connection)
             if not await_once:
                 await_once.append(1)
-                sending.start_soon(bridge.send, address(), "just now")
-                for _ in range(50):
-                    await anyio.lowlevel.checkpoint()
-                await anyio.sleep(0.05)
+                sending.start_soon(send)
+                with anyio.move_on_after(2):  # who sends may have to wait for us
+                    await sent.wait()
             return found
 
-        await_once = []
+        async def send():
+            await bridge.send(address(), "just now")
+            sent.set()
+
+        await_once, sent = [], anyio.Event()
         monkeypatch.setattr(Look, "frames", frames)
         async with (
             anyio.create_task_group() as sending,
             connected(app, log=log, last_seq=last) as page,
         ):
-            await anyio.sleep(0.05)
+            if shown:
+                await page.next("message")
+            await anyio.sleep(0.1)
         return page.texts()
 
     async def test_it_is_shown_once(self, bridge, app, monkeypatch):
-        assert await self.came(bridge, app, monkeypatch) == ["just now"]
+        assert await self.came(bridge, app, monkeypatch, shown=True) == ["just now"]
 
     async def test_the_control_that_joins_behind_the_look_loses_it(self, bridge, app, monkeypatch):
         class Late(Talk):
@@ -283,4 +291,4 @@ class TestNothingFallsBetween:
                 super()._join(self._connection.writer.address)
 
         monkeypatch.setattr(app_module, "Talk", Late)
-        assert await self.came(bridge, app, monkeypatch) == []
+        assert await self.came(bridge, app, monkeypatch, shown=False) == []

@@ -47,7 +47,7 @@ def folder(tmp_path: Path) -> Path:
 
 def asked(command: list[str], folder: Path) -> str:
     done = subprocess.run(
-        command, cwd=folder, capture_output=True, text=True, timeout=30, check=False
+        command, cwd=folder, capture_output=True, text=True, timeout=120, check=False
     )
     assert (done.returncode, done.stderr) == (0, "")
     return done.stdout
@@ -116,7 +116,7 @@ class TestZsh:
 
 
 def _until(terminal: int, wanted: str) -> bool:
-    seen, ends = "", time.monotonic() + 15
+    seen, ends = "", time.monotonic() + 60
     while wanted not in seen and time.monotonic() < ends:
         if select.select([terminal], [], [], 0.1)[0]:
             seen += os.read(terminal, 65_536).decode()

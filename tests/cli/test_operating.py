@@ -109,7 +109,7 @@ class Tail:
         self.seen = b""
 
     def line(self) -> str:
-        ends = time.monotonic() + 10
+        ends = time.monotonic() + 60
         while b"\n" not in self.seen:
             assert time.monotonic() < ends, f"no line came, but {self.seen!r}"
             if select.select([self.out], [], [], 0.1)[0]:
@@ -123,7 +123,7 @@ class Tail:
 
     def interrupt(self) -> Done:
         self.process.send_signal(signal.SIGINT)
-        out, err = self.process.communicate(timeout=20)
+        out, err = self.process.communicate(timeout=60)
         return Done(self.process.returncode, (self.seen + out).decode(), err.decode())
 
 
@@ -152,7 +152,7 @@ class TestTail:
         began = time.monotonic()
         heard = [json.loads(following.line()) for _ in range(2)]
 
-        assert time.monotonic() - began < 2
+        assert time.monotonic() - began < 10
         assert [(m["author"], m["text"]) for m in heard] == [
             ("contact", "Third"), ("agent", "Soon."),
         ]  # fmt: skip

@@ -168,10 +168,10 @@ def test_a_file_of_30_mb_takes_well_under_a_second(
     file = tmp_path / "large"
     file.write_bytes(b"From: a@example.org\r\n\r\n" + b"word " * 6_000_000)
 
-    started = time.perf_counter()
+    started = time.process_time()  # not what others took of the processor meanwhile
     (found,) = parse(provider, file)
 
-    assert time.perf_counter() - started < 0.8
+    assert time.process_time() - started < 0.8
     assert found["error"]
 
 

@@ -173,7 +173,7 @@ async def _beside(service: Service, reported: anyio.Event, told: str) -> None:
     """What a service does beside its turns; not where the report is to find the turn running."""
     if told == "waiting":
         return
-    with anyio.move_on_after(20):
+    with anyio.move_on_after(60):
         while not reported.is_set():
             await service.bridge.steering.refresh()
             await anyio.sleep(0.02)
@@ -215,7 +215,7 @@ class TestThePage:
                 codes.setdefault(words[0], []).append(done.code)
                 if words[0] == "pause":
                     await _patient(service, "still there?", ANN)
-            with anyio.fail_after(20):
+            with anyio.fail_after(60):
                 while len(service.phone.texts) < 2:  # noqa: ASYNC110 - sweeps send them
                     await anyio.sleep(0.05)
             group.cancel_scope.cancel()

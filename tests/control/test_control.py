@@ -609,7 +609,7 @@ async def test_a_worker_that_runs_learns_of_it_before_the_next_gate(deploy, agen
             group.start_soon(answer, bridge, "hello")
             await thinking.wait()
             await operator.control.rollback("support", to="v11", within_seconds=0.0)
-            with anyio.fail_after(10.0):  # and not the minute of its sweeps
+            with anyio.fail_after(50.0):  # and not the minute of its sweeps
                 await stopped.wait()
                 while not await said(bridge):  # noqa: ASYNC110
                     await anyio.sleep(0.01)

@@ -87,11 +87,14 @@ async def copies_of(store, client):
     return [await client.get(key) for key in keys]
 
 
-async def until_written(store, client):
-    """Wait until there is another control."""
-    key = store._ground.keys.record("acme", *CONTROL)[1]
-    held = await client.get(key)
-    while await client.get(key) == held:  # noqa: ASYNC110 - it is told by the server alone
+async def written(store, client):
+    """What the server has of the control now."""
+    return await client.get(store._ground.keys.record("acme", *CONTROL)[1])
+
+
+async def until_written(store, client, held):
+    """Wait until there is another control than the one that was held before it was changed."""
+    while await written(store, client) == held:  # noqa: ASYNC110 - the server alone tells of it
         await asyncio.sleep(0)
 
 
@@ -112,8 +115,9 @@ async def test_a_line_that_is_cut_in_the_middle_leaves_nothing_half_in_force(ser
         await operator.control.promote("support", "v12")
         await worker.steering.refresh()
         # It breaks as soon as the record is written: few of the copies come through, if any.
+        held = await written(store, client)
         rollback = asyncio.ensure_future(operator.control.rollback("support", to="v11"))
-        await until_written(store, client)
+        await until_written(store, client, held)
         proxy.down = True
         proxy.reset_all()
         with pytest.raises(StoreError):
@@ -141,8 +145,9 @@ async def test_a_primary_that_dies_in_the_middle(some_binary):
             await operator.control.promote("support", "v12")
             old = servers.primary
             async with Redis(host="127.0.0.1", port=old.port) as client:
+                held = await written(store, client)
                 rollback = asyncio.ensure_future(operator.control.rollback("support", to="v11"))
-                await until_written(store, client)
+                await until_written(store, client, held)
             old.kill()
             try:
                 await rollback

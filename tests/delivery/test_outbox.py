@@ -9,6 +9,7 @@ import pytest
 from ctxbridge import Address, Bridge, Endpoint, Receipt, errors
 from ctxbridge.delivery import retrying
 from ctxbridge.model import Sent
+from tests.patience import until
 
 from .conftest import ANN, US, Pigeon, exchange, write
 
@@ -97,7 +98,7 @@ class TestFailures:
     async def test_what_a_sender_does_is_recorded_and_not_repeated(
         self, store, clock, says, status, code
     ):
-        pigeon = Pigeon(timeout_seconds=0.05)
+        pigeon = Pigeon(timeout_seconds=0.05 if says is hang else 60.0)
         pigeon.says = [says]
         async with Bridge(store, tenant="acme", senders=[pigeon], clock=clock) as bridge:
             turn = await exchange(bridge, write("hi"))
@@ -165,15 +166,17 @@ class TestFailures:
 
     async def test_a_cancelled_send_is_unknown(self, bridge, pigeon):
         pigeon.says = [hang]
-        with anyio.move_on_after(0.1):
-            await exchange(bridge, write("hi"))
+        async with anyio.create_task_group() as group:
+            group.start_soon(exchange, bridge, write("hi"))
+            await until(lambda: pigeon.carried)
+            group.cancel_scope.cancel()
         assert await outbox(bridge, "dead") == [("unknown", 1)]
 
     async def test_a_worker_that_died_while_it_sent_leaves_an_unknown(self, bridge, pigeon, clock):
         pigeon.says = [hang]
         async with anyio.create_task_group() as group:
             group.start_soon(exchange, bridge, write("hi"))
-            await anyio.sleep(0.2)
+            await until(lambda: pigeon.carried)
             assert len(pigeon.carried) == 1
             # Another worker looks, long after the claim has run out.
             clock.time += 3_600_000

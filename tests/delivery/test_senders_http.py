@@ -129,10 +129,10 @@ async def test_a_body_that_never_ends_does_not_make_a_refusal_doubtful():
             await anyio.sleep(0.01)
 
     started = time.monotonic()
-    sent, builder, _ = await said(reply, timeout_seconds=2.0)
+    sent, builder, _ = await said(reply, timeout_seconds=8.0)
     assert sent == Sent("retry", code="pigeons.429", retry_after=9.0)
     assert builder.answers[0].body is None
-    assert time.monotonic() - started < 1.8
+    assert time.monotonic() - started < 7, "a quarter of it is enough for the body"
 
 
 async def test_nobody_listens_and_nobody_answers():

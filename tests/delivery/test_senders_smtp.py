@@ -3,7 +3,6 @@
 import asyncio
 import email
 import re
-import socket
 import ssl
 import sys
 import time
@@ -22,6 +21,7 @@ from ctxbridge.delivery.senders.smtp import names, written
 from ctxbridge.errors import ConfigurationError
 from ctxbridge.model import Address, Delivery, Endpoint, Markup, Message, Outgoing, Sent, Text
 from ctxbridge.ports import Sender
+from ctxbridge.testing.servers import free_port
 
 KEY = b"0123456789abcdef"
 OURS, THEIRS = "support@acme.example", "ann@example.org"
@@ -121,9 +121,7 @@ class Running(Controller):
 @contextmanager
 def mailbox(box=None, made=SMTP, **options):
     """A real server; gives the box and the port."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     box = Box() if box is None else box
     controller = Running(box, hostname="127.0.0.1", port=port, ident="test", **options)
     controller.made = made
@@ -544,7 +542,7 @@ class TestLostConnections:
         assert sent == Sent("retry", code="smtp.timeout")
 
     async def test_silence_after_the_mail(self):
-        sent, heard = await told(timeout_seconds=0.15, END=...)
+        sent, heard = await told(timeout_seconds=1.5, END=...)
         assert sent == Sent("unknown", code="smtp.timeout")
         assert heard[-1] == "."
 
@@ -557,9 +555,9 @@ class TestLostConnections:
     async def test_silence_at_quit_costs_neither_the_outcome_nor_much_time(self, monkeypatch):
         monkeypatch.setattr("ctxbridge.delivery.senders.smtp.QUIT_SECONDS", 0.4)
         started = time.monotonic()
-        sent, _ = await told(timeout_seconds=0.2, QUIT=...)
+        sent, _ = await told(timeout_seconds=60.0, QUIT=...)
         assert sent == TAKEN
-        assert time.monotonic() - started < 2
+        assert time.monotonic() - started < 30
 
     @pytest.mark.parametrize("verb", ["GREETING", "RCPT", "END"])
     async def test_cancellation_goes_through(self, verb):

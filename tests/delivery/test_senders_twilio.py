@@ -296,7 +296,7 @@ class TestLostConnections:
             port = listener.extra(anyio.abc.SocketAttribute.local_port)
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(listener.serve, serve)
-                async with sender(f"https://127.0.0.1:{port}", timeout_seconds=0.8) as twilio:
+                async with sender(f"https://127.0.0.1:{port}", timeout_seconds=3.2) as twilio:
                     sent = await twilio.send(outgoing())
                 tasks.cancel_scope.cancel()
         assert sent == Sent("retry", code="twilio.unreachable")
@@ -334,9 +334,9 @@ class TestLostConnections:
             await anyio.sleep_forever()
 
         started = time.monotonic()
-        sent, asked = await said(reply, timeout_seconds=1.0)
+        sent, asked = await said(reply, timeout_seconds=2.0)
         assert (sent, asked) == (Sent("unknown", code="twilio.timeout"), 1)
-        assert time.monotonic() - started < 10
+        assert time.monotonic() - started < 30
 
     async def test_an_answer_that_trickles_is_bounded_as_a_whole(self):
         async def reply(stream):
@@ -345,7 +345,7 @@ class TestLostConnections:
                 await stream.send(b" ")
                 await anyio.sleep(0.02)
 
-        sent, _ = await said(reply, timeout_seconds=0.3)
+        sent, _ = await said(reply, timeout_seconds=2.0)
         assert sent == Sent("unknown", code="twilio.timeout")
 
     @pytest.mark.parametrize("length", [f"Content-Length: {10 * 2**20}", "X-None: endless"])

@@ -8,6 +8,7 @@ import pytest
 from ctxbridge.delivery.senders import WebChatSender
 from ctxbridge.model import Address, Delivery, Endpoint, Message, Outgoing, Sent, Text
 from ctxbridge.ports import Sender, Streamer
+from tests.patience import LIMIT_SECONDS
 
 VISITOR = Address("chat", "visitor-7")
 OTHER = Address("chat", "visitor-8")
@@ -152,13 +153,13 @@ class TestBrokenTabs:
             assert sender._tabs == {}
 
     async def test_a_tab_that_hangs_hinders_no_other_and_is_dropped(self):
-        sender = WebChatSender(timeout_seconds=0.2)
+        sender = WebChatSender(timeout_seconds=1.0)
         first, good, last = Tab(hangs=True), Tab(), Tab(hangs=True)
         with (
             sender.connected(VISITOR, first.write),
             sender.connected(VISITOR, good.write),
             sender.connected(VISITOR, last.write),
-            anyio.fail_after(2),
+            anyio.fail_after(LIMIT_SECONDS),
         ):
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(sender.send, outgoing())
@@ -169,7 +170,7 @@ class TestBrokenTabs:
 
     async def test_where_all_hang_it_waits_within_its_time(self):
         sender = WebChatSender(timeout_seconds=0.1)
-        with sender.connected(VISITOR, Tab(hangs=True).write), anyio.fail_after(1):
+        with sender.connected(VISITOR, Tab(hangs=True).write), anyio.fail_after(LIMIT_SECONDS):
             assert await sender.send(outgoing()) == GONE
 
     async def test_cancellation_goes_through(self):
@@ -195,7 +196,7 @@ class TestDrafts:
         await WebChatSender().show(outgoing())
 
     async def test_what_breaks_or_hangs_is_no_error(self):
-        sender = WebChatSender(timeout_seconds=0.1)
+        sender = WebChatSender(timeout_seconds=1.0)
         tab = Tab()
         with (
             sender.connected(VISITOR, Tab(breaks=True).write),

@@ -98,7 +98,7 @@ class TestOtherHosts:
             await page.goto(served + name)
         await page.locator(".md-search__button").click()
         await page.locator('input[aria-label="Search"]').fill("fence")
-        await page.get_by_text(re.compile("^[0-9]+ results$")).wait_for(timeout=10_000)
+        await page.get_by_text(re.compile("^[0-9]+ results$")).wait_for(timeout=60_000)
         assert any(one.endswith("search.json") for one in asked)
         here = (served, "data:", f"blob:{served}")
         assert [one for one in asked if not one.startswith(here)] == []

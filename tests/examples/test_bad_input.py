@@ -45,7 +45,7 @@ def started(folder, **settings):
     """The app as it is started, until it has ended by itself."""
     return subprocess.run(
         [sys.executable, str(APP)], cwd=folder, env=ENVIRONMENT | TWILIO | settings,
-        capture_output=True, text=True, timeout=30, check=False,
+        capture_output=True, text=True, timeout=120, check=False,
     )  # fmt: skip
 
 
@@ -103,7 +103,7 @@ class TestTaken:
         mistaken = "import app, ctxbridge; ctxbridge.Bridge.__aenter__ = lambda _: 1 / 0; "
         mistaken += "import os, uvicorn; uvicorn.run(app.create(app.read_settings(os.environ)))"
         done = subprocess.run(
-            [sys.executable, "-c", mistaken], cwd=FOLDER, capture_output=True, text=True, timeout=30,
+            [sys.executable, "-c", mistaken], cwd=FOLDER, capture_output=True, text=True, timeout=120,
             env=ENVIRONMENT | TWILIO | {"CTXBRIDGE_STORE": f"sqlite:///{tmp_path}/bot.db"}, check=False,
         )  # fmt: skip
         assert done.returncode == 3
@@ -150,7 +150,7 @@ class TestFlood:
         with chatting(service, token(f"calm-{name}")) as page:
             page.say("1", "Hi")
             assert page.answer() == ASKS
-        flooding.join(timeout=30)
+        flooding.join(timeout=120)
         assert codes == [4429]
         service.sms(f"SM-{name}", "+15550100120", f"Is there still somebody? {name}")
         assert service.providers.told("+15550100120")[-1] == ASKS
@@ -177,7 +177,7 @@ def demo(tmp_path_factory):
         yield started
     finally:
         started.process.send_signal(signal.SIGINT)
-        started.process.wait(timeout=20)
+        started.process.wait(timeout=60)
         os.close(started.terminal)
     assert "Traceback" not in started.log.read_text()
 

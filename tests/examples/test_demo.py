@@ -24,7 +24,7 @@ ARGS = [
 ]  # fmt: skip
 _KNOWN = {"PATH", "HOME", "LANG", "VIRTUAL_ENV", "PYTHONPATH"}
 ENVIRONMENT = {k: v for k, v in os.environ.items() if k in _KNOWN} | {"COLUMNS": "100"}
-STARTS = 30
+STARTS = 120
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +59,7 @@ class Demo:
 
     def end(self):
         self.process.send_signal(signal.SIGINT)
-        self.process.wait(timeout=20)
+        self.process.wait(timeout=60)
         os.close(self.terminal)
 
 
@@ -82,7 +82,7 @@ async def page(demo):
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=ARGS)
         opened = await browser.new_page(viewport={"width": 1400, "height": 1000})
-        opened.set_default_timeout(15_000)
+        opened.set_default_timeout(60_000)
         opened.wrong, opened.took = [], []
         opened.on("console", lambda m: opened.wrong.append(m.text) if m.type == "error" else None)
         opened.on("pageerror", lambda error: opened.wrong.append(str(error)))

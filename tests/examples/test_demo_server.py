@@ -30,7 +30,7 @@ class TestOnce:
     def test_it_prints_the_timeline_and_ends(self, arguments):
         done = subprocess.run(
             [sys.executable, DEMO, *arguments],
-            env=ENVIRONMENT, capture_output=True, text=True, timeout=60, check=False,
+            env=ENVIRONMENT, capture_output=True, text=True, timeout=120, check=False,
         )  # fmt: skip
         assert (done.returncode, done.stderr) == (0, "")
         assert without_times(done.stdout) == GOLDEN.read_text()
@@ -42,7 +42,7 @@ class TestOnce:
             port = str(taken.getsockname()[1])
             done = subprocess.run(
                 [sys.executable, DEMO, "--once", "--port", port],
-                env=ENVIRONMENT, capture_output=True, text=True, timeout=60, check=False,
+                env=ENVIRONMENT, capture_output=True, text=True, timeout=120, check=False,
             )  # fmt: skip
         assert done.returncode == 1
         assert f"port {port}: Address already in use" in done.stderr
@@ -67,7 +67,7 @@ class TestOnce:
     def test_a_store_that_cannot_be_opened_is_said_so(self):
         done = subprocess.run(
             [sys.executable, DEMO, "--once", "--store", "sqlite:////there/is/no/demo.db"],
-            env=ENVIRONMENT, capture_output=True, text=True, timeout=30, check=False,
+            env=ENVIRONMENT, capture_output=True, text=True, timeout=120, check=False,
         )  # fmt: skip
         assert done.returncode == 3
         assert "/there/is/no/demo.db: the file cannot be opened" in done.stderr

@@ -11,7 +11,6 @@ import re
 import secrets
 import signal
 import smtplib
-import socket
 import subprocess
 import sys
 import threading
@@ -35,6 +34,7 @@ from websockets.sync.client import connect
 
 from ctxbridge import Bridge
 from ctxbridge.channels import WebChat
+from ctxbridge.testing.servers import free_port
 
 FOLDER = Path(__file__).parents[2] / "examples" / "fastapi_bot"
 APP = FOLDER / "app.py"
@@ -49,12 +49,6 @@ KNOWN = {
 }  # fmt: skip
 _KNOWN = {"PATH", "HOME", "LANG", "VIRTUAL_ENV", "PYTHONPATH"}
 ENVIRONMENT = {name: value for name, value in os.environ.items() if name in _KNOWN}
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class Providers:
@@ -110,7 +104,7 @@ class Providers:
 
     def told(self, address: str, count: int = 1) -> list[str]:
         """What reached the address, once it is so much."""
-        for _ in range(400):
+        for _ in range(2_400):
             found = [text for to, text in self.sent if to == address]
             if len(found) >= count:
                 return found
@@ -138,7 +132,7 @@ class Service:
         self.db = folder / "bot.db"
         self.providers = providers
         self.mail_port = mail_port
-        self.http = httpx.Client(timeout=20)
+        self.http = httpx.Client(timeout=60)
 
     def sms(self, sid: str, sender: str, body: str, token: str = AUTH_TOKEN) -> httpx.Response:
         form = {"MessageSid": sid, "From": sender, "To": SHOP, "Body": body, "NumMedia": "0"}
@@ -163,7 +157,7 @@ class Service:
 
     def mail(self, raw: bytes, sender: str = "nobody@example.org") -> int:
         """The code that the door said to the mail."""
-        with smtplib.SMTP("127.0.0.1", self.mail_port, timeout=20) as line:
+        with smtplib.SMTP("127.0.0.1", self.mail_port, timeout=60) as line:
             line.ehlo()
             code, _ = line.mail(sender)
             if code == 250:
@@ -237,12 +231,12 @@ def running(folder: Path, *names: str, **settings: str) -> Iterator[Service]:
                 yield service
         finally:
             process.send_signal(signal.SIGTERM)
-            process.wait(timeout=20)
+            process.wait(timeout=60)
     assert "Traceback" not in (folder / "log.txt").read_text()
 
 
 def _wait(service: Service, process: "subprocess.Popen[bytes]", folder: Path) -> None:
-    for _ in range(400):
+    for _ in range(1_200):
         if process.poll() is not None:
             break
         try:
@@ -288,7 +282,7 @@ class Page:
 
     def until(self, fits: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
         while True:
-            frame = json.loads(self.line.recv(timeout=20))
+            frame = json.loads(self.line.recv(timeout=60))
             if fits(frame):
                 return frame
 
@@ -619,7 +613,7 @@ class TestSettings:
             env=ENVIRONMENT | settings,
             capture_output=True,
             text=True,
-            timeout=20,
+            timeout=120,
             check=False,
         )
         assert done.returncode == 1

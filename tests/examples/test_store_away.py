@@ -3,6 +3,7 @@
 import pytest
 from tests.examples.test_bad_input import opened
 from tests.examples.test_demo import CHROMIUM, Demo, send, texts
+from tests.patience import until
 
 from ctxbridge.testing.servers import Server, binaries
 
@@ -41,13 +42,20 @@ async def test_the_page_says_so_and_goes_on_by_itself(tmp_path):
                 await page.locator("#line", has_text="Live.").wait_for()
                 for said in ("By phone", "By mail", "In the chat"):
                     await page.locator("#timeline .text", has_text=f"{said}: are").wait_for()
-                await page.wait_for_timeout(2_500)
+
+                async def answered():
+                    # At least one answer: who writes at once is answered at once.
+                    waits = page.locator("#timeline .tag", has_text="pending")
+                    return len(await texts(page)) > len(before) + 3 and not await waits.count()
+
+                await until(answered)
+                await page.wait_for_timeout(2_500)  # and nothing comes twice
                 after = (await texts(page))[len(before) :]
                 assert sorted(text for text in after if "are you back?" in text) == [
                     "By mail: are you back?", "By phone: are you back?",
                     "In the chat: are you back?",
                 ]  # fmt: skip
-                assert len(after) > 3  # at least one answer: who writes at once is answered at once
+                assert len(after) > 3
                 assert await page.locator("#timeline .tag", has_text="pending").count() == 0
                 assert page.wrong == []
         finally:

@@ -49,7 +49,7 @@ async def duplicate(url, variant="real", rounds=1):
             await asyncio.gather(*(deliver(storm, *one) for one in numbers[some : some + AT_ONCE]))
 
     plan = Plan(url=url, workers=2, messages=10, customers=AT_ONCE, writers=AT_ONCE, overlap="queue",
-                lease_seconds=5.0, variant=variant, settle_seconds=2.0)  # fmt: skip
+                lease_seconds=5.0, variant=variant, settle_seconds=60.0 if variant == "real" else 2.0)  # fmt: skip
     storm = Storm(plan)
     account = await storm.blow(fault)
     print(

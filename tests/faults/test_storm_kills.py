@@ -91,7 +91,7 @@ class TestServers:
             messages=1_000,
             think_seconds=0.005,
             store=QUICK,
-            seconds=60 + kills,
+            seconds=300 + kills,
             **more,
         )
         return await account_of(plan, server_kills(server, kills))
@@ -105,7 +105,7 @@ class TestServers:
 
     async def test_with_kills_of_both_too(self, some_binary):
         with Server(some_binary, *ALWAYS) as server:
-            plan = kill_plan(server.url, times(50), store=QUICK, seconds=60 * max(1.0, SCALE))
+            plan = kill_plan(server.url, times(50), store=QUICK, seconds=300 * max(1.0, SCALE))
             account = await account_of(plan, server_kills(server, times(25)))
         assert account.good
 

@@ -15,7 +15,7 @@ TURNS = times(4_000)
 def plan_of(url, **more):
     """Each message has a turn of its own."""
     plan = {
-        "messages": TURNS, "customers": 10, "writers": 20, "overlap": "queue", "seconds": 60 + TURNS / 50,
+        "messages": TURNS, "customers": 10, "writers": 20, "overlap": "queue", "seconds": 300 + TURNS / 20, "settle_seconds": 60.0,
         "think_seconds": 0.001,
     }  # fmt: skip
     return Plan(url=url, **(plan | more))

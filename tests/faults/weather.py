@@ -20,7 +20,7 @@ def kill_plan(url, kills, **more):
     """A plan under which kills hit turns at every stage."""
     plan = {
         "customers": 24, "writers": 48, "lease_seconds": 0.3, "kill_seconds": 0.03,
-        "messages": 400, "mishaps": 0.02, "seconds": 60 + kills / 3, "kills": kills,
+        "messages": 400, "mishaps": 0.02, "seconds": 300 + kills, "kills": kills, "settle_seconds": 60.0,
     }  # fmt: skip
     return Plan(url=url, **(plan | more))
 

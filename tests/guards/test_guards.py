@@ -88,7 +88,7 @@ class TestPipeline:
 
         started = time.monotonic()
         judged = await judge("hello", make(hang, deadline_seconds=0.05))
-        assert time.monotonic() - started < 5
+        assert time.monotonic() - started < 30
         assert (judged.blocked, judged.decision.results[0].status) == (True, "timeout")
 
     async def test_a_failure_may_be_let_through_where_it_was_said_so(self):

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from ctxbridge.testing.servers import free_port
+
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs/tutorial.md"
 BLOCK = re.compile(r"(?:<!-- ([^\n]+) -->\n)?```(\w+)\n(.*?)```", re.DOTALL)
@@ -25,9 +27,7 @@ class Reader:
         self.folder = folder
         self.bot: subprocess.Popen[str] | None = None
         self.heard = 0  # how much of what the bot printed has been told of
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = str(free.getsockname()[1])
+        self.port = str(free_port())
         path = f"{Path(sys.base_prefix) / 'bin'}{os.pathsep}{os.environ['PATH']}"
         outside = {"PYTHONPATH", "VIRTUAL_ENV"}
         self.environment = {k: v for k, v in os.environ.items() if k not in outside}
@@ -66,7 +66,7 @@ class Reader:
             self.bot = subprocess.Popen(
                 shlex.split(command), cwd=self.folder, env=self.environment, stdout=out, stderr=out
             )
-        for _ in range(300):
+        for _ in range(600):
             with socket.socket() as line:
                 if line.connect_ex(("127.0.0.1", int(self.port))) == 0:
                     return
@@ -75,7 +75,7 @@ class Reader:
         pytest.fail("the bot does not listen")
 
     def hear(self, block: str) -> None:
-        for _ in range(100):
+        for _ in range(600):
             if len(self.printed()) > self.heard:
                 break
             time.sleep(0.1)

@@ -142,6 +142,7 @@ WORDS = st.lists(st.sampled_from(["tea", "cup", "ä", "\U0001f600", "**b**", "_e
 @pytest.mark.parametrize("unit", ["character", "utf16", "byte", "segment"])
 @pytest.mark.parametrize("form", ["plain", "slack", "whatsapp"])
 @settings(max_examples=40)
+@example(text="tea " * 9 + "\U0001f600 [l](https://x.example) & <", longest=40)
 @given(text=WORDS, longest=st.integers(40, 200))
 def test_87_no_message_is_over_the_limit_and_no_word_is_lost(form, unit, text, longest):
     longest = longest if unit != "segment" else 1 + longest % 2

@@ -38,10 +38,10 @@ async def fill(path, replies=1):
     return actor, opened.context.contact.id
 
 
-async def refused_within_a_second(path, kind):
+async def refused_at_once(path, kind):
     started = time.monotonic()
     error = await raises(kind, SqliteStore(str(path)).check())
-    assert time.monotonic() - started < 1.0
+    assert time.monotonic() - started < 4.0, "the time that a lock is waited for is 5 s"
     assert str(path) in str(error), "the error names the file"
     return error
 
@@ -52,7 +52,7 @@ class TestWrongFiles:
         path = tmp_path / "notes.txt"
         path.write_bytes(content)
         before = path.read_bytes()
-        await refused_within_a_second(path, errors.UnknownFormat)
+        await refused_at_once(path, errors.UnknownFormat)
         assert path.read_bytes() == before
 
     async def test_another_programs_database_is_not_written_into(self, tmp_path):
@@ -61,7 +61,7 @@ class TestWrongFiles:
             connection.execute("CREATE TABLE theirs (x)")
         connection.close()
         before = path.read_bytes()
-        await refused_within_a_second(path, errors.UnknownFormat)
+        await refused_at_once(path, errors.UnknownFormat)
         assert path.read_bytes() == before
 
     async def test_a_newer_file_is_refused_and_told_apart(self, tmp_path):
@@ -70,13 +70,13 @@ class TestWrongFiles:
         with sqlite3.connect(path) as connection:
             connection.execute("PRAGMA user_version=99")
         connection.close()
-        error = await refused_within_a_second(path, errors.UnknownFormat)
+        error = await refused_at_once(path, errors.UnknownFormat)
         assert "99" in str(error)
         assert "upgrade" in str(error)
 
     async def test_a_folder_or_a_missing_folder(self, tmp_path):
-        await refused_within_a_second(tmp_path, errors.UnknownFormat)
-        await refused_within_a_second(tmp_path / "missing" / "x.db", errors.StoreReadOnly)
+        await refused_at_once(tmp_path, errors.UnknownFormat)
+        await refused_at_once(tmp_path / "missing" / "x.db", errors.StoreReadOnly)
 
     async def test_an_empty_file_is_a_new_store(self, tmp_path):
         path = tmp_path / "empty.db"
@@ -105,7 +105,7 @@ class TestMigration:
         assert connection.execute("PRAGMA user_version").fetchone() == (newest,)
         assert connection.execute("SELECT count(*) FROM entry").fetchone() == (2,)
         connection.close()
-        await refused_within_a_second(path, errors.UnknownFormat)
+        await refused_at_once(path, errors.UnknownFormat)
 
     async def test_a_migration_that_fails_leaves_the_file_as_it_was(self, tmp_path):
         path = tmp_path / "old.db"

@@ -117,7 +117,7 @@ async def test_an_exporter_that_hangs_holds_up_no_turn(processed):
                 await one_turn(bridge)
             took = time.perf_counter() - began
         assert not hanging.go.is_set()
-        assert took < 5, "40 turns"
+        assert took < 15, "40 turns"
     finally:
         hanging.go.set()
         batch.shutdown()
@@ -164,7 +164,7 @@ async def test_a_reader_that_hangs_holds_up_no_turn():
                 pass
             began = time.perf_counter()
             await one_turn(bridge)
-            assert time.perf_counter() - began < 1
+            assert time.perf_counter() - began < 15
         assert not hanging.go.is_set()
     finally:
         hanging.go.set()

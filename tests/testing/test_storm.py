@@ -23,7 +23,7 @@ COMMAND = [sys.executable, "-m", "ctxbridge.testing.storm"]
 
 def storm(*arguments):
     return subprocess.run(
-        [*COMMAND, *arguments], capture_output=True, text=True, timeout=60, check=False
+        [*COMMAND, *arguments], capture_output=True, text=True, timeout=120, check=False
     )
 
 
@@ -65,7 +65,7 @@ class Begun:
         return False
 
     def wait_until(self, happened):
-        end = time.monotonic() + 20
+        end = time.monotonic() + 60
         while not happened():
             assert time.monotonic() < end
             time.sleep(0.005)
@@ -138,9 +138,9 @@ class TestProgram:
                 )
                 server.pause()
                 started = time.monotonic()
-                said, _ = begun.process.communicate(timeout=30)
+                said, _ = begun.process.communicate(timeout=60)
                 server.resume()
-        assert time.monotonic() - started < 15
+        assert time.monotonic() - started < 40
         assert begun.process.returncode == 1
         assert "problem: the time was over" in said
         assert said.splitlines()[-1].startswith("NOT WELL: ")
@@ -148,14 +148,18 @@ class TestProgram:
     @pytest.mark.parametrize("url", ["memory", "sqlite"], indirect=True)
     def test_an_interrupt_ends_it_with_the_account_so_far(self, url):
         words = ["--messages", "1000000", "--freezes", "1000"]
-        with Begun("--url", url, *words) as begun:
-            begun.wait_until(begun.serves)
-            time.sleep(0.5)
-            begun.process.send_signal(signal.SIGINT)
-            said, _ = begun.process.communicate(timeout=20)
-        assert begun.process.returncode == 130
-        assert "problem: it was interrupted" in said
-        assert int(said.split()[1].replace(",", "")) > 0
+        for seconds in (0.5, 2.0, 8.0, 32.0):
+            with Begun("--url", url, *words) as begun:
+                begun.wait_until(begun.serves)
+                time.sleep(seconds)
+                begun.process.send_signal(signal.SIGINT)
+                said, _ = begun.process.communicate(timeout=60)
+            assert begun.process.returncode == 130
+            assert "problem: it was interrupted" in said
+            written = int(said.split()[1].replace(",", ""))
+            if written:  # else no worker had begun: a slow machine takes its time for that
+                break
+        assert written
 
     def test_its_workers_end_with_it_though_it_is_killed(self, tmp_path):
         words = ["--messages", "1000000", "--freezes", "1000"]

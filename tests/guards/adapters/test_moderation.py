@@ -184,8 +184,8 @@ class TestMisbehaviour:
 
     @pytest.mark.parametrize("path", MISBEHAVES)
     async def test_whatever_is_no_answer_is_an_error(self, made, server, judged, path):
-        with anyio.fail_after(5):
-            found = await judged("hello", made("/" + path, deadline_seconds=4))
+        with anyio.fail_after(60):
+            found = await judged("hello", made("/" + path, deadline_seconds=45))
         assert outcome(found) == ("block", "guard.error", "error")
         assert [asked[1] for asked in server.asked] == ["/" + path], (
             "nothing is repeated or followed"
@@ -194,7 +194,7 @@ class TestMisbehaviour:
     @pytest.mark.parametrize("path", ["slow", "hang"])
     async def test_what_takes_too_long_is_a_timeout(self, made, judged, path):
         guard = made("/" + path, deadline_seconds=0.2, on_timeout="escalate")
-        with anyio.fail_after(2):
+        with anyio.fail_after(20):
             assert outcome(await judged("hello", guard)) == ("escalate", "guard.timeout", "timeout")
 
     async def test_after_an_error_the_next_text_is_judged(self, made, server, judged):

@@ -20,6 +20,7 @@ from ctxbridge.stores.redis.reading import Reading
 from ctxbridge.stores.redis.scripts import Request
 from ctxbridge.testing.actor import Actor, is_dense, texts
 from ctxbridge.testing.proxy import Proxy
+from tests.patience import until
 
 from .conftest import make
 
@@ -179,8 +180,7 @@ async def test_cancelled_callers_get_nothing_foreign_and_leave_nothing_behind(se
     assert (tally.foreign, tally.lost, tally.mismatches) == (0, 0, 0)
     assert +tally.errors == Counter()
     assert (tally.open, tally.pending) == (1, [0])
-    await asyncio.sleep(0.1)
-    assert server.client().info("clients")["connected_clients"] <= before
+    await until(lambda: server.client().info("clients")["connected_clients"] <= before)
 
 
 class TestBrokenOnPurpose:
@@ -264,7 +264,7 @@ async def test_who_answers_wrongly_all_the_time_is_reported(server, monkeypatch)
 
 @pytest.mark.parametrize("when", ["before the answer", "with the answer", "after the answer"])
 async def test_a_lease_is_given_back_whenever_the_cancellation_comes(server, when):
-    async with make(server.url, grace_seconds=5.0) as store:
+    async with make(server.url, grace_seconds=60.0) as store:
         claim = Actor().claim()
         opening = asyncio.ensure_future(store.open(claim))
         exchange = store._ground.courier.exchange_for(0)
@@ -284,7 +284,7 @@ async def test_a_lease_is_given_back_whenever_the_cancellation_comes(server, whe
         begun = asyncio.get_running_loop().time()
         await asyncio.wait([opening])
         assert opening.cancelled()
-        assert asyncio.get_running_loop().time() - begun < 1.0, "it was not seen as settled"
+        assert asyncio.get_running_loop().time() - begun < 30.0, "it was not seen as settled"
         exchange.buffer_updated = received
         again = await store.open(claim)
         assert (again.status, again.fence) == ("new", 2)

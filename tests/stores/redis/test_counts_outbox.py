@@ -161,14 +161,17 @@ class TestLists:
 
 class TestWaiting:
     async def test_who_waits_with_the_near_cache_asks_once_and_once_when_it_is_told(
-        self, server, near
+        self, server, near, monkeypatch
     ):
+        # Once a second they would look all the same, and this machine may be slow.
+        looks = "ctxbridge.stores.redis.waiting._LONGEST_WITHOUT_LOOKING_SECONDS"
+        monkeypatch.setattr(looks, 60.0)
         actor = Actor()
         opened = await near.open(actor.claim())
         async with make(server.url, prefix=near.settings.prefix) as other:
             await other.read(actor.query())
             wire = wire_of(other)
-            query = actor.query(held_by=opened.fence, patience_seconds=5.0)
+            query = actor.query(held_by=opened.fence, patience_seconds=60.0)
             waiting = asyncio.ensure_future(other.read(query))
             await anyio.sleep(0.3)
             assert wire.commands() == (["LRANGE"], 1)
@@ -180,7 +183,7 @@ class TestWaiting:
         actor = Actor()
         opened = await far.open(actor.claim())
         wire = wire_of(far)
-        await far.read(actor.query(held_by=opened.fence, patience_seconds=0.5))
+        await far.read(actor.query(held_by=opened.fence, patience_seconds=2.0))
         names, writes = wire.commands()
         assert set(names) == {"LRANGE"}
-        assert 8 <= writes <= 20
+        assert 8 <= writes <= 45

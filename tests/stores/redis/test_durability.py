@@ -13,6 +13,7 @@ from ctxbridge.stores.redis.resp import pack
 from ctxbridge.stores.redis.scripts import COMMIT
 from ctxbridge.testing.actor import PHONE, Actor, contact_of, raises, texts
 from ctxbridge.testing.servers import Server, wait_for
+from tests.patience import until
 
 from .conftest import any_binary, make
 from .test_fitness import changed
@@ -162,7 +163,9 @@ class TestReplicas:
             replica.pause()
             started = time.monotonic()
             error = await raises(errors.NotDurable, store.commit(note))
-            assert 0.5 < time.monotonic() - started < 1.0
+            assert 0.5 < time.monotonic() - started < 3.0, (
+                "within its deadline, and not the 5 s of others"
+            )
             assert error.retry_safe
             replica.resume()
             again = await store.commit(note)
@@ -233,13 +236,11 @@ class TestReplicas:
             assert calls(primary) == {"evalsha": 63, "wait": 1, "set": 1}
 
     async def test_fast_has_one_connection_and_a_level_that_waits_has_two(self, primary, replica):
-        before = connections(primary)
-        async with make(primary.url) as store:
-            await contact_of(store, Actor())
-            assert connections(primary) == before + 1
-        async with make(primary.url, durability="replicated") as store:
-            await contact_of(store, Actor())
-            assert connections(primary) == before + 2
+        for durability, count in (("fast", 1), ("replicated", 2)):
+            await until(lambda: connections(primary) == 0)  # those that left are gone
+            async with make(primary.url, durability=durability) as store:
+                await contact_of(store, Actor())
+                assert connections(primary) == count
 
     async def test_no_key_outside_the_prefix_after_a_connection_was_lost(self, primary, replica):
         actor = Actor()
@@ -262,8 +263,7 @@ def calls(server):
 
 
 def connections(server):
-    """How many clients are connected besides ourselves, once those that left are gone."""
-    time.sleep(0.02)
+    """How many clients are connected besides ourselves."""
     return len(server.command("CLIENT", "LIST", "TYPE", "normal").splitlines()) - 1
 
 

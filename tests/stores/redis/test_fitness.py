@@ -21,8 +21,11 @@ CANARY = "Xyzzy-4711"
 """A password, a customer's address and text: no error may repeat it."""
 
 
-async def refused(where, kind, *words, seconds=1.0, **options):
-    """The error of a store that cannot be opened: at once, naming what is wrong, and no more."""
+async def refused(where, kind, *words, seconds=3.0, **options):
+    """The error of a store that cannot be opened: at once, naming what is wrong, and no more.
+
+    At once is: long before the deadline of 5 s, on a machine that does other things too.
+    """
     started = time.monotonic()
     error = await raises(kind, make(where, **options).check())
     assert time.monotonic() - started < seconds
@@ -106,7 +109,7 @@ class TestAbsent:
     @pytest.mark.parametrize("kind", ["redis://{}", "redis+cluster://{}", "redis+sentinel://{}/x"])
     async def test_one_that_says_nothing_is_given_up_in_time(self, kind):
         async with listener(lambda _: None) as place:
-            await refused(kind.format(place), errors.Unavailable, seconds=1.5, timeout_seconds=1.0)
+            await refused(kind.format(place), errors.Unavailable, seconds=4.0, timeout_seconds=1.0)
 
     async def test_a_call_tries_until_its_deadline_and_no_longer(self):
         actor = Actor()
@@ -117,7 +120,7 @@ class TestAbsent:
                 await asyncio.sleep(0.05)  # the store hears that it was hung up on
                 started = time.monotonic()
                 error = await raises(errors.Unavailable, store.open(actor.claim(message_id="2")))
-                assert 0.4 < time.monotonic() - started < 1.0
+                assert 0.4 < time.monotonic() - started < 3.0
                 assert "nobody listens" in str(error)
 
 
@@ -127,7 +130,7 @@ class TestNotReady:
         actor = Actor()
         with Server(BINARIES[flavour], *SLOWLY) as server:
             server.command("EVAL", "for i = 1, 5000 do redis.call('SET', i, i) end", 0)
-            async with make(server.url) as store:
+            async with make(server.url, deadline_seconds=30.0) as store:
                 await contact_of(store, actor)
                 server.command("SAVE")
                 server.kill()
@@ -159,8 +162,8 @@ class TestNotReady:
             await refused(f"redis://{place}", errors.ConfigurationError, "6.0.16", "6.2")
 
 
-SLOWLY = ("--key-load-delay", "100", "--loading-process-events-interval-bytes", "1024")
-"""5,000 keys are loaded in about half a second."""
+SLOWLY = ("--key-load-delay", "400", "--loading-process-events-interval-bytes", "1024")
+"""5,000 keys are loaded in about two seconds."""
 
 
 def loading(server):

@@ -13,6 +13,7 @@ from ctxbridge.stores.redis import committing, looking, scripts
 from ctxbridge.stores.redis.near import NearCache
 from ctxbridge.testing.actor import MAIL, PHONE, Actor, contact_of, texts
 from ctxbridge.testing.proxy import Proxy
+from tests.patience import until
 
 from .conftest import make, new_prefix
 from .test_lost_replies import ThroughProxies
@@ -260,8 +261,7 @@ async def test_a_lost_connection_takes_all_that_it_told_of_with_it(server):
         await store.read(actor.query(window=20))
         assert len(store._ground.near) == 1
         proxy.reset_all()
-        await anyio.sleep(0.05)
-        assert len(store._ground.near) == 0
+        await until(lambda: len(store._ground.near) == 0)
         assert texts(await store.read(actor.query())) == ["hello", "ok"]
 
 
@@ -274,11 +274,13 @@ async def test_a_commit_that_is_acknowledged_meanwhile_is_no_history_rolled_back
         actor = Actor()
         contact = await contact_of(store, actor)
         await store.identify(actor.link(PHONE, MAIL))
-        proxies["reads"].delay_seconds = 0.2
+        proxies["reads"].delay_seconds = 0.4
         for number in range(2):
             store._ground.keys.homes.clear()
             looking_up = asyncio.ensure_future(store.read(actor.query(MAIL)))
-            await asyncio.sleep(0.35)  # the list has been read, and is on its way back
+            for _ in ("forward", "list"):  # the list has been read, and is on its way back
+                came = proxies["reads"].bytes_out
+                await until(lambda came=came: proxies["reads"].bytes_out > came)
             seq = (await store.commit(actor.note(contact, actor.message(f"{number}")))).seq
             assert (await looking_up).seq == seq - 1
     for proxy in proxies.values():

@@ -53,7 +53,7 @@ class Writers:
         pairs = [pair for stamps in self.stamps.values() for pair in pairwise(stamps)]
         return max(later - earlier for earlier, later in pairs)
 
-    async def until(self, more, seconds=15.0):
+    async def until(self, more, seconds=90.0):
         """Wait until each customer has `more` turns acknowledged than now."""
         wanted = {customer: len(ids) + more for customer, ids in self.acked.items()}
         async with asyncio.timeout(seconds):

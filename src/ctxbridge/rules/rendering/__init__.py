@@ -189,7 +189,18 @@ def _pieces(block: Shown, form: Form, can: Capabilities) -> list[Shown]:
         pieces = [_plain(text, form) for text in texts if text]
         if all(_fit([piece], form, can) for piece in pieces):
             break
+    # There is no smaller limit than one segment, and escapes may need less of it.
+    pieces = [half for piece in pieces for half in _halves(piece, form, can)]
     return pieces or [_plain(block.words.strip(), form)]
+
+
+def _halves(piece: Shown, form: Form, can: Capabilities) -> list[Shown]:
+    """A piece that fits, or its halves, each in pieces that do."""
+    if _fit([piece], form, can) or len(piece.words) < 8:
+        return [piece]
+    texts = [text.strip() for text in split(piece.words, len(piece.words) // 2)]
+    halves = [_plain(text, form) for text in texts if text]
+    return [part for half in halves for part in _halves(half, form, can)]
 
 
 __all__ = [
