@@ -34,10 +34,8 @@ def db(tmp_path: Path) -> Path:
 @pytest.mark.parametrize(
     "asked",
     [
-        ["pause", "--channel", "sms", "--why", NO_TEXT],
         ["pause", "--channel", NO_TEXT, "--why", "x"],
         ["kill", "--endpoint", f"sms:{NO_TEXT}", "--why", "x"],
-        ["pause", "--tenant-wide", "--by", NO_TEXT, "--why", "x"],
     ],
 )
 def test_what_is_no_text_is_told_in_one_line(run: Run, db: Path, asked: list[str]) -> None:
@@ -45,6 +43,15 @@ def test_what_is_no_text_is_told_in_one_line(run: Run, db: Path, asked: list[str
     assert (done.code, done.out) == (2, "")
     assert done.err == "ctxbridge: an argument is no text in UTF-8, so nothing was done\n"
     assert run("control", "--db", db, "--tenant", "acme").code == 1  # nothing stands still
+
+
+@pytest.mark.parametrize("words", [["--why", NO_TEXT], ["--by", NO_TEXT, "--why", "x"]])
+def test_no_kill_is_refused_for_an_odd_byte_in_its_reason(
+    run: Run, db: Path, words: list[str]
+) -> None:
+    done = run("kill", "--tenant-wide", *words, "--db", db, "--tenant", "acme")
+    assert (done.code, done.err) == (0, "")
+    assert "\ufffd" in done.out
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,8 @@ import os
 import signal
 import sys
 
+from msgspec.structs import replace
+
 from ctxbridge import Address, Assurance, Bridge, Endpoint, Inbound, Text
 from ctxbridge.delivery import Outbox
 from ctxbridge.errors import CtxBridgeError
@@ -67,8 +69,8 @@ class StopsBeforeSending(Around):
 class Heedless(Outbox):
     """Broken on purpose: sends under a claim that has run out."""
 
-    async def _send(self, delivery, message, contact, _until, step):
-        return await super()._send(delivery, message, contact, float("inf"), step)
+    async def _send(self, claim, contact, step):
+        return await super()._send(replace(claim, until=float("inf")), contact, step)
 
 
 async def main(url, customer, variant, stage):
