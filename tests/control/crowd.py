@@ -131,9 +131,7 @@ class Crowd:
         return [*self.too_late, *self._unanswered(), *self._untold(), *self._miscounted()]
 
     def _unanswered(self):
-        answers = Counter(
-            id for _, _, text, _, _ in self.sent for id in text.split()[-1].split(",")
-        )
+        answers = Counter(id for _, _, text, _, _ in self.sent for id in _ids(text))
         waits = len(self.report.released)
         for id, (contact, floor, said) in self.customers.items():
             if contact is None or not said or said[0].disposition == "pending":
@@ -166,9 +164,11 @@ class Crowd:
             yield f"of {len(report.stopped)} stopped {len(parts)} are told"
         if report.waiting:
             yield f"{len(report.waiting)} wait"
+        # A worker may stop its reply on the last step before it leaves: then another is asked for.
+        left = {id for release, _, text, *_ in self.sent if release == OLD for id in _ids(text)}
         answered = {
-            contact.id.hex() for contact, _, said in self.customers.values()
-            if said[0].release == OLD and said[0].disposition != "pending"
+            contact.id.hex() for id, (contact, _, said) in self.customers.items()
+            if said[0].release == OLD and said[0].disposition != "pending" and id in left
         }  # fmt: skip
         taken = set(report.taken_up) & answered
         if taken:
@@ -197,3 +197,8 @@ class Crowd:
             f"waited {self.quiet - self.in_force:.1f} s after it held; {len(self.too_late)} claimed too late, "
             f"{len(self.wrong)} wrong"
         )
+
+
+def _ids(text):
+    """The messages that a reply answers."""
+    return text.split()[-1].split(",")
