@@ -4,7 +4,6 @@ import pytest
 
 from ctxbridge import Assurance, Bridge, errors
 from ctxbridge.model import Address, Event
-from ctxbridge.stores import open_store
 
 from .conftest import SENDERS, Ticket, exchange, write
 
@@ -285,9 +284,8 @@ async def test_sealed_words_are_read_by_whoever_they_belong_to(tmp_path, clock):
     def seal(tenant, id):
         return ("k1", keys["k1"])
 
-    async with Bridge(
-        open_store(f"sqlite:///{tmp_path}/sealed.db"), tenant="acme", state=Ticket, clock=clock, seal=seal
-    ) as bridge:  # fmt: skip
+    where = f"sqlite:///{tmp_path}/sealed.db"
+    async with Bridge(where, tenant="acme", state=Ticket, clock=clock, seal=seal) as bridge:
         await two(bridge, state="A")
         await bridge.merge(SMS, MAIL, evidence="ticket: xylophone", states=joined)
         await exchange(bridge, write("later by email", "email"), "re: later")

@@ -14,8 +14,15 @@ from ctxbridge.stores.sqlite import SqliteStore, schema
 from ctxbridge.testing.actor import Actor, raises, texts
 
 
-def writers():
+def threads():
     return [t for t in threading.enumerate() if t.name == "ctxbridge-sqlite"]
+
+
+@pytest.fixture
+def writers():
+    """Tells the threads of stores that the test itself has opened and not closed."""
+    before = threads()
+    return lambda: [t for t in threads() if t not in before]
 
 
 def open_files():
@@ -40,7 +47,7 @@ async def contact_of(store, actor):
     return opened.context.contact.id
 
 
-async def test_closing_while_others_open_leaves_nobody_hanging(tmp_path):
+async def test_closing_while_others_open_leaves_nobody_hanging(tmp_path, writers):
     for attempt in range(40):
         store = SqliteStore(str(tmp_path / "x.db"))
         await store.check()
@@ -66,7 +73,9 @@ async def test_closing_while_others_open_leaves_nobody_hanging(tmp_path):
     assert writers() == []
 
 
-async def test_checking_at_once_opens_one_file_and_closing_at_once_finishes_the_work(tmp_path):
+async def test_checking_at_once_opens_one_file_and_closing_at_once_finishes_the_work(
+    tmp_path, writers
+):
     store = SqliteStore(str(tmp_path / "x.db"))
     async with anyio.create_task_group() as group:
         for _ in range(5):
@@ -184,7 +193,7 @@ async def test_a_forked_child_is_told_to_open_for_itself(store):
     assert exit_code_of(child) == 7
 
 
-async def test_a_file_that_fails_to_open_leaves_nothing_open(tmp_path):
+async def test_a_file_that_fails_to_open_leaves_nothing_open(tmp_path, writers):
     before = open_files()
     (tmp_path / "bad.db").write_bytes(b"no database at all, but long enough" * 100)
     for _ in range(5):
