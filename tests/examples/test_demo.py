@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -61,6 +62,17 @@ class Demo:
         self.process.send_signal(signal.SIGINT)
         self.process.wait(timeout=60)
         os.close(self.terminal)
+
+
+@contextmanager
+def without_a_word(folder):
+    """A demo that has written nothing on stderr when it ends."""
+    started = Demo(folder / "errors.txt")
+    try:
+        yield started
+    finally:
+        started.end()
+    assert started.log.read_text() == ""
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from tests.examples.test_demo import DEMO, ENVIRONMENT, Demo
+from tests.examples.test_demo import DEMO, ENVIRONMENT, Demo, without_a_word
 from websockets.sync.client import connect
 
 GOLDEN = Path(__file__).parent / "golden" / "demo.txt"
@@ -76,12 +76,8 @@ class TestOnce:
 
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory):
-    started = Demo(tmp_path_factory.mktemp("server") / "errors.txt")
-    try:
+    with without_a_word(tmp_path_factory.mktemp("server")) as started:
         yield started
-    finally:
-        started.end()
-    assert started.log.read_text() == ""
 
 
 @pytest.mark.parametrize("seconds", [0.0, 0.05])

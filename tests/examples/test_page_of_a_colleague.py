@@ -2,7 +2,7 @@
 
 import pytest
 from tests.examples.test_bad_input import opened, store_of
-from tests.examples.test_demo import CHROMIUM, Demo, texts
+from tests.examples.test_demo import CHROMIUM, texts, without_a_word
 from tests.examples.test_page_of_many import says
 
 from ctxbridge import Bridge
@@ -20,14 +20,10 @@ def anyio_backend():
 @pytest.fixture(scope="module")
 async def demo(tmp_path_factory):
     """A demo in which two more have written, the second one a lot."""
-    started = Demo(tmp_path_factory.mktemp("colleague") / "errors.txt")
-    try:
+    with without_a_word(tmp_path_factory.mktemp("colleague")) as started:
         await write(started, says(1, "A short question"))
         await write(started, *[says(2, f"Question {n}", f"long-{n}") for n in range(LONG)])
         yield started
-    finally:
-        started.end()
-    assert started.log.read_text() == ""
 
 
 async def write(demo, *messages):

@@ -2,7 +2,7 @@
 
 import pytest
 from tests.examples.test_bad_input import opened, store_of
-from tests.examples.test_demo import CHROMIUM, Demo, texts
+from tests.examples.test_demo import CHROMIUM, texts, without_a_word
 
 from ctxbridge import Address, Assurance, Bridge, Endpoint, Inbound, Text
 
@@ -19,13 +19,9 @@ def anyio_backend():
 @pytest.fixture(scope="module")
 async def demo(tmp_path_factory):
     """A demo whose store another process has written 200 conversations into, by the bridge."""
-    started = Demo(tmp_path_factory.mktemp("many") / "errors.txt")
-    try:
+    with without_a_word(tmp_path_factory.mktemp("many")) as started:
         await write_many(store_of(started.process.pid))
         yield started
-    finally:
-        started.end()
-    assert started.log.read_text() == ""
 
 
 async def write_many(path):

@@ -172,7 +172,8 @@ def desk(bridge: Bridge[Any], *, secret: str | Sequence[str], limits: Limits | N
     message. Else with an `Objection`: 400 for what cannot be read, 401 for a wrong signature or
     time, 404 for somebody unknown, 409 where somebody else has the floor, 422 for what cannot be,
     503 where the same request may be sent again. What is asked for is done once for each
-    ``webhook-id``: a step that is asked for again is answered with how the floor stands.
+    ``webhook-id``, but for a step behind which the process dies before it is noted; one that is
+    asked for again is answered with how the floor stands.
 
     Whoever has the secret may speak for every colleague: keep it as one keeps a password.
 

@@ -14,6 +14,7 @@ from ctxbridge.guards.panel import Panel
 from ctxbridge.guards.states import GuardStates
 from ctxbridge.model import Context, Message, Release
 from ctxbridge.ports import Clock
+from ctxbridge.rules.gate import FLOOR_TAKEN
 from ctxbridge.rules.handoff import taken_after
 from ctxbridge.telemetry import permitted
 from ctxbridge.wire import decode_state
@@ -21,8 +22,8 @@ from ctxbridge.wire import decode_state
 if TYPE_CHECKING:
     from ctxbridge.bridge.bridge import Bridge
 
-ALTERED, TAKEN = "reply.altered", "floor.not_agent"
-"""The text is not the one that was judged; a person has, or had, the floor."""
+ALTERED = "reply.altered"
+"""The text is not the one that was judged."""
 
 
 class SendGate:
@@ -48,7 +49,7 @@ class SendGate:
         if permit.refused:
             return permit
         if message.author == "agent" and await self._was_taken(context, message):
-            return Permit(TAKEN)
+            return Permit(FLOOR_TAKEN)
         panel, decision = self._bridge.releases.panel_of(message.release), message.decision
         if decision is None or decision.enforced_digest != panel.digest(message.text):
             return Permit(ALTERED)

@@ -7,6 +7,7 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from ctxbridge.bridge.steering import KILLED, release_of
+from ctxbridge.bridge.stopping import MOST_LOOKED_AT
 from ctxbridge.errors import CtxBridgeError
 from ctxbridge.model import Found, Message, Scan, Settle
 from ctxbridge.model.control import Control, Scope
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
     from ctxbridge.bridge.bridge import Bridge
 
 logger = logging.getLogger("ctxbridge")
-
-MOST_LOOKED_AT = 100_000
 
 
 async def begin_kill(bridge: "Bridge[Any]", scope: Scope) -> None:
@@ -39,7 +38,7 @@ async def end_kills(bridge: "Bridge[Any]", before: Control, after: Control) -> N
 
 
 async def _withhold_all(bridge: "Bridge[Any]", scope: Scope) -> None:
-    """Withhold what of this scope waits to leave.
+    """Withhold what of this scope waits to leave, among the first `MOST_LOOKED_AT` that do.
 
     Nothing of it is claimed or prepared meanwhile, since every store refuses that.
     """

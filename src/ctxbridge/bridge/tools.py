@@ -10,6 +10,7 @@ from ctxbridge.errors import TooLarge, UsageError
 from ctxbridge.guards.guard import FunctionGuard, TextCheck, block
 from ctxbridge.guards.pipeline import Judged, Lanes
 from ctxbridge.model import Context, Floor, Query, Stage
+from ctxbridge.rules.gate import FLOOR_TAKEN
 from ctxbridge.rules.text import clean
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ def _refusing(code: str) -> Lanes:
 
 
 STOPPED, LOST = _refusing("inbound.stopped"), _refusing("turn.superseded")
-TAKEN, CIRCLES = _refusing("floor.not_agent"), _refusing("turn.too_many_tools")
+TAKEN, CIRCLES = _refusing(FLOOR_TAKEN), _refusing("turn.too_many_tools")
 """Asked alone where nothing may be done any more, so that the log tells it as all else."""
 
 

@@ -4,6 +4,8 @@ from ctxbridge.model import Address, Context, Floor, Message, Purpose
 from ctxbridge.rules.addresses import takes_no_answer
 from ctxbridge.rules.consent import may_send
 
+FLOOR_TAKEN = "floor.not_agent"
+"""A person has the floor, or has had it since."""
 CONFIRMS = "consent.confirms"
 """The flag of a message that confirms a wish about consent: it may leave though that was STOP."""
 
@@ -37,7 +39,7 @@ def objection(
     if takes_no_answer(address):
         return "recipient.takes_no_answer"
     if to_agent and context.floor is not Floor.AGENT:
-        return "floor.not_agent"
+        return FLOOR_TAKEN
     if not confirms and not may_send(contact.consents, channel, purpose, address.value):
         return "consent.opted_out"
     return ""

@@ -13,8 +13,8 @@ BINARIES = binaries()
 LEAST_RIGHTS = (
     "on >secret resetkeys ~cb:* resetchannels -@all "
     "+eval +evalsha +lrange +lindex +llen +rpush +ltrim +lset +hget +hset +hmget +hgetall +hdel "
-    "+hlen +zadd +zrem +zscore +zrangebyscore +zremrangebyscore +get +set +del +rename +pttl +pexpire "
-    "+time +scan +wait +asking +hello +auth +info +config|get +role +client|tracking +cluster|slots "
+    "+hlen +zadd +zrem +zscore +zrangebyscore +zremrangebyscore +get +getrange +set +del +rename +pttl "
+    "+pexpire +time +scan +wait +asking +hello +auth +info +config|get +role +client|tracking +cluster|slots "
     "+cluster|shards"
 )
 _numbers = count(1)

@@ -9,6 +9,7 @@ import pytest
 from msgspec.structs import replace
 
 from ctxbridge import errors
+from ctxbridge.model.record import CONTROL
 from ctxbridge.stores.redis import faults
 from ctxbridge.stores.redis.resp import MISSING, PythonReader, ServerError, bulk
 from ctxbridge.stores.redis.scripts import COMMIT, Script
@@ -243,12 +244,23 @@ class TestLockedOut:
         own.command("ACL", "SETUSER", "bot", "reset", *rights)
         url = own.url.replace("//", "//bot:secret@")
         dispensable = {"wait", "scan", "asking", "hello", "auth", "info", "config|get", "role",
-                       "client|tracking", "cluster|slots", "cluster|shards"}  # fmt: skip
+                       "client|tracking", "cluster|slots", "cluster|shards", "getrange"}  # fmt: skip
         if right[1:] not in dispensable:
             await refused(url, errors.ConfigurationError, "user", right)
             return
         async with make(url) as store:
             await contact_of(store, Actor())
+
+    async def test_who_may_not_read_a_part_of_the_control_reads_all_of_it(self, own):
+        """As those may not who were given the rights of an earlier page."""
+        rights = [word for word in LEAST_RIGHTS.split() if word != "+getrange"]
+        own.command("ACL", "SETUSER", "bot", "reset", *rights)
+        async with make(own.url.replace("//", "//bot:secret@")) as store:
+            actor, (scope, name) = Actor(), CONTROL
+            newer = (9).to_bytes(8, "big") + b"\x01"
+            await store.records(actor.write_record(name, newer, scope=scope, revision=0))
+            assert (await store.open(actor.claim())).control == newer
+            assert (await store.open(actor.claim("two", message_id="M2", control=9))).control == b""
 
     async def test_a_level_that_waits_needs_the_right_to_wait(self, sentinels):
         rights = [word for word in LEAST_RIGHTS.split() if word != "+wait"]
